@@ -1,0 +1,250 @@
+//! What flows answer when they refuse: a stable reason, its class, and a cause that only operators see.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::port::{HashError, StoreError};
+
+/// A flow's refusal. Clients see the reason (and the fields, if any); the source goes to tracing only.
+#[derive(Debug)]
+pub struct Error {
+    reason: Reason,
+    fields: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Why a flow refused. The codes are stable: clients may rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// One or more fields are wrong; [`Error::fields`] tells which.
+    InvalidFields,
+    /// Wrong password, unknown, unverified or disabled account: one answer for all.
+    InvalidCredentials,
+    /// The password was right, but the account asks for a second factor that this build cannot check.
+    SecondFactorUnavailable,
+    /// No access token was presented, or the one presented was revoked.
+    NotAuthenticated,
+    /// The access token is malformed, not ours, or forged.
+    TokenInvalid,
+    /// The access token's time is over.
+    TokenExpired,
+    /// A token of another kind stands where an access token is due.
+    TokenWrongType,
+    /// The user of a valid token is disabled. Only where the store was read.
+    UserInactive,
+    /// The user of a valid token is gone. Only where the store was read.
+    UserNotFound,
+    /// The refresh token is missing, invalid, expired, used before, or its session ended.
+    RefreshInvalid,
+    /// A mailed link is malformed, forged, expired, or no longer fits the account.
+    LinkInvalid,
+    /// The link is fine, but the account was verified before.
+    AlreadyVerified,
+    /// Something the flow needs does not answer; try again.
+    Unavailable,
+    /// Too much expensive work is waiting; try again.
+    Overloaded,
+    /// A defect or corrupt data; tracing has the source.
+    Internal,
+}
+
+/// What kind of refusal a reason is; adapters map it where the reason itself does not matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The request is wrong and stays wrong.
+    Invalid,
+    /// The caller has not proven who they are.
+    Unauthenticated,
+    /// The caller is known and may not.
+    Forbidden,
+    /// A dependency is down or overloaded; the same request may pass later.
+    Unavailable,
+    /// Our fault.
+    Internal,
+}
+
+impl Reason {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidFields => "invalid_fields",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::SecondFactorUnavailable => "second_factor_unavailable",
+            Self::NotAuthenticated => "not_authenticated",
+            Self::TokenInvalid | Self::TokenExpired | Self::TokenWrongType => "token_not_valid",
+            Self::UserInactive => "user_inactive",
+            Self::UserNotFound => "user_not_found",
+            Self::RefreshInvalid => "refresh_invalid",
+            Self::LinkInvalid => "link_invalid",
+            Self::AlreadyVerified => "already_verified",
+            Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The kind of refusal.
+    pub const fn class(self) -> Class {
+        match self {
+            Self::InvalidFields | Self::LinkInvalid | Self::AlreadyVerified => Class::Invalid,
+            Self::InvalidCredentials
+            | Self::NotAuthenticated
+            | Self::TokenInvalid
+            | Self::TokenExpired
+            | Self::TokenWrongType
+            | Self::UserInactive
+            | Self::UserNotFound
+            | Self::RefreshInvalid => Class::Unauthenticated,
+            Self::SecondFactorUnavailable => Class::Forbidden,
+            Self::Unavailable | Self::Overloaded => Class::Unavailable,
+            Self::Internal => Class::Internal,
+        }
+    }
+}
+
+/// A wrong field: its name on the wire and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's name.
+    pub field: &'static str,
+    /// What is wrong.
+    pub reason: FieldReason,
+}
+
+/// What can be wrong with a field. Codes are stable, numbers are limits in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldReason {
+    /// Missing.
+    Required,
+    /// Empty or blank.
+    Blank,
+    /// `null`.
+    Null,
+    /// Not a text.
+    NotAString,
+    /// Given more than once.
+    Repeated,
+    /// Holds a NUL character.
+    NullCharacter,
+    /// Shorter than the number of characters.
+    TooShort(usize),
+    /// Longer than the number of characters.
+    TooLong(usize),
+    /// Not a mail address.
+    InvalidEmail,
+    /// Not a username.
+    InvalidUsername,
+    /// A password of fewer characters than the policy wants.
+    PasswordTooShort(usize),
+    /// A password of digits only.
+    PasswordNumeric,
+    /// The confirmation differs from the password.
+    PasswordMismatch,
+    /// Another account has this value. Only where the profile tells.
+    Taken,
+}
+
+impl FieldReason {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Blank => "blank",
+            Self::Null => "null",
+            Self::NotAString => "not_a_string",
+            Self::Repeated => "repeated",
+            Self::NullCharacter => "null_character",
+            Self::TooShort(_) => "too_short",
+            Self::TooLong(_) => "too_long",
+            Self::InvalidEmail => "invalid_email",
+            Self::InvalidUsername => "invalid_username",
+            Self::PasswordTooShort(_) => "password_too_short",
+            Self::PasswordNumeric => "password_entirely_numeric",
+            Self::PasswordMismatch => "password_mismatch",
+            Self::Taken => "taken",
+        }
+    }
+}
+
+impl Error {
+    /// The reason, stable.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The kind of refusal.
+    pub fn class(&self) -> Class {
+        self.reason.class()
+    }
+
+    /// The wrong fields, for [`Reason::InvalidFields`].
+    pub fn fields(&self) -> &[FieldError] {
+        &self.fields
+    }
+
+    /// When to try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// A refusal because of wrong fields.
+    pub fn invalid_fields(fields: Vec<FieldError>) -> Self {
+        Self { fields, ..Reason::InvalidFields.into() }
+    }
+
+    /// A dependency does not answer. `source` goes to tracing only.
+    pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), retry_after: Some(Duration::from_secs(1)), ..Reason::Unavailable.into() }
+    }
+
+    /// A defect or corrupt data. `source` goes to tracing only.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..Reason::Internal.into() }
+    }
+}
+
+impl From<Reason> for Error {
+    fn from(reason: Reason) -> Self {
+        Self { reason, fields: Vec::new(), retry_after: None, source: None }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(source) => Self::unavailable(source),
+            StoreError::Corrupt(source) => Self::internal(source),
+        }
+    }
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded { retry_after } => {
+                Self { retry_after: Some(retry_after), ..Reason::Overloaded.into() }
+            }
+            HashError::Failed(source) => Self::internal(source),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason.code())?;
+        for FieldError { field, reason } in &self.fields {
+            write!(f, " {field}:{}", reason.code())?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,245 @@
+//! What the flows go by: lifetimes, limits and rules, as data with safe defaults.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{FieldError, FieldReason};
+use crate::types::{MAX_PASSWORD_BYTES, Password};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The rules of the account system. `Policy::default()` is safe; [`check`](Policy::check) refuses contradictions.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// How long an access token lives: 1 s to 1 h, and longer than `refresh_window`. Default 15 min.
+    pub access_lifetime: Duration,
+    /// How long a session lives without a refresh: at least `access_lifetime`. Default 7 d.
+    pub idle_lifetime: Duration,
+    /// How long a session lives at most: at least `idle_lifetime`. Default 30 d.
+    pub session_lifetime: Duration,
+    /// How long after a rotation its predecessor is answered with the current token: at most 60 s. Default 10 s.
+    /// Zero is strict: a tab that loses a race ends the session.
+    pub refresh_window: Duration,
+    /// How long a verification link works: 1 min to 30 d. Default 3 d.
+    pub verify_link_lifetime: Duration,
+    /// How long a link that sets a password works: 1 min to 1 d. Default 60 min.
+    pub reset_link_lifetime: Duration,
+    /// What makes an acceptable password.
+    pub password: PasswordPolicy,
+    /// Whether accounts have usernames beside addresses. Default off: a username that is taken can only be refused
+    /// openly, so sign-up then tells which usernames exist.
+    pub usernames: bool,
+    /// Whether sign-up says openly that an address is taken. Default off.
+    pub reveal_taken_emails: bool,
+    /// The application's own sign-up fields; whatever else a client sends is dropped.
+    pub attributes: Vec<AttributeRule>,
+    /// How often a mail is tried before it is set aside as dead: 1 to 100. Default 20, which spans about a day.
+    pub mail_attempts: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            access_lifetime: 15 * MINUTE,
+            idle_lifetime: 7 * DAY,
+            session_lifetime: 30 * DAY,
+            refresh_window: Duration::from_secs(10),
+            verify_link_lifetime: 3 * DAY,
+            reset_link_lifetime: 60 * MINUTE,
+            password: PasswordPolicy::default(),
+            usernames: false,
+            reveal_taken_emails: false,
+            attributes: vec![AttributeRule::new("first_name", 150), AttributeRule::new("last_name", 150)],
+            mail_attempts: 20,
+        }
+    }
+}
+
+/// One text field of the application's own that sign-up accepts.
+#[derive(Clone, Debug)]
+pub struct AttributeRule {
+    /// The field's name in requests and in the account's attributes.
+    pub name: &'static str,
+    /// The longest value, in characters.
+    pub max_chars: usize,
+}
+
+impl AttributeRule {
+    /// An optional text of at most `max_chars` characters.
+    pub const fn new(name: &'static str, max_chars: usize) -> Self {
+        Self { name, max_chars }
+    }
+}
+
+/// Names that fields of our own bear; an attribute cannot take them.
+const RESERVED_FIELDS: [&str; 10] =
+    ["id", "email", "username", "password", "confirm_password", "status", "token", "uid", "code", "tenant"];
+
+/// A setting that contradicts safety or another setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSetting {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// What is wrong with it and what to do.
+    pub problem: String,
+}
+
+impl InvalidSetting {
+    /// Names the setting and the problem.
+    pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+        Self { setting, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.problem)
+    }
+}
+
+impl std::error::Error for InvalidSetting {}
+
+impl Policy {
+    /// Refuses values outside their ranges and contradictions between them.
+    ///
+    /// # Errors
+    /// The first [`InvalidSetting`] found.
+    pub fn check(&self) -> Result<(), InvalidSetting> {
+        let within = |setting, value: Duration, low: Duration, high: Duration| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(InvalidSetting::new(setting, format!("{value:?} is not between {low:?} and {high:?}")))
+            }
+        };
+        let second = Duration::from_secs(1);
+        within("refresh_window", self.refresh_window, Duration::ZERO, MINUTE)?;
+        within("access_lifetime", self.access_lifetime, self.refresh_window + second, 60 * MINUTE)?;
+        within("idle_lifetime", self.idle_lifetime, self.access_lifetime, 365 * DAY)?;
+        within("session_lifetime", self.session_lifetime, self.idle_lifetime, 3650 * DAY)?;
+        within("verify_link_lifetime", self.verify_link_lifetime, MINUTE, 30 * DAY)?;
+        within("reset_link_lifetime", self.reset_link_lifetime, MINUTE, DAY)?;
+        if !(1..=100).contains(&self.mail_attempts) {
+            return Err(InvalidSetting::new(
+                "mail_attempts",
+                format!("{} is not between 1 and 100", self.mail_attempts),
+            ));
+        }
+        for (index, rule) in self.attributes.iter().enumerate() {
+            let repeated = self.attributes.iter().take(index).any(|other| other.name == rule.name);
+            if RESERVED_FIELDS.contains(&rule.name) || repeated || !(1..=10_000).contains(&rule.max_chars) {
+                let problem = format!("`{}` is reserved, repeated, or not 1 to 10000 characters long", rule.name);
+                return Err(InvalidSetting::new("attributes", problem));
+            }
+        }
+        self.password.check()
+    }
+}
+
+/// What makes an acceptable password (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 section 6.2).
+///
+/// Lengths count Unicode code points after NFC. There are no composition rules.
+#[derive(Clone, Debug)]
+pub struct PasswordPolicy {
+    /// The shortest password: 8 to 64. Default 8.
+    pub min_chars: usize,
+    /// The longest password: 128 to 1024. Default 256.
+    pub max_chars: usize,
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        Self { min_chars: 8, max_chars: 256 }
+    }
+}
+
+impl PasswordPolicy {
+    fn check(&self) -> Result<(), InvalidSetting> {
+        if !(8..=64).contains(&self.min_chars) {
+            return Err(InvalidSetting::new(
+                "password.min_chars",
+                format!("{} is not between 8 and 64", self.min_chars),
+            ));
+        }
+        if !(128..=MAX_PASSWORD_BYTES).contains(&self.max_chars) {
+            let problem = format!("{} is not between 128 and {MAX_PASSWORD_BYTES}", self.max_chars);
+            return Err(InvalidSetting::new("password.max_chars", problem));
+        }
+        Ok(())
+    }
+
+    /// Judges a password that somebody wants to set in the named field.
+    ///
+    /// Takes the raw text, because one that is too long never becomes a [`Password`].
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn accept(&self, field: &'static str, text: &str) -> Result<Password, Vec<FieldError>> {
+        let error = |reason| FieldError { field, reason };
+        let Ok(password) = Password::new(text) else {
+            return Err(vec![error(FieldReason::TooLong(self.max_chars))]);
+        };
+        let mut errors = Vec::new();
+        let chars = password.expose().chars().count();
+        if chars > self.max_chars {
+            errors.push(error(FieldReason::TooLong(self.max_chars)));
+        }
+        if chars < self.min_chars {
+            errors.push(error(FieldReason::PasswordTooShort(self.min_chars)));
+        }
+        if password.expose().chars().all(char::is_numeric) {
+            errors.push(error(FieldReason::PasswordNumeric));
+        }
+        if errors.is_empty() { Ok(password) } else { Err(errors) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reasons(text: &str) -> Vec<FieldReason> {
+        let errors = PasswordPolicy::default().accept("password", text).err().unwrap_or_default();
+        errors.into_iter().map(|error| error.reason).collect()
+    }
+
+    #[test]
+    fn defaults_are_consistent() {
+        assert_eq!(Policy::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn each_setting_out_of_range_is_refused_by_name() {
+        type Spoil = fn(&mut Policy);
+        let cases: [(&str, Spoil); 11] = [
+            ("refresh_window", |p| p.refresh_window = 2 * MINUTE),
+            ("access_lifetime", |p| p.access_lifetime = Duration::ZERO),
+            ("access_lifetime", |p| p.access_lifetime = p.refresh_window),
+            ("idle_lifetime", |p| p.idle_lifetime = MINUTE),
+            ("session_lifetime", |p| p.session_lifetime = DAY),
+            ("verify_link_lifetime", |p| p.verify_link_lifetime = Duration::MAX),
+            ("reset_link_lifetime", |p| p.reset_link_lifetime = 2 * DAY),
+            ("mail_attempts", |p| p.mail_attempts = 0),
+            ("attributes", |p| p.attributes = vec![AttributeRule::new("email", 10)]),
+            ("password.min_chars", |p| p.password.min_chars = 7),
+            ("password.max_chars", |p| p.password.max_chars = 127),
+        ];
+        for (setting, spoil) in cases {
+            let mut policy = Policy::default();
+            spoil(&mut policy);
+            assert_eq!(policy.check().err().map(|error| error.setting), Some(setting));
+        }
+    }
+
+    #[test]
+    fn a_password_is_told_all_that_is_wrong_with_it() {
+        assert_eq!(reasons("1234"), [FieldReason::PasswordTooShort(8), FieldReason::PasswordNumeric]);
+        assert_eq!(reasons("short"), [FieldReason::PasswordTooShort(8)]);
+        assert_eq!(reasons(&"x".repeat(257)), [FieldReason::TooLong(256)]);
+        assert_eq!(reasons(&"x".repeat(2000)), [FieldReason::TooLong(256)]);
+        assert_eq!(reasons("a good long one"), []);
+        // Eight code points, whatever their bytes.
+        assert_eq!(reasons("пароль-х"), []);
+    }
+}

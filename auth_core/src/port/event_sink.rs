@@ -1,0 +1,123 @@
+use super::MailPurpose;
+use crate::types::{MailId, SessionId, TenantId, UserId};
+
+/// Where flows report what happened: an audit log, metrics, a webhook.
+pub trait EventSink: Send + Sync + 'static {
+    /// Takes one event. It runs within the request: hand slow work to something else.
+    fn record(&self, tenant: &TenantId, event: &Event);
+}
+
+/// What happened. Never holds a secret; what a mailer said may quote the mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// An account was made.
+    SignedUp {
+        /// Whose.
+        user: UserId,
+    },
+    /// Somebody signed up with an address that has an account.
+    SignUpRepeated {
+        /// Whose.
+        user: UserId,
+        /// Whether the stored password of the unverified account was cleared, because the new one differs.
+        password_cleared: bool,
+    },
+    /// A mailbox was proven.
+    EmailVerified {
+        /// Whose.
+        user: UserId,
+    },
+    /// A login succeeded.
+    LoggedIn {
+        /// Who.
+        user: UserId,
+        /// The new session.
+        session: SessionId,
+    },
+    /// A login was refused.
+    LoginRefused {
+        /// Who, if the account is known.
+        user: Option<UserId>,
+        /// Why; clients never learn it.
+        why: LoginRefusal,
+    },
+    /// A refresh token was rotated.
+    Refreshed {
+        /// The session.
+        session: SessionId,
+        /// Its new generation.
+        generation: u32,
+    },
+    /// A refresh token was used again after its window: a copy is about. The session was ended.
+    RefreshReused {
+        /// Whose.
+        user: UserId,
+        /// The session.
+        session: SessionId,
+    },
+    /// A user logged out.
+    LoggedOut {
+        /// Who.
+        user: UserId,
+        /// The session.
+        session: SessionId,
+    },
+    /// A password was set through a mailed link.
+    PasswordReset {
+        /// Whose.
+        user: UserId,
+    },
+    /// A mail was sent.
+    MailSent {
+        /// The queued mail.
+        mail: MailId,
+        /// What about.
+        purpose: MailPurpose,
+    },
+    /// A mail could not be sent and waits for its next try.
+    MailDelayed {
+        /// The queued mail.
+        mail: MailId,
+        /// How often it was tried.
+        tries: u32,
+        /// What the mailer said.
+        why: String,
+    },
+    /// A mail was given up.
+    MailDead {
+        /// The queued mail.
+        mail: MailId,
+        /// What the mailer said.
+        why: String,
+    },
+}
+
+/// Why a login was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoginRefusal {
+    /// No such account.
+    Unknown,
+    /// Wrong password, or none set.
+    WrongPassword,
+    /// The mailbox was never proven.
+    Unverified,
+    /// The account is disabled or deleted.
+    Disabled,
+    /// The account asks for a second factor that this build cannot check.
+    SecondFactorUnavailable,
+}
+
+/// The default sink: one `tracing` event each, target `auth`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TracingEvents;
+
+impl EventSink for TracingEvents {
+    fn record(&self, tenant: &TenantId, event: &Event) {
+        match event {
+            Event::RefreshReused { .. } | Event::MailDead { .. } => tracing::warn!(target: "auth", %tenant, ?event),
+            _ => tracing::info!(target: "auth", %tenant, ?event),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::types::{Email, Locale, MailId, TenantId, Timestamp};
+
+/// Mails waiting to be sent, as intents: no link and no token is ever kept here.
+///
+/// The worker looks the account up and derives the link when it sends. So a mail to an address without an account
+/// costs the request the same as one with, a crash loses nothing, and a dump of the table opens nothing.
+#[async_trait]
+pub trait MailOutbox: Send + Sync + 'static {
+    /// Queues an intent. One that already waits, unclaimed, for the same address and purpose serves both.
+    async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes up to `limit` intents that are due, oldest first, for `lease`. Until it ends, no other call gets them;
+    /// after it, a worker that died has lost them to the next.
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError>;
+
+    /// Says what came of a claimed intent. `false` when the claim ran out and somebody else has it.
+    async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError>;
+}
+
+/// A mail that shall be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailIntent {
+    /// Whose account system it speaks for.
+    pub tenant: TenantId,
+    /// To whom; there may be no account.
+    pub to: Email,
+    /// What about.
+    pub purpose: MailPurpose,
+    /// In which language.
+    pub locale: Locale,
+}
+
+/// What a mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MailPurpose {
+    /// Prove the mailbox of a new account.
+    VerifyEmail,
+    /// Somebody signed up with an address that has a verified account.
+    AccountExists,
+    /// Set a password: asked for by the owner.
+    ResetPassword,
+    /// Set a password: somebody signed up again, with another one, before the address was verified.
+    SetPassword,
+}
+
+impl MailPurpose {
+    /// All purposes.
+    pub const ALL: [Self; 4] = [Self::VerifyEmail, Self::AccountExists, Self::ResetPassword, Self::SetPassword];
+
+    /// The name in stores, events and templates.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::AccountExists => "account_exists",
+            Self::ResetPassword => "reset_password",
+            Self::SetPassword => "set_password",
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == text)
+    }
+}
+
+/// An intent that this worker holds.
+#[derive(Clone, Debug)]
+pub struct ClaimedMail {
+    /// The queued mail.
+    pub id: MailId,
+    /// What to send.
+    pub intent: MailIntent,
+    /// How often it was claimed, this time included: 1 at the first. Names the claim, too.
+    pub tries: u32,
+}
+
+/// What came of a claimed intent.
+#[derive(Clone, Debug)]
+pub enum Settlement {
+    /// Sent, or nothing to send any more: the row goes.
+    Done,
+    /// Not sent: due again at the given time. Gives way to an equal intent that was queued meanwhile.
+    Retry(Timestamp),
+    /// Set aside for an operator, with the reason.
+    Dead(String),
+}

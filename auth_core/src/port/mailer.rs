@@ -1,0 +1,67 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::MailPurpose;
+use crate::types::{Email, Locale, TenantId, Token, UserId};
+
+/// Sends one mail. Called by the outbox's worker, never within a request.
+#[async_trait]
+pub trait Mailer: Send + Sync + 'static {
+    /// Returns once the next hop has taken the mail.
+    async fn send(&self, mail: &Mail) -> Result<(), MailError>;
+}
+
+/// What a mail says; the mailer's templates say it in words.
+#[derive(Debug)]
+pub struct Mail {
+    /// Whose account system speaks.
+    pub tenant: TenantId,
+    /// The recipient: always the stored address of the account.
+    pub to: Email,
+    /// What about.
+    pub purpose: MailPurpose,
+    /// In which language.
+    pub locale: Locale,
+    /// The link that the mail is about, if any.
+    pub link: Option<MailLink>,
+}
+
+/// What a link carries; the mailer adds the front-end's address.
+#[derive(Debug)]
+pub struct MailLink {
+    /// The user.
+    pub user: UserId,
+    /// The proof of the mailbox.
+    pub token: Token,
+    /// How long it works from now.
+    pub lifetime: Duration,
+}
+
+/// Why a mail was not taken.
+#[derive(Debug)]
+pub enum MailError {
+    /// Try again later: the server is down, slow or asks for patience.
+    Transient(Box<dyn StdError + Send + Sync>),
+    /// It will never go: the server refuses the recipient or the mail.
+    Permanent(Box<dyn StdError + Send + Sync>),
+}
+
+impl fmt::Display for MailError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transient(source) => write!(f, "not sent for now: {source}"),
+            Self::Permanent(source) => write!(f, "refused: {source}"),
+        }
+    }
+}
+
+impl StdError for MailError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Transient(source) | Self::Permanent(source) => Some(source.as_ref()),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the flows need from the outside: one trait per file, atomic verbs named after what they promise.
+//!
+//! Every trait is dyn-safe. Methods on which security depends have no default bodies. A store that cannot answer
+//! returns [`StoreError::Unavailable`]; it never guesses.
+
+mod clock;
+mod event_sink;
+mod feed;
+mod mail_outbox;
+mod mailer;
+mod password_hasher;
+mod random;
+mod session_store;
+mod user_store;
+
+pub use clock::Clock;
+pub use event_sink::{Event, EventSink, LoginRefusal, TracingEvents};
+pub use feed::{ChangePage, FeedPosition, Since};
+pub use mail_outbox::{ClaimedMail, MailIntent, MailOutbox, MailPurpose, Settlement};
+pub use mailer::{Mail, MailError, MailLink, Mailer};
+pub use password_hasher::{HashError, PasswordHasher, Verdict};
+pub use random::{Random, RandomError};
+pub use session_store::{At, Rotation, SessionInsert, SessionStore};
+pub use user_store::{
+    LoginRecord, NewUser, Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+};
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Why a store gave no answer.
+#[derive(Debug)]
+pub enum StoreError {
+    /// It is down, locked, read-only or too slow: the request may pass later (503).
+    Unavailable(Box<dyn StdError + Send + Sync>),
+    /// It holds what cannot be: a defect, an unfinished migration or a foreign hand (500).
+    Corrupt(Box<dyn StdError + Send + Sync>),
+}
+
+impl StoreError {
+    /// The store is down; `source` goes to tracing.
+    pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+
+    /// The store holds what cannot be; `source` goes to tracing.
+    pub fn corrupt(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Corrupt(source.into())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(source) => write!(f, "the store does not answer: {source}"),
+            Self::Corrupt(source) => write!(f, "the store holds what cannot be: {source}"),
+        }
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Unavailable(source) | Self::Corrupt(source) => Some(source.as_ref()),
+        }
+    }
+}

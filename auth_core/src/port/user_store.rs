@@ -1,0 +1,205 @@
+use async_trait::async_trait;
+
+use super::{ChangePage, Since, StoreError};
+use crate::types::{
+    Attributes, Email, EnrolledFactor, PasswordHash, Revision, TenantId, Timestamp, TokenVersion, User, UserId,
+    UserStatus, Username,
+};
+
+/// The accounts. Implement this for a user table of your own.
+///
+/// Uniqueness is by (tenant, canonical email) and (tenant, canonical username); addresses arrive canonical and come
+/// back as they were given.
+#[async_trait]
+pub trait UserStore: Send + Sync + 'static {
+    /// Adds an account, unless its address or username is taken: of any number of parallel calls for one address,
+    /// exactly one creates.
+    async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError>;
+
+    /// Finds an account, deleted ones included.
+    async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError>;
+
+    /// Writes what `change` names, together with what [`UserChange::apply`] derives from it, if the row still has
+    /// `current`'s revision: one atomic swap. Of parallel calls with one revision exactly one succeeds.
+    /// `changed_at` becomes the store's clock at the statement.
+    async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError>;
+
+    /// Notes a login: sets `last_login_at`, clears the consecutive failures and, where given, replaces a hash that
+    /// still is the old one. Touches neither revision nor token version.
+    async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError>;
+
+    /// The rows of all tenants that `insert` or `update_if` touched, by the time of their change: at most `limit`.
+    async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError>;
+}
+
+/// How an account is looked up.
+#[derive(Clone, Copy, Debug)]
+pub enum UserKey<'a> {
+    /// By id.
+    Id(&'a UserId),
+    /// By canonical address.
+    Email(&'a Email),
+    /// By canonical username.
+    Username(&'a Username),
+}
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// A fresh id that the store may take or replace by one of its own; [`UserInsert::Created`] has the final one.
+    pub id: UserId,
+    /// The address.
+    pub email: Email,
+    /// The username.
+    pub username: Option<Username>,
+    /// When the mailbox was proven, if it was.
+    pub email_verified_at: Option<Timestamp>,
+    /// The password's hash.
+    pub password_hash: Option<PasswordHash>,
+    /// A random start.
+    pub token_version: TokenVersion,
+    /// The application's own fields.
+    pub attributes: Attributes,
+    /// Now.
+    pub created_at: Timestamp,
+}
+
+impl NewUser {
+    /// The row that a store creates of this.
+    pub fn into_user(self, changed_at: Timestamp) -> User {
+        User {
+            tenant: self.tenant,
+            id: self.id,
+            email: self.email,
+            username: self.username,
+            email_verified_at: self.email_verified_at,
+            status: UserStatus::Active,
+            password_hash: self.password_hash,
+            token_version: self.token_version,
+            factors: Vec::new(),
+            consecutive_failures: 0,
+            attributes: self.attributes,
+            created_at: self.created_at,
+            last_login_at: None,
+            changed_at,
+            revision: 0,
+        }
+    }
+}
+
+/// What came of an insert.
+#[derive(Clone, Debug)]
+pub enum UserInsert {
+    /// The account was made; this is its row.
+    Created(User),
+    /// Another account of the tenant has the value; nothing was written.
+    Conflict(Unique),
+}
+
+/// The values that are unique within a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unique {
+    /// The address.
+    Email,
+    /// The username.
+    Username,
+}
+
+/// What came of a conditional update.
+#[derive(Clone, Debug)]
+pub enum UserUpdate {
+    /// Written; this is the row now.
+    Done(User),
+    /// The row has another revision by now, or is gone; nothing was written. Load, check and decide again.
+    Stale,
+    /// Another account of the tenant has the value; nothing was written.
+    Conflict(Unique),
+}
+
+/// What an update writes; fields that are `None` keep their value.
+///
+/// Changing the address, the password, the status or the list of factors is a *security change*: it also bumps the
+/// token version, which ends every session, pending login, link and parked change of the account.
+#[derive(Clone, Debug, Default)]
+pub struct UserChange {
+    /// A new address.
+    pub email: Option<Email>,
+    /// When the mailbox was proven; `Some(None)` makes the account unverified.
+    pub email_verified_at: Option<Option<Timestamp>>,
+    /// A new status.
+    pub status: Option<UserStatus>,
+    /// A new password hash; `Some(None)` removes the password.
+    pub password_hash: Option<Option<PasswordHash>>,
+    /// The new list of second factors.
+    pub factors: Option<Vec<EnrolledFactor>>,
+    /// The application's own fields, all of them.
+    pub attributes: Option<Attributes>,
+}
+
+impl UserChange {
+    /// Whether this is a security change.
+    pub fn is_security_change(&self) -> bool {
+        self.email.is_some() || self.status.is_some() || self.password_hash.is_some() || self.factors.is_some()
+    }
+
+    /// The row after this change: revision up by one, token version up by one at a security change. A new password
+    /// starts with no failures.
+    #[must_use]
+    pub fn apply(&self, current: &User, changed_at: Timestamp) -> User {
+        let mut next = current.clone();
+        let change = self.clone();
+        next.email = change.email.unwrap_or(next.email);
+        next.email_verified_at = change.email_verified_at.unwrap_or(next.email_verified_at);
+        next.status = change.status.unwrap_or(next.status);
+        if let Some(hash) = change.password_hash {
+            next.password_hash = hash;
+            next.consecutive_failures = 0;
+        }
+        next.factors = change.factors.unwrap_or(next.factors);
+        next.attributes = change.attributes.unwrap_or(next.attributes);
+        if self.is_security_change() {
+            next.token_version = next.token_version.next();
+        }
+        next.revision = next.revision.wrapping_add(1);
+        next.changed_at = changed_at;
+        next
+    }
+}
+
+/// What a login leaves on the row.
+#[derive(Clone, Debug)]
+pub struct LoginRecord {
+    /// When.
+    pub at: Timestamp,
+    /// The hash that was checked and one of the same password with today's parameters.
+    pub rehash: Option<(PasswordHash, PasswordHash)>,
+}
+
+/// What other nodes must know of a changed account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSecurity {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: UserId,
+    /// Its version: tokens of another one are dead.
+    pub token_version: TokenVersion,
+    /// Whether it may be used at all.
+    pub active: bool,
+    /// The row's revision: of two reports the higher one is the later one.
+    pub revision: Revision,
+}
+
+impl From<&User> for UserSecurity {
+    fn from(user: &User) -> Self {
+        Self {
+            tenant: user.tenant,
+            id: user.id,
+            token_version: user.token_version,
+            active: user.is_active(),
+            revision: user.revision,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Identifiers. All are `Copy` and live inline, so that the per-request check allocates nothing.
+
+use std::fmt;
+
+use arrayvec::ArrayString;
+use uuid::Uuid;
+
+/// Why a text is not an identifier: empty, longer than allowed, or with a character outside visible ASCII, `"` or `\`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidId;
+
+impl fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an identifier is 1 to 64 visible ASCII characters without quotes and backslashes")
+    }
+}
+
+impl std::error::Error for InvalidId {}
+
+/// The longest identifier, in bytes.
+pub const MAX_ID_BYTES: usize = 64;
+
+/// Identifiers go into tokens as they are: nothing that JSON would have to escape may pass.
+fn parse(text: &str) -> Result<ArrayString<MAX_ID_BYTES>, InvalidId> {
+    let clean = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if text.is_empty() || !text.bytes().all(clean) {
+        return Err(InvalidId);
+    }
+    ArrayString::from(text).map_err(|_| InvalidId)
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(ArrayString<MAX_ID_BYTES>);
+
+        impl $name {
+            /// Takes an identifier of 1 to 64 visible ASCII characters.
+            ///
+            /// # Errors
+            /// [`InvalidId`] for anything else.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                parse(text).map(Self)
+            }
+
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// Whose accounts these are. Every look-up and every uniqueness rule is within one tenant.
+    TenantId
+}
+
+impl Default for TenantId {
+    /// The one tenant of an application that has no others: `default`.
+    fn default() -> Self {
+        let mut name = ArrayString::new();
+        // Seven bytes into sixty-four always fit.
+        let _ = name.try_push_str("default");
+        Self(name)
+    }
+}
+
+text_id! {
+    /// A user, within a tenant. Opaque: the built-in stores use UUIDv7, yours may use what the table has.
+    UserId
+}
+
+impl From<Uuid> for UserId {
+    fn from(id: Uuid) -> Self {
+        let mut buffer = Uuid::encode_buffer();
+        let mut text = ArrayString::new();
+        // Thirty-six bytes into sixty-four always fit.
+        let _ = text.try_push_str(id.hyphenated().encode_lower(&mut buffer));
+        Self(text)
+    }
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// One login on one device (UUIDv7). Not a secret: it names a row, it does not open it.
+    SessionId
+}
+uuid_id! {
+    /// An enrolled authenticator (UUIDv7).
+    CredentialId
+}
+uuid_id! {
+    /// A queued mail (UUIDv7).
+    MailId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_refuse_what_a_token_would_have_to_escape() {
+        for bad in ["", " ", "a b", "a\"b", "a\\b", "é", "a\n", &"x".repeat(65)] {
+            assert_eq!(UserId::parse(bad), Err(InvalidId), "{bad:?}");
+        }
+        assert_eq!(UserId::parse("42").map(|id| id.to_string()), Ok("42".to_owned()));
+        assert_eq!(UserId::parse(&"x".repeat(64)).map(|id| id.as_str().len()), Ok(64));
+    }
+
+    #[test]
+    fn built_in_texts_survive_whole() {
+        assert_eq!(TenantId::default().as_str(), "default");
+        let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        assert_eq!(UserId::from(id).as_str(), id.to_string());
+    }
+}

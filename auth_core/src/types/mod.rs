@@ -1,0 +1,19 @@
+//! Values that are right by construction: parsed once at the edge, trusted from there on.
+
+mod client;
+mod email;
+mod id;
+mod secret;
+mod session;
+mod time;
+mod user;
+mod username;
+
+pub use client::{Client, Locale};
+pub use email::{Email, InvalidEmail, MAX_EMAIL_BYTES};
+pub use id::{CredentialId, InvalidId, MAX_ID_BYTES, MailId, SessionId, TenantId, UserId};
+pub use secret::{MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordTooLong, Token};
+pub use session::{AuthMethods, Channel, Session};
+pub use time::Timestamp;
+pub use user::{Attributes, EnrolledFactor, FactorKind, Revision, TokenVersion, User, UserStatus};
+pub use username::{InvalidUsername, MAX_USERNAME_CHARS, Username};

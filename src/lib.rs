@@ -1,0 +1,5 @@
+//! Complete accounts for axum apps.
+
+pub mod hash;
+pub mod mail;
+pub mod store;
