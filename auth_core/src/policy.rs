@@ -21,6 +21,9 @@ pub struct Policy {
     /// How long after a rotation its predecessor is answered with the current token: at most 60 s. Default 10 s.
     /// Zero is strict: a tab that loses a race ends the session.
     pub refresh_window: Duration,
+    /// How old this node's knowledge of revocations may be before an access check waits for a poll: 10 ms to 60 s.
+    /// Default 1 s. What this node itself revokes is known at once.
+    pub revocation_lag: Duration,
     /// How long a verification link works: 1 min to 30 d. Default 3 d.
     pub verify_link_lifetime: Duration,
     /// How long a link that sets a password works: 1 min to 1 d. Default 60 min.
@@ -45,6 +48,7 @@ impl Default for Policy {
             idle_lifetime: 7 * DAY,
             session_lifetime: 30 * DAY,
             refresh_window: Duration::from_secs(10),
+            revocation_lag: Duration::from_secs(1),
             verify_link_lifetime: 3 * DAY,
             reset_link_lifetime: 60 * MINUTE,
             password: PasswordPolicy::default(),
@@ -118,6 +122,7 @@ impl Policy {
         within("access_lifetime", self.access_lifetime, self.refresh_window + second, 60 * MINUTE)?;
         within("idle_lifetime", self.idle_lifetime, self.access_lifetime, 365 * DAY)?;
         within("session_lifetime", self.session_lifetime, self.idle_lifetime, 3650 * DAY)?;
+        within("revocation_lag", self.revocation_lag, Duration::from_millis(10), MINUTE)?;
         within("verify_link_lifetime", self.verify_link_lifetime, MINUTE, 30 * DAY)?;
         within("reset_link_lifetime", self.reset_link_lifetime, MINUTE, DAY)?;
         if !(1..=100).contains(&self.mail_attempts) {
@@ -212,7 +217,8 @@ mod tests {
     #[test]
     fn each_setting_out_of_range_is_refused_by_name() {
         type Spoil = fn(&mut Policy);
-        let cases: [(&str, Spoil); 11] = [
+        let cases: [(&str, Spoil); 12] = [
+            ("revocation_lag", |p| p.revocation_lag = Duration::ZERO),
             ("refresh_window", |p| p.refresh_window = 2 * MINUTE),
             ("access_lifetime", |p| p.access_lifetime = Duration::ZERO),
             ("access_lifetime", |p| p.access_lifetime = p.refresh_window),

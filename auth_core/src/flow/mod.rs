@@ -1,0 +1,28 @@
+//! The flows, one file per feature. Each is a method of [`AuthSystem`](crate::AuthSystem): load, decide, commit by one
+//! atomic write, notify. Where the decision is more than a line it is a plain function of its own.
+
+mod authenticate;
+mod current_user;
+mod deliver_mail;
+mod login;
+mod logout;
+mod password_reset;
+mod refresh;
+mod session;
+mod signup;
+mod verify_email;
+
+pub use deliver_mail::Delivery;
+pub use login::LoginRequest;
+pub use password_reset::PasswordResetConfirm;
+pub use session::SessionTokens;
+pub use signup::{SignUpRequest, SignedUp};
+
+/// How often a flow starts again after it lost a compare-and-swap. Only a row under constant fire is ever changed so
+/// often between a read and a write; then the answer is 503.
+const MAX_ATTEMPTS: usize = 16;
+
+/// The answer of a flow that lost [`MAX_ATTEMPTS`] races.
+fn contended() -> crate::error::Error {
+    crate::error::Error::unavailable("the row was changed too often meanwhile")
+}

@@ -1,0 +1,69 @@
+use super::verify_email::parse_email;
+use super::{MAX_ATTEMPTS, contended};
+use crate::AuthSystem;
+use crate::error::{Error, Reason};
+use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
+use crate::token::LinkPurpose;
+use crate::types::{Client, UserId};
+
+/// A new password, with the link that entitles to set it.
+#[derive(Debug)]
+pub struct PasswordResetConfirm<'a> {
+    /// The user that the link names.
+    pub user: Option<UserId>,
+    /// The link's token.
+    pub token: &'a str,
+    /// The new password, as the client sent it.
+    pub password: &'a str,
+}
+
+impl AuthSystem {
+    /// Queues a mail with a link that sets a new password. The answer and the work are the same for any address.
+    ///
+    /// # Errors
+    /// `invalid_fields` for what is no address; `unavailable`.
+    pub async fn request_password_reset(&self, client: &Client, email: &str) -> Result<(), Error> {
+        let email = parse_email(email)?;
+        self.queue_mail(client, &email, MailPurpose::ResetPassword).await
+    }
+
+    /// Sets the password with a mailed link. That bumps the account's version in the same write: the link itself, all
+    /// other links and every session die. It proves the mailbox, but neither logs in nor opens a disabled account.
+    ///
+    /// # Errors
+    /// `invalid_fields` for an unacceptable password; `link_invalid`; `overloaded`; `unavailable`.
+    pub async fn confirm_password_reset(
+        &self,
+        client: &Client,
+        request: PasswordResetConfirm<'_>,
+    ) -> Result<(), Error> {
+        let password = self.policy().password.accept("password", request.password).map_err(Error::invalid_fields)?;
+        let ports = self.ports();
+        let mut hash = None;
+        for _ in 0..MAX_ATTEMPTS {
+            let found = match &request.user {
+                Some(id) => ports.users.find(&client.tenant, UserKey::Id(id)).await?,
+                None => None,
+            };
+            let now = ports.clock.now();
+            let genuine = self.tokens().verify_link(LinkPurpose::SetPassword, found.as_ref(), request.token, now);
+            let Some(user) = found.filter(|_| genuine) else { return Err(Reason::LinkInvalid.into()) };
+            // Hashed only for a good link, and once: a flood of bad ones costs nothing.
+            let hash = match &hash {
+                Some(hash) => hash,
+                None => hash.insert(ports.hasher.hash(client.lane(), &password).await?),
+            };
+            let change = UserChange {
+                password_hash: Some(Some(hash.clone())),
+                email_verified_at: (!user.is_verified()).then_some(Some(now)),
+                ..UserChange::default()
+            };
+            if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
+                self.account_changed(&user);
+                self.record(&client.tenant, Event::PasswordReset { user: user.id });
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+}

@@ -1,0 +1,75 @@
+use serde_json::json;
+
+use crate::AuthSystem;
+use crate::error::Error;
+use crate::port::{Event, SessionInsert};
+use crate::proof::Authenticated;
+use crate::token::IssuedToken;
+use crate::types::{Channel, Client, Session, SessionId};
+
+/// A session's current tokens.
+#[derive(Debug)]
+pub struct SessionTokens {
+    /// The session.
+    pub session: SessionId,
+    /// How the tokens are to travel.
+    pub channel: Channel,
+    /// The access token.
+    pub access: IssuedToken,
+    /// The refresh token.
+    pub refresh: IssuedToken,
+}
+
+/// The longest `User-Agent` that is kept, in characters.
+const MAX_AGENT_CHARS: usize = 200;
+
+impl AuthSystem {
+    /// Makes a session. The one gate: every session of every feature comes from here, stamped from the proof.
+    ///
+    /// # Errors
+    /// `unavailable` when the store is down.
+    pub async fn issue_session(
+        &self,
+        client: &Client,
+        channel: Channel,
+        proof: Authenticated,
+    ) -> Result<SessionTokens, Error> {
+        let now = self.ports().clock.now();
+        let policy = self.policy();
+        let agent: Option<String> = client.agent.as_ref().map(|agent| agent.chars().take(MAX_AGENT_CHARS).collect());
+        let session = Session {
+            id: SessionId(self.new_id()?),
+            tenant: proof.tenant,
+            user: proof.user,
+            token_version: proof.token_version,
+            generation: 0,
+            rotated_at: now,
+            created_at: now,
+            last_seen_at: now,
+            idle_expires_at: now + policy.idle_lifetime,
+            expires_at: now + policy.session_lifetime,
+            auth_time: proof.at,
+            methods: proof.methods,
+            channel,
+            context: json!({ "address": client.address, "agent": agent }),
+            slot: None,
+            revoked_at: None,
+            changed_at: now,
+        };
+        match self.ports().sessions.insert(&session).await? {
+            SessionInsert::Created => {}
+            SessionInsert::SlotTaken => return Err(Error::internal("a session without a slot found its slot taken")),
+        }
+        self.record(&session.tenant, Event::LoggedIn { user: session.user, session: session.id });
+        Ok(self.session_tokens(&session))
+    }
+
+    pub(crate) fn session_tokens(&self, session: &Session) -> SessionTokens {
+        SessionTokens {
+            session: session.id,
+            channel: session.channel,
+            access: self.tokens().access(session),
+            refresh: self.tokens().refresh(session),
+        }
+    }
+}

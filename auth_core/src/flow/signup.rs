@@ -1,0 +1,178 @@
+use super::{MAX_ATTEMPTS, contended};
+use crate::AuthSystem;
+use crate::error::{Error, FieldError, FieldReason};
+use crate::port::{Event, MailPurpose, NewUser, Unique, UserChange, UserInsert, UserKey, UserUpdate};
+use crate::proof::verify_password;
+use crate::types::{Attributes, Client, Email, Password, PasswordHash, TokenVersion, User, UserId, Username};
+
+/// An account that somebody wants. All texts are as the client sent them.
+#[derive(Debug)]
+pub struct SignUpRequest<'a> {
+    /// The address.
+    pub email: &'a str,
+    /// The username, where usernames are on; ignored where they are off.
+    pub username: Option<&'a str>,
+    /// The password.
+    pub password: &'a str,
+    /// The application's own fields, by name; those that the policy does not know are dropped.
+    pub attributes: Vec<(&'a str, &'a str)>,
+}
+
+/// What a client may know of its sign-up: that it was taken. Whether an account was made is in the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedUp;
+
+/// The fields of a request, canonical and acceptable.
+struct Fields {
+    email: Email,
+    username: Option<Username>,
+    password: Password,
+    attributes: Attributes,
+}
+
+/// What an account that exists already makes of a sign-up for its address.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    /// Its mailbox is proven: tell its owner.
+    TellOwner,
+    /// The same password again: send the verification mail again.
+    SendAgain,
+    /// Nobody has proven the mailbox, and two passwords are claimed: neither counts. The mailbox decides.
+    ClearPassword,
+    /// As before, and there is no password left to clear.
+    AskForPassword,
+}
+
+fn decide(user: &User, same_password: bool) -> Decision {
+    match (user.is_verified() || !user.is_active(), same_password, &user.password_hash) {
+        (true, _, _) => Decision::TellOwner,
+        (false, true, _) => Decision::SendAgain,
+        (false, false, Some(_)) => Decision::ClearPassword,
+        (false, false, None) => Decision::AskForPassword,
+    }
+}
+
+impl AuthSystem {
+    /// Makes an account, unverified, and queues the mail that verifies it.
+    ///
+    /// For an address that has an account the answer and the work are the same, and a mail tells its owner. If that
+    /// account is unverified and the password another one, the stored password is cleared and the mail asks to set one:
+    /// otherwise whoever signed up first would share the account with the mailbox's owner.
+    ///
+    /// # Errors
+    /// `invalid_fields`, with `taken` for a username, and for an address where the policy says so; `overloaded`;
+    /// `unavailable`.
+    pub async fn sign_up(&self, client: &Client, request: SignUpRequest<'_>) -> Result<SignedUp, Error> {
+        let fields = self.accept_sign_up(&request)?;
+        let lane = client.lane();
+        let mut hash: Option<PasswordHash> = None;
+        for _ in 0..MAX_ATTEMPTS {
+            if let Some(user) = self.ports().users.find(&client.tenant, UserKey::Email(&fields.email)).await? {
+                if self.sign_up_again(client, &fields, user).await? {
+                    return Ok(SignedUp);
+                }
+                continue;
+            }
+            let hash = match &hash {
+                Some(hash) => hash.clone(),
+                None => hash.insert(self.ports().hasher.hash(lane, &fields.password).await?).clone(),
+            };
+            match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
+                UserInsert::Created(user) => {
+                    self.account_changed(&user);
+                    self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
+                    self.record(&client.tenant, Event::SignedUp { user: user.id });
+                    return Ok(SignedUp);
+                }
+                UserInsert::Conflict(Unique::Username) => {
+                    return Err(Error::invalid_fields(vec![FieldError {
+                        field: "username",
+                        reason: FieldReason::Taken,
+                    }]));
+                }
+                UserInsert::Conflict(Unique::Email) => {}
+            }
+        }
+        Err(contended())
+    }
+
+    /// The address has an account. `false` when it changed meanwhile and everything must be looked at again.
+    async fn sign_up_again(&self, client: &Client, fields: &Fields, user: User) -> Result<bool, Error> {
+        let ports = self.ports();
+        // A proven account's password is not for guessing here: the check then runs against none, at the same cost.
+        let against = (!user.is_verified()).then_some(&user);
+        let clock = ports.clock.as_ref();
+        let proof = verify_password(ports.hasher.as_ref(), clock, client.lane(), against, &fields.password).await?;
+        if self.policy().reveal_taken_emails {
+            return Err(self.all_taken(client, fields).await?);
+        }
+        let mut password_cleared = false;
+        let purpose = match decide(&user, proof.is_some()) {
+            Decision::TellOwner => MailPurpose::AccountExists,
+            Decision::SendAgain => MailPurpose::VerifyEmail,
+            Decision::AskForPassword => MailPurpose::SetPassword,
+            Decision::ClearPassword => {
+                let change = UserChange { password_hash: Some(None), ..UserChange::default() };
+                match ports.users.update_if(&user, &change).await? {
+                    UserUpdate::Done(user) => self.account_changed(&user),
+                    UserUpdate::Stale | UserUpdate::Conflict(_) => return Ok(false),
+                }
+                password_cleared = true;
+                MailPurpose::SetPassword
+            }
+        };
+        self.queue_mail(client, &user.email, purpose).await?;
+        self.record(&client.tenant, Event::SignUpRepeated { user: user.id, password_cleared });
+        Ok(true)
+    }
+
+    /// Where the policy speaks openly, it speaks of both values at once.
+    async fn all_taken(&self, client: &Client, fields: &Fields) -> Result<Error, Error> {
+        let mut errors = vec![FieldError { field: "email", reason: FieldReason::Taken }];
+        if let Some(username) = &fields.username
+            && self.ports().users.find(&client.tenant, UserKey::Username(username)).await?.is_some()
+        {
+            errors.push(FieldError { field: "username", reason: FieldReason::Taken });
+        }
+        Ok(Error::invalid_fields(errors))
+    }
+
+    fn new_user(&self, client: &Client, fields: &Fields, hash: PasswordHash) -> Result<NewUser, Error> {
+        Ok(NewUser {
+            tenant: client.tenant,
+            id: UserId::from(self.new_id()?),
+            email: fields.email.clone(),
+            username: fields.username.clone(),
+            email_verified_at: None,
+            password_hash: Some(hash),
+            token_version: TokenVersion::new(self.random_bits()?),
+            attributes: fields.attributes.clone(),
+            created_at: self.ports().clock.now(),
+        })
+    }
+
+    /// All that is wrong with the fields, or the fields.
+    fn accept_sign_up(&self, request: &SignUpRequest<'_>) -> Result<Fields, Error> {
+        let policy = self.policy();
+        let mut errors = Vec::new();
+        let mut wrong = |field, reason| errors.push(FieldError { field, reason });
+        let email = Email::parse(request.email).map_err(|_| wrong("email", FieldReason::InvalidEmail)).ok();
+        let username = match request.username.filter(|_| policy.usernames) {
+            Some(name) => Username::parse(name).map_err(|_| wrong("username", FieldReason::InvalidUsername)).ok(),
+            None => None,
+        };
+        let mut attributes = Attributes::new();
+        for rule in &policy.attributes {
+            let Some((_, value)) = request.attributes.iter().find(|(name, _)| *name == rule.name) else { continue };
+            if value.chars().count() > rule.max_chars {
+                wrong(rule.name, FieldReason::TooLong(rule.max_chars));
+            }
+            attributes.insert(rule.name.to_owned(), (*value).into());
+        }
+        let password = policy.password.accept("password", request.password).map_err(|wrong| errors.extend(wrong)).ok();
+        match (email, password) {
+            (Some(email), Some(password)) if errors.is_empty() => Ok(Fields { email, username, password, attributes }),
+            _ => Err(Error::invalid_fields(errors)),
+        }
+    }
+}

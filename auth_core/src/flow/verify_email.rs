@@ -1,0 +1,49 @@
+use super::{MAX_ATTEMPTS, contended};
+use crate::AuthSystem;
+use crate::error::{Error, FieldError, FieldReason, Reason};
+use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
+use crate::token::LinkPurpose;
+use crate::types::{Client, Email, UserId};
+
+impl AuthSystem {
+    /// Proves a mailbox with the link that was mailed to it. It does not log in.
+    ///
+    /// # Errors
+    /// `link_invalid`; `already_verified` for a good link of an account that is verified; `unavailable`.
+    pub async fn verify_email(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<(), Error> {
+        let ports = self.ports();
+        for _ in 0..MAX_ATTEMPTS {
+            let found = match &user {
+                Some(id) => ports.users.find(&client.tenant, UserKey::Id(id)).await?,
+                None => None,
+            };
+            let now = ports.clock.now();
+            let genuine = self.tokens().verify_link(LinkPurpose::VerifyEmail, found.as_ref(), token, now);
+            let Some(user) = found.filter(|_| genuine) else { return Err(Reason::LinkInvalid.into()) };
+            if user.is_verified() {
+                return Err(Reason::AlreadyVerified.into());
+            }
+            let change = UserChange { email_verified_at: Some(Some(now)), ..UserChange::default() };
+            if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
+                self.record(&client.tenant, Event::EmailVerified { user: user.id });
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Queues another verification mail. The answer and the work are the same for any address; whether there is an
+    /// account to verify is looked at when the mail is sent.
+    ///
+    /// # Errors
+    /// `invalid_fields` for what is no address; `unavailable`.
+    pub async fn resend_verification(&self, client: &Client, email: &str) -> Result<(), Error> {
+        let email = parse_email(email)?;
+        self.queue_mail(client, &email, MailPurpose::VerifyEmail).await
+    }
+}
+
+pub(super) fn parse_email(email: &str) -> Result<Email, Error> {
+    let wrong = FieldError { field: "email", reason: FieldReason::InvalidEmail };
+    Email::parse(email).map_err(|_| Error::invalid_fields(vec![wrong]))
+}

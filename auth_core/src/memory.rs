@@ -1,0 +1,254 @@
+//! Reference stores, kept in memory: for tests, examples and as a model of what a store promises.
+//!
+//! One lock guards everything, so every verb is atomic by construction. Nothing survives the process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::port::{
+    At, ChangePage, ClaimedMail, Clock, FeedPosition, LoginRecord, MailIntent, MailOutbox, NewUser, Rotation,
+    SessionInsert, SessionStore, Settlement, Since, StoreError, Unique, UserChange, UserInsert, UserKey, UserSecurity,
+    UserStore, UserUpdate,
+};
+use crate::types::{MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
+
+/// Every store of the account system in one. Clones share the data.
+#[derive(Clone)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct State {
+    users: HashMap<(TenantId, UserId), User>,
+    sessions: HashMap<SessionId, Session>,
+    mails: Vec<QueuedMail>,
+}
+
+struct QueuedMail {
+    id: MailId,
+    intent: MailIntent,
+    tries: u32,
+    due: Timestamp,
+    state: MailState,
+}
+
+#[derive(Debug, PartialEq)]
+enum MailState {
+    Waiting,
+    Leased,
+    Dead,
+}
+
+impl MemoryStore {
+    /// An empty store with `clock` as its own clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { state: Arc::default(), clock }
+    }
+
+    /// No verb leaves the state half-written, so a poisoned lock guards good data.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A page of a feed whose rows carry the time of their change and an id.
+    fn page<T>(
+        &self,
+        mut rows: Vec<(Timestamp, String, T)>,
+        since: &Since,
+        limit: usize,
+    ) -> Result<ChangePage<T>, StoreError> {
+        let now = self.clock.now();
+        rows.retain(|(changed_at, id, _)| match since {
+            Since::Ago(ago) => *changed_at >= now - *ago,
+            Since::After(position) => (*changed_at, id) > (position.changed_at, &position.id),
+        });
+        rows.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let full = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| full);
+        let next = next.map(|(changed_at, id, _)| FeedPosition { changed_at: *changed_at, id: id.clone() });
+        Ok(ChangePage { rows: rows.into_iter().map(|(_, _, row)| row).collect(), next })
+    }
+}
+
+impl State {
+    /// Which unique value of `user` another account of the tenant has.
+    fn conflict(&self, user: &User) -> Option<Unique> {
+        let others = || self.users.values().filter(|other| other.tenant == user.tenant && other.id != user.id);
+        if others().any(|other| other.email == user.email) {
+            return Some(Unique::Email);
+        }
+        let same_name = |other: &User| user.username.is_some() && other.username == user.username;
+        others().any(same_name).then_some(Unique::Username)
+    }
+}
+
+#[async_trait]
+impl UserStore for MemoryStore {
+    async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError> {
+        let mut state = self.lock();
+        let user = user.clone().into_user(self.clock.now());
+        if let Some(unique) = state.conflict(&user) {
+            return Ok(UserInsert::Conflict(unique));
+        }
+        state.users.insert((user.tenant, user.id), user.clone());
+        Ok(UserInsert::Created(user))
+    }
+
+    async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError> {
+        let state = self.lock();
+        let found = match key {
+            UserKey::Id(id) => state.users.get(&(*tenant, *id)),
+            UserKey::Email(email) => state.users.values().find(|user| user.tenant == *tenant && user.email == *email),
+            UserKey::Username(name) => {
+                state.users.values().find(|user| user.tenant == *tenant && user.username.as_ref() == Some(name))
+            }
+        };
+        Ok(found.cloned())
+    }
+
+    async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
+        let mut state = self.lock();
+        let key = (current.tenant, current.id);
+        let Some(stored) = state.users.get(&key).filter(|stored| stored.revision == current.revision) else {
+            return Ok(UserUpdate::Stale);
+        };
+        let next = change.apply(stored, self.clock.now());
+        if let Some(unique) = state.conflict(&next) {
+            return Ok(UserUpdate::Conflict(unique));
+        }
+        state.users.insert(key, next.clone());
+        Ok(UserUpdate::Done(next))
+    }
+
+    async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
+        if let Some(user) = self.lock().users.get_mut(&(*tenant, *id)) {
+            user.last_login_at = Some(login.at);
+            user.consecutive_failures = 0;
+            if let Some((old, new)) = &login.rehash
+                && user.password_hash.as_ref() == Some(old)
+            {
+                user.password_hash = Some(new.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError> {
+        let row = |user: &User| (user.changed_at, format!("{} {}", user.tenant, user.id), UserSecurity::from(user));
+        let rows = self.lock().users.values().map(row).collect();
+        self.page(rows, since, limit)
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
+        let mut state = self.lock();
+        let rival = |other: &Session| {
+            (other.tenant, other.user) == (session.tenant, session.user) && other.slot == session.slot
+        };
+        if session.slot.is_some() && state.sessions.values().any(rival) {
+            return Ok(SessionInsert::SlotTaken);
+        }
+        state.sessions.insert(session.id, Session { changed_at: self.clock.now(), ..session.clone() });
+        Ok(SessionInsert::Created)
+    }
+
+    async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
+        let found = self.lock().sessions.get(&id).filter(|session| session.tenant == *tenant).cloned();
+        Ok(found.map(|row| At { row, now: self.clock.now() }))
+    }
+
+    async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
+        let mut state = self.lock();
+        let unchanged = |stored: &&mut Session| {
+            stored.tenant == current.tenant && stored.generation == current.generation && stored.revoked_at.is_none()
+        };
+        Ok(state.sessions.get_mut(&current.id).filter(unchanged).map(|session| {
+            session.generation = next.generation;
+            session.rotated_at = next.rotated_at;
+            session.last_seen_at = next.rotated_at;
+            session.idle_expires_at = next.idle_expires_at;
+            session.clone()
+        }))
+    }
+
+    async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let live = |session: &&mut Session| session.tenant == *tenant && session.revoked_at.is_none();
+        let Some(session) = state.sessions.get_mut(&id).filter(live) else { return Ok(false) };
+        session.revoked_at = Some(at);
+        session.changed_at = self.clock.now();
+        Ok(true)
+    }
+
+    async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
+        let rows = {
+            let state = self.lock();
+            let ended = state.sessions.values().filter(|session| session.revoked_at.is_some());
+            ended.map(|session| (session.changed_at, session.id.to_string(), session.id)).collect()
+        };
+        self.page(rows, since, limit)
+    }
+}
+
+#[async_trait]
+impl MailOutbox for MemoryStore {
+    async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        if !state.waits(intent) {
+            let state_of_new = MailState::Waiting;
+            state.mails.push(QueuedMail { id, intent: intent.clone(), tries: 0, due: now, state: state_of_new });
+        }
+        Ok(())
+    }
+
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError> {
+        let mut state = self.lock();
+        let mut due: Vec<_> =
+            state.mails.iter_mut().filter(|mail| mail.state != MailState::Dead && mail.due <= now).collect();
+        due.sort_by_key(|mail| mail.due);
+        let claim = |mail: &mut QueuedMail| {
+            mail.state = MailState::Leased;
+            mail.due = now + lease;
+            mail.tries += 1;
+            ClaimedMail { id: mail.id, intent: mail.intent.clone(), tries: mail.tries }
+        };
+        Ok(due.into_iter().take(limit).map(claim).collect())
+    }
+
+    async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let held =
+            |mail: &QueuedMail| mail.id == claim.id && mail.tries == claim.tries && mail.state == MailState::Leased;
+        let Some(index) = state.mails.iter().position(held) else { return Ok(false) };
+        match settlement {
+            Settlement::Retry(due) if !state.waits(&claim.intent) => {
+                state.mails[index].due = due;
+                state.mails[index].state = MailState::Waiting;
+            }
+            Settlement::Done | Settlement::Retry(_) => {
+                state.mails.remove(index);
+            }
+            Settlement::Dead(_) => state.mails[index].state = MailState::Dead,
+        }
+        Ok(true)
+    }
+}
+
+impl State {
+    /// Whether an equal mail waits already.
+    fn waits(&self, intent: &MailIntent) -> bool {
+        let equal = |mail: &QueuedMail| {
+            let same = (mail.intent.tenant, mail.intent.purpose) == (intent.tenant, intent.purpose);
+            same && mail.intent.to == intent.to && mail.state == MailState::Waiting
+        };
+        self.mails.iter().any(equal)
+    }
+}

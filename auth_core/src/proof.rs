@@ -1,0 +1,155 @@
+//! Witness values: only the check that they stand for can make them, and only with them can a session be made.
+//!
+//! A proof carries the revision and token version of the row it was made from. Whatever is stamped, is stamped from the
+//! proof: if the account changed in the meantime, what was made from the old state is dead on arrival.
+
+use crate::error::Error;
+use crate::port::{Clock, LoginRefusal, PasswordHasher, Verdict};
+use crate::token::AccessClaims;
+use crate::types::{
+    AuthMethods, Channel, Password, PasswordHash, Revision, SessionId, TenantId, Timestamp, TokenVersion, User, UserId,
+};
+
+/// Somebody gave this account's password.
+#[derive(Debug)]
+pub struct PasswordVerified {
+    tenant: TenantId,
+    user: UserId,
+    revision: Revision,
+    token_version: TokenVersion,
+    at: Timestamp,
+    /// The hash that matched, if it should be replaced by one with today's parameters.
+    pub(crate) outdated: Option<PasswordHash>,
+}
+
+/// Checks a password against an account; `None` for a wrong one. The work is the same without an account.
+pub(crate) async fn verify_password(
+    hasher: &dyn PasswordHasher,
+    clock: &dyn Clock,
+    lane: u128,
+    user: Option<&User>,
+    password: &Password,
+) -> Result<Option<PasswordVerified>, Error> {
+    let hash = user.and_then(|user| user.password_hash.as_ref());
+    let verdict = hasher.verify(lane, password, hash).await?;
+    let proof = |user: &User, outdated| PasswordVerified {
+        tenant: user.tenant,
+        user: user.id,
+        revision: user.revision,
+        token_version: user.token_version,
+        at: clock.now(),
+        outdated,
+    };
+    Ok(match (verdict, user) {
+        (Verdict::Match, Some(user)) => Some(proof(user, None)),
+        (Verdict::MatchOutdated, Some(user)) => Some(proof(user, hash.cloned())),
+        (Verdict::Mismatch, _) | (_, None) => None,
+    })
+}
+
+/// A login that is complete: every factor that the account asks for was given. The one key to a session.
+#[derive(Debug)]
+pub struct Authenticated {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) token_version: TokenVersion,
+    pub(crate) methods: AuthMethods,
+    pub(crate) at: Timestamp,
+}
+
+impl Authenticated {
+    /// A password is enough for this account, as the row that the password was checked against says.
+    pub(crate) fn by_password(proof: &PasswordVerified, user: &User) -> Result<Self, LoginRefusal> {
+        let same = proof.tenant == user.tenant && proof.user == user.id && proof.revision == user.revision;
+        if !same {
+            return Err(LoginRefusal::WrongPassword);
+        }
+        may_log_in(user)?;
+        if !user.factors.is_empty() {
+            return Err(LoginRefusal::SecondFactorUnavailable);
+        }
+        Ok(Self {
+            tenant: proof.tenant,
+            user: proof.user,
+            token_version: proof.token_version,
+            methods: AuthMethods::PASSWORD,
+            at: proof.at,
+        })
+    }
+
+    /// **Dangerous.** Declares that *you* have authenticated this user, by means that this crate knows nothing of: no
+    /// password, second factor or limit is checked. Only the account's own state is: it must be active and verified.
+    ///
+    /// For single sign-on of your own. Whoever can reach a call of this logs in as anybody.
+    ///
+    /// # Errors
+    /// [`LoginRefusal`] when the account is not to be used.
+    pub fn dangerously_vouched_for(user: &User, methods: AuthMethods, at: Timestamp) -> Result<Self, LoginRefusal> {
+        may_log_in(user)?;
+        Ok(Self { tenant: user.tenant, user: user.id, token_version: user.token_version, methods, at })
+    }
+}
+
+fn may_log_in(user: &User) -> Result<(), LoginRefusal> {
+    if !user.is_active() {
+        return Err(LoginRefusal::Disabled);
+    }
+    if !user.is_verified() {
+        return Err(LoginRefusal::Unverified);
+    }
+    Ok(())
+}
+
+/// A request came with the access token of a session that was live as of the last poll. All it says is from the token:
+/// no store was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    claims: AccessClaims,
+}
+
+impl LiveSession {
+    /// Only the access check may say this.
+    pub(crate) fn new(claims: AccessClaims) -> Self {
+        Self { claims }
+    }
+
+    /// The user's tenant.
+    pub fn tenant(&self) -> TenantId {
+        self.claims.tenant
+    }
+
+    /// The user.
+    pub fn user(&self) -> UserId {
+        self.claims.user
+    }
+
+    /// The session.
+    pub fn session(&self) -> SessionId {
+        self.claims.session
+    }
+
+    /// The account's version when its owner logged in.
+    pub fn token_version(&self) -> TokenVersion {
+        self.claims.token_version
+    }
+
+    /// When the user last proved who they are. A refresh does not move it.
+    pub fn auth_time(&self) -> Timestamp {
+        self.claims.auth_time
+    }
+
+    /// How the user proved who they are.
+    pub fn methods(&self) -> AuthMethods {
+        self.claims.methods
+    }
+
+    /// How the session's tokens travel.
+    pub fn channel(&self) -> Channel {
+        self.claims.channel
+    }
+
+    /// Until when the access token works.
+    pub fn expires_at(&self) -> Timestamp {
+        self.claims.expires_at
+    }
+}

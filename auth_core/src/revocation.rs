@@ -1,0 +1,196 @@
+//! Revocation without a query per request: a view, in memory, of what was revoked within the last access lifetime.
+//!
+//! The rows themselves feed it, so no second write can be lost. A poll reads what changed since the last one, with an
+//! overlap for statements that were slow to commit; every half minute it reads the whole window again. What this node
+//! changes applies at once. A view older than the allowed lag answers nothing until it was polled, and one caller's
+//! poll serves all who wait.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use async_lock::Mutex;
+
+use crate::error::Error;
+use crate::port::{ChangePage, Clock, SessionStore, Since, StoreError, UserSecurity, UserStore};
+use crate::token::AccessClaims;
+use crate::types::{SessionId, TenantId, UserId};
+
+/// How much of the past each poll reads again. Statements time out well before.
+const OVERLAP: Duration = Duration::from_secs(10);
+/// How often the whole window is read again.
+const RESYNC: Duration = Duration::from_secs(30);
+/// Rows a page.
+const PAGE: usize = 1000;
+
+/// The view. One per node.
+pub(crate) struct Revocations {
+    /// How long a revoked row matters: until the last token made before it has expired.
+    window: Duration,
+    max_lag: Duration,
+    view: RwLock<View>,
+    polling: Mutex<()>,
+    /// Polls that ended, well or not.
+    polls: AtomicU64,
+}
+
+#[derive(Default)]
+struct View {
+    sessions: HashMap<SessionId, Learnt<()>>,
+    users: HashMap<(TenantId, UserId), Learnt<UserSecurity>>,
+    /// When the last good poll started, and the last one that read the whole window; monotonic.
+    polled_at: Option<Duration>,
+    resynced_at: Option<Duration>,
+}
+
+/// What was learnt, and when first; monotonic.
+struct Learnt<T> {
+    what: T,
+    at: Duration,
+}
+
+/// What the view says of a token.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing speaks against it.
+    Live,
+    /// Its session or its account's version was ended.
+    Revoked,
+    /// The view is too old to say.
+    Unknown,
+}
+
+impl Revocations {
+    pub(crate) fn new(access_lifetime: Duration, max_lag: Duration) -> Self {
+        Self {
+            window: access_lifetime + OVERLAP,
+            max_lag,
+            view: RwLock::default(),
+            polling: Mutex::new(()),
+            polls: AtomicU64::new(0),
+        }
+    }
+
+    /// Judges a token whose signature and claims are good. No I/O.
+    pub(crate) fn standing(&self, claims: &AccessClaims, monotonic: Duration) -> Standing {
+        let view = self.read();
+        if !view.sessions.is_empty() && view.sessions.contains_key(&claims.session) {
+            return Standing::Revoked;
+        }
+        let account = || view.users.get(&(claims.tenant, claims.user));
+        if !view.users.is_empty() && account().is_some_and(|account| ends(&account.what, claims)) {
+            return Standing::Revoked;
+        }
+        if view.is_fresh(monotonic, self.max_lag) { Standing::Live } else { Standing::Unknown }
+    }
+
+    /// A session that this node ended.
+    pub(crate) fn session_ended(&self, session: SessionId, clock: &dyn Clock) {
+        self.write().learn_session(session, clock.monotonic());
+    }
+
+    /// An account that this node changed.
+    pub(crate) fn account_changed(&self, account: UserSecurity, clock: &dyn Clock) {
+        self.write().learn_account(account, clock.monotonic());
+    }
+
+    /// Makes the view fresh enough, or fails. Callers that wait for another one's poll share its outcome.
+    pub(crate) async fn refresh(
+        &self,
+        users: &dyn UserStore,
+        sessions: &dyn SessionStore,
+        clock: &dyn Clock,
+        max_age: Duration,
+    ) -> Result<(), Error> {
+        let polls_before = self.polls.load(Ordering::Acquire);
+        let _turn = self.polling.lock().await;
+        let started = clock.monotonic();
+        if self.read().is_fresh(started, max_age) {
+            return Ok(());
+        }
+        if self.polls.load(Ordering::Acquire) != polls_before {
+            return Err(Error::unavailable("the poll for revocations failed"));
+        }
+        let outcome = self.poll(users, sessions, started).await;
+        self.polls.fetch_add(1, Ordering::Release);
+        Ok(outcome?)
+    }
+
+    async fn poll(
+        &self,
+        users: &dyn UserStore,
+        sessions: &dyn SessionStore,
+        started: Duration,
+    ) -> Result<(), StoreError> {
+        let (polled_at, resynced_at) = {
+            let view = self.read();
+            (view.polled_at, view.resynced_at)
+        };
+        let resync = resynced_at.is_none_or(|at| started.saturating_sub(at) >= RESYNC);
+        let reach = match polled_at {
+            Some(at) if !resync => started.saturating_sub(at) + OVERLAP,
+            _ => self.window,
+        };
+        let mut since = Since::Ago(reach);
+        loop {
+            let ChangePage { rows, next } = users.changes(&since, PAGE).await?;
+            let mut view = self.write();
+            rows.into_iter().for_each(|account| view.learn_account(account, started));
+            let Some(next) = next else { break };
+            since = Since::After(next);
+        }
+        let mut since = Since::Ago(reach);
+        loop {
+            let ChangePage { rows, next } = sessions.revocations(&since, PAGE).await?;
+            let mut view = self.write();
+            rows.into_iter().for_each(|session| view.learn_session(session, started));
+            let Some(next) = next else { break };
+            since = Since::After(next);
+        }
+        let mut view = self.write();
+        view.polled_at = Some(started);
+        if resync {
+            view.resynced_at = Some(started);
+            let window = self.window;
+            view.sessions.retain(|_, learnt| started.saturating_sub(learnt.at) <= window);
+            view.users.retain(|_, learnt| started.saturating_sub(learnt.at) <= window);
+        }
+        Ok(())
+    }
+
+    /// A panic elsewhere leaves the maps whole: every change of them is a single call.
+    fn read(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl View {
+    fn is_fresh(&self, monotonic: Duration, max_age: Duration) -> bool {
+        self.polled_at.is_some_and(|at| monotonic.saturating_sub(at) <= max_age)
+    }
+
+    fn learn_session(&mut self, session: SessionId, at: Duration) {
+        self.sessions.entry(session).or_insert(Learnt { what: (), at });
+    }
+
+    fn learn_account(&mut self, account: UserSecurity, at: Duration) {
+        let known = self.users.entry((account.tenant, account.id));
+        let learnt = known.or_insert_with(|| Learnt { what: account.clone(), at });
+        // Pages overlap: an older report never replaces a newer one.
+        if account.revision > learnt.what.revision {
+            *learnt = Learnt { what: account, at };
+        }
+    }
+}
+
+/// Whether an account's state ends a token: it is shut, or its version moved past the token's. A version *behind* the
+/// token's only means that this node has not yet learnt of the latest change.
+fn ends(account: &UserSecurity, claims: &AccessClaims) -> bool {
+    let ahead = account.token_version.get().wrapping_sub(claims.token_version.get()) & 0x7fff_ffff;
+    !account.active || (1..0x4000_0000).contains(&ahead)
+}

@@ -1,0 +1,126 @@
+//! The account system: the ports in one plain struct, the policy and the tokens, in one handle that is cheap to clone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use event_listener::{Event as Signal, EventListener};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::policy::{InvalidSetting, Policy};
+use crate::port::{
+    Clock, Event, EventSink, MailIntent, MailOutbox, MailPurpose, Mailer, PasswordHasher, Random, SessionStore,
+    UserStore,
+};
+use crate::revocation::Revocations;
+use crate::token::Tokens;
+use crate::types::{Client, Email, MailId, TenantId, User};
+
+/// Everything the flows need from the outside. Each port may be shared with others.
+#[derive(Clone)]
+pub struct Ports {
+    /// The accounts.
+    pub users: Arc<dyn UserStore>,
+    /// The sessions.
+    pub sessions: Arc<dyn SessionStore>,
+    /// The mails that wait.
+    pub outbox: Arc<dyn MailOutbox>,
+    /// What sends them.
+    pub mailer: Arc<dyn Mailer>,
+    /// What hashes passwords.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Unpredictable bytes.
+    pub random: Arc<dyn Random>,
+}
+
+/// The account system. Its methods are the flows; each file under [`flow`](crate::flow) adds its own.
+#[derive(Clone)]
+pub struct AuthSystem {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ports: Ports,
+    policy: Policy,
+    tokens: Tokens,
+    revocations: Revocations,
+    mail_queued: Signal,
+}
+
+impl AuthSystem {
+    /// Joins the parts.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] when the policy is contradictory.
+    pub fn new(ports: Ports, policy: Policy, tokens: Tokens) -> Result<Self, InvalidSetting> {
+        policy.check()?;
+        let revocations = Revocations::new(policy.access_lifetime, policy.revocation_lag);
+        Ok(Self { inner: Arc::new(Inner { ports, policy, tokens, revocations, mail_queued: Signal::new() }) })
+    }
+
+    /// What the flows go by.
+    pub fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    /// What the flows use.
+    pub fn ports(&self) -> &Ports {
+        &self.inner.ports
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
+    }
+
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.inner.revocations
+    }
+
+    /// Resolves when a flow queues a mail after this call: the worker's alarm clock.
+    pub fn mail_queued(&self) -> EventListener {
+        self.inner.mail_queued.listen()
+    }
+
+    pub(crate) fn record(&self, tenant: &TenantId, event: Event) {
+        self.ports().events.record(tenant, &event);
+    }
+
+    /// A fresh UUIDv7 (RFC 9562 section 5.7).
+    pub(crate) fn new_id(&self) -> Result<Uuid, Error> {
+        let mut random = [0; 10];
+        self.ports().random.fill(&mut random).map_err(Error::unavailable)?;
+        let millis = u64::try_from(self.ports().clock.now().micros() / 1000).unwrap_or(0);
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// Thirty-two random bits.
+    pub(crate) fn random_bits(&self) -> Result<u32, Error> {
+        let mut bytes = [0; 4];
+        self.ports().random.fill(&mut bytes).map_err(Error::unavailable)?;
+        Ok(u32::from_be_bytes(bytes))
+    }
+
+    /// Queues a mail to an address, whether or not there is an account.
+    pub(crate) async fn queue_mail(&self, client: &Client, to: &Email, purpose: MailPurpose) -> Result<(), Error> {
+        let intent = MailIntent { tenant: client.tenant, to: to.clone(), purpose, locale: client.locale };
+        let now = self.ports().clock.now();
+        self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, now).await?;
+        self.inner.mail_queued.notify(usize::MAX);
+        Ok(())
+    }
+
+    /// Lets this node's access checks know of a change at once.
+    pub(crate) fn account_changed(&self, user: &User) {
+        self.revocations().account_changed(user.into(), self.ports().clock.as_ref());
+    }
+}
+
+impl fmt::Debug for AuthSystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthSystem").field("policy", self.policy()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! The claims of our JWTs: written and read here, and nowhere else.
+
+use uuid::Uuid;
+
+use super::scanner::{self, Malformed, Value};
+use super::{LEEWAY_SECONDS, TokenError, Tokens};
+use crate::types::{AuthMethods, Channel, SessionId, TenantId, Timestamp, TokenVersion, UserId};
+
+/// All that our JWTs may say. Each kind of token demands its own part.
+#[derive(Default)]
+pub(super) struct Claims {
+    pub(super) tenant: Option<TenantId>,
+    pub(super) user: Option<UserId>,
+    pub(super) session: Option<SessionId>,
+    pub(super) token_version: Option<TokenVersion>,
+    pub(super) channel: Option<Channel>,
+    pub(super) issued_at: Option<i64>,
+    pub(super) expires_at: Option<i64>,
+    pub(super) auth_time: Option<i64>,
+    pub(super) methods: Option<AuthMethods>,
+    pub(super) generation: Option<u32>,
+    token_type_fits: Option<bool>,
+    issuer_fits: Option<bool>,
+    audience_fits: Option<bool>,
+    token_id: Option<()>,
+}
+
+impl Tokens {
+    /// Reads a payload whose signature was found good, and checks what all our tokens have in common.
+    pub(super) fn claims(
+        &self,
+        payload: &[u8],
+        token_type: &str,
+        now: Timestamp,
+        max_lifetime: std::time::Duration,
+    ) -> Result<Claims, TokenError> {
+        let claims =
+            read(payload, token_type, &self.issuer, &self.audience).map_err(|Malformed| TokenError::Invalid)?;
+        let fits = [claims.issuer_fits, claims.audience_fits];
+        let (Some(issued_at), Some(expires_at), Some(())) = (claims.issued_at, claims.expires_at, claims.token_id)
+        else {
+            return Err(TokenError::Invalid);
+        };
+        if fits != [Some(true); 2] {
+            return Err(TokenError::Invalid);
+        }
+        if claims.token_type_fits != Some(true) {
+            return Err(TokenError::WrongType);
+        }
+        let max_lifetime = i64::try_from(max_lifetime.as_secs()).unwrap_or(i64::MAX).saturating_add(1);
+        let lifetime = expires_at.checked_sub(issued_at).ok_or(TokenError::Invalid)?;
+        if issued_at < 0
+            || issued_at > now.seconds().saturating_add(LEEWAY_SECONDS)
+            || !(0..=max_lifetime).contains(&lifetime)
+        {
+            return Err(TokenError::Invalid);
+        }
+        if now.seconds() >= expires_at {
+            return Err(TokenError::Expired);
+        }
+        Ok(claims)
+    }
+}
+
+fn read(payload: &[u8], token_type: &str, issuer: &str, audience: &str) -> Result<Claims, Malformed> {
+    let mut claims = Claims::default();
+    scanner::object(payload, |name, value| {
+        let text = || match value {
+            Value::Text(text) => Ok(text),
+            _ => Err(Malformed),
+        };
+        let integer = || match value {
+            Value::Integer(integer) => Ok(integer),
+            _ => Err(Malformed),
+        };
+        match name {
+            "iss" => once(&mut claims.issuer_fits, text()? == issuer),
+            "aud" => once(&mut claims.audience_fits, text()? == audience),
+            "token_type" => once(&mut claims.token_type_fits, text()? == token_type),
+            "tid" => once(&mut claims.tenant, TenantId::parse(text()?).map_err(|_| Malformed)?),
+            "sub" => once(&mut claims.user, UserId::parse(text()?).map_err(|_| Malformed)?),
+            "sid" => once(&mut claims.session, SessionId(Uuid::try_parse(text()?).map_err(|_| Malformed)?)),
+            "token_version" => {
+                let version = u32::try_from(integer()?).ok().map(TokenVersion::new).ok_or(Malformed)?;
+                if i64::from(version.get()) != integer()? {
+                    return Err(Malformed);
+                }
+                once(&mut claims.token_version, version)
+            }
+            "channel" => once(&mut claims.channel, Channel::parse(text()?).ok_or(Malformed)?),
+            "generation" => once(&mut claims.generation, u32::try_from(integer()?).map_err(|_| Malformed)?),
+            "auth_time" => once(&mut claims.auth_time, integer()?),
+            "iat" => once(&mut claims.issued_at, integer()?),
+            "exp" => once(&mut claims.expires_at, integer()?),
+            "jti" => text().and_then(|_| once(&mut claims.token_id, ())),
+            "amr" => {
+                let Value::Array(array) = value else { return Err(Malformed) };
+                let mut methods = AuthMethods::default();
+                scanner::texts(array, |name| methods = methods.and(AuthMethods::from_name(name)))?;
+                once(&mut claims.methods, methods)
+            }
+            _ => Ok(()),
+        }
+    })?;
+    Ok(claims)
+}
+
+/// A claim that comes twice means two things to two readers.
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Malformed> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Malformed),
+    }
+}

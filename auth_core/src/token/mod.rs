@@ -1,0 +1,96 @@
+//! Tokens: made and checked with keys of the token ring, never stored. `now` is always an argument.
+
+mod access;
+mod claims;
+mod jwt;
+mod link;
+mod refresh;
+mod ring;
+mod scanner;
+
+pub use access::AccessClaims;
+pub use link::LinkPurpose;
+pub use refresh::RefreshClaims;
+pub use ring::{DataRing, KeyId, RootSecret, TokenRing, WeakSecret};
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::policy::{InvalidSetting, Policy};
+use crate::types::{Timestamp, Token};
+
+/// How far another node's clock may be ahead, in seconds (RFC 8725 leaves it to us; ASVS wants it small).
+const LEEWAY_SECONDS: i64 = 5;
+
+/// Makes and checks every token of one account system.
+pub struct Tokens {
+    ring: TokenRing,
+    issuer: Box<str>,
+    audience: Box<str>,
+    access_lifetime: Duration,
+    session_lifetime: Duration,
+}
+
+/// Why a JWT was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// Malformed, forged, of another key, issuer or audience.
+    Invalid,
+    /// Past its time.
+    Expired,
+    /// Genuine, but of another kind.
+    WrongType,
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invalid => "the token is invalid",
+            Self::Expired => "the token is expired",
+            Self::WrongType => "the token is of another kind",
+        })
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+/// A token that was just made, with its times.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The token.
+    pub token: Token,
+    /// From when it works.
+    pub issued_at: Timestamp,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+}
+
+impl Tokens {
+    /// Tokens of `issuer` for `audience` under the keys of `ring`, with the lifetimes of `policy`.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] when issuer or audience is empty, longer than 200 bytes, or has characters that JSON would
+    /// escape.
+    pub fn new(ring: TokenRing, issuer: &str, audience: &str, policy: &Policy) -> Result<Self, InvalidSetting> {
+        for (setting, value) in [("issuer", issuer), ("audience", audience)] {
+            let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+            if value.is_empty() || value.len() > 200 || !value.bytes().all(plain) {
+                let problem = "must be 1 to 200 visible ASCII characters without quotes and backslashes";
+                return Err(InvalidSetting::new(setting, problem));
+            }
+        }
+        Ok(Self {
+            ring,
+            issuer: issuer.into(),
+            audience: audience.into(),
+            access_lifetime: policy.access_lifetime,
+            session_lifetime: policy.session_lifetime,
+        })
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("issuer", &self.issuer).field("audience", &self.audience).finish_non_exhaustive()
+    }
+}

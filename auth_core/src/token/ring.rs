@@ -1,0 +1,271 @@
+//! The two key rings. Every key in use is derived by HKDF (RFC 5869) with its purpose as context, so that what is made
+//! for one purpose is garbage to all others.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::LinkPurpose;
+
+/// The shortest root secret, in bytes.
+const MIN_SECRET_BYTES: usize = 32;
+
+/// A secret that keys are derived from: at least 32 bytes that nobody can guess.
+#[derive(Clone)]
+pub struct RootSecret(Zeroizing<Vec<u8>>);
+
+/// Why a text or some bytes make no root secret. Never shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeakSecret {
+    /// Neither hexadecimal nor base64.
+    NotEncoded,
+    /// Fewer than 32 bytes.
+    TooShort(usize),
+    /// So few different bytes that no random generator made it.
+    Repetitive,
+}
+
+impl fmt::Display for WeakSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotEncoded => f.write_str("is neither hexadecimal nor base64")?,
+            Self::TooShort(bytes) => write!(f, "has {bytes} bytes where at least {MIN_SECRET_BYTES} are due")?,
+            Self::Repetitive => f.write_str("repeats so few bytes that it can be guessed")?,
+        }
+        f.write_str("; make one with `openssl rand -hex 32`")
+    }
+}
+
+impl std::error::Error for WeakSecret {}
+
+impl RootSecret {
+    /// Takes raw bytes.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] under 32 bytes or with fewer than 8 different ones.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeakSecret> {
+        if bytes.len() < MIN_SECRET_BYTES {
+            return Err(WeakSecret::TooShort(bytes.len()));
+        }
+        let mut seen = [false; 256];
+        bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+        // Thirty-two random bytes have fewer than eight different values once in about 10^35 draws.
+        if seen.iter().filter(|seen| **seen).count() < 8 {
+            return Err(WeakSecret::Repetitive);
+        }
+        Ok(Self(Zeroizing::new(bytes.to_vec())))
+    }
+
+    /// Takes hexadecimal or base64 (either alphabet, padded or not). White space around it is dropped.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] when it is neither, or as [`from_bytes`](Self::from_bytes).
+    pub fn parse(text: &str) -> Result<Self, WeakSecret> {
+        let text = text.trim();
+        let bytes = Zeroizing::new(decode_hex(text).or_else(|| decode_base64(text)).ok_or(WeakSecret::NotEncoded)?);
+        Self::from_bytes(&bytes)
+    }
+
+    /// The key for one purpose.
+    pub(crate) fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        let info = [b"auth-system/1/", purpose.as_bytes()];
+        // HKDF-SHA-256 gives up to 8160 bytes, so 32 always fit.
+        let _ = Hkdf::<Sha256>::new(None, &self.0).expand_multi_info(&info, key.as_mut_slice());
+        key
+    }
+
+    fn id(&self) -> KeyId {
+        let derived = self.derive("key-id");
+        let mut id = [b'-'; KeyId::LEN];
+        // Six bytes are eight characters, exactly.
+        let _ = URL_SAFE_NO_PAD.encode_slice(&derived[..6], &mut id);
+        KeyId(id)
+    }
+
+    fn hmac(&self, purpose: &str) -> Hmac<Sha256> {
+        // HMAC pads a short key to its block with zeros (RFC 2104 section 2); done here, no length can be wrong.
+        let mut block = Zeroizing::new([0; 64]);
+        block[..32].copy_from_slice(self.derive(purpose).as_slice());
+        Hmac::new(&(*block).into())
+    }
+}
+
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?)).collect()
+}
+
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|engine| engine.decode(text).ok())
+}
+
+impl fmt::Debug for RootSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RootSecret(…)")
+    }
+}
+
+/// Names a key: eight characters derived from its secret, of which they tell nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; Self::LEN]);
+
+impl KeyId {
+    const LEN: usize = 8;
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("")
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The keys of tokens: one that signs, and all that are accepted.
+///
+/// To change the secret of a running fleet: first let every node accept the new one, then sign with it, then, once
+/// the longest token has expired, drop the old one.
+#[derive(Clone)]
+pub struct TokenRing {
+    /// The first one signs. Never empty.
+    keys: Vec<TokenKey>,
+}
+
+impl TokenRing {
+    /// Signs with `signing`, accepts it and all of `accepted`.
+    pub fn new(signing: &RootSecret, accepted: &[RootSecret]) -> Self {
+        Self { keys: std::iter::once(signing).chain(accepted).map(TokenKey::new).collect() }
+    }
+
+    pub(super) fn signing(&self) -> Option<&TokenKey> {
+        self.keys.first()
+    }
+
+    pub(super) fn accepted(&self) -> impl Iterator<Item = &TokenKey> {
+        self.keys.iter()
+    }
+}
+
+impl fmt::Debug for TokenRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.keys.iter().map(|key| key.id)).finish()
+    }
+}
+
+/// One root secret's keys, prepared: the two key blocks of each HMAC are hashed once, here.
+#[derive(Clone)]
+pub(super) struct TokenKey {
+    id: KeyId,
+    /// The one header of all our JWTs under this key, encoded, with its dot.
+    pub(super) header: Box<str>,
+    pub(super) access: Hmac<Sha256>,
+    pub(super) refresh: Hmac<Sha256>,
+    links: [Hmac<Sha256>; LinkPurpose::ALL.len()],
+}
+
+impl TokenKey {
+    fn new(secret: &RootSecret) -> Self {
+        let id = secret.id();
+        let header = format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{}"}}"#, id.as_str());
+        Self {
+            id,
+            header: format!("{}.", URL_SAFE_NO_PAD.encode(header)).into(),
+            access: secret.hmac("access"),
+            refresh: secret.hmac("refresh"),
+            links: LinkPurpose::ALL.map(|purpose| secret.hmac(purpose.context())),
+        }
+    }
+
+    pub(super) fn link(&self, purpose: LinkPurpose) -> &Hmac<Sha256> {
+        &self.links[purpose as usize]
+    }
+}
+
+/// The keys of stored data: peppers, keyed hashes, sealed values. Keys stay here until nothing uses them.
+#[derive(Clone)]
+pub struct DataRing {
+    keys: Vec<(KeyId, RootSecret)>,
+}
+
+impl DataRing {
+    /// New values use `current`; values under any of `older` stay readable.
+    pub fn new(current: &RootSecret, older: &[RootSecret]) -> Self {
+        Self { keys: std::iter::once(current).chain(older).map(|secret| (secret.id(), secret.clone())).collect() }
+    }
+
+    /// Each key of the ring for one purpose, the current one first.
+    pub fn keys_for(&self, purpose: &str) -> Vec<(KeyId, Zeroizing<[u8; 32]>)> {
+        let purpose = format!("data/{purpose}");
+        self.keys.iter().map(|(id, secret)| (*id, secret.derive(&purpose))).collect()
+    }
+}
+
+impl fmt::Debug for DataRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
+    }
+}
+
+/// HMAC-SHA-256 of the parts, under a prepared key.
+pub(super) fn mac(key: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = key.clone();
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    #[test]
+    fn one_secret_has_many_spellings() {
+        let hex = RootSecret::parse(HEX).map(|secret| secret.id());
+        assert_eq!(RootSecret::parse(&format!(" {}\n", HEX.to_uppercase())).map(|s| s.id()), hex);
+        assert_eq!(RootSecret::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").map(|s| s.id()), hex);
+        assert_eq!(RootSecret::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8").map(|s| s.id()), hex);
+    }
+
+    #[test]
+    fn guessable_secrets_are_refused() {
+        assert_eq!(RootSecret::parse("").err(), Some(WeakSecret::TooShort(0)));
+        assert_eq!(RootSecret::parse("change me, please!").err(), Some(WeakSecret::NotEncoded));
+        assert_eq!(RootSecret::parse(&HEX[2..]).err(), Some(WeakSecret::TooShort(31)));
+        assert_eq!(RootSecret::parse(&"ab".repeat(40)).err(), Some(WeakSecret::Repetitive));
+        assert_eq!(RootSecret::from_bytes(&[7; 64]).err(), Some(WeakSecret::Repetitive));
+        assert_eq!(RootSecret::from_bytes(&b"abcdefg".repeat(9)).err(), Some(WeakSecret::Repetitive));
+    }
+
+    #[test]
+    fn every_purpose_has_a_key_of_its_own() -> Result<(), WeakSecret> {
+        let secret = RootSecret::parse(HEX)?;
+        let purposes = ["key-id", "access", "refresh", "data/pepper", "link/verify-email", "link/set-password"];
+        let keys: std::collections::HashSet<_> = purposes.iter().map(|purpose| *secret.derive(purpose)).collect();
+        assert_eq!(keys.len(), purposes.len());
+        assert!(LinkPurpose::ALL.iter().enumerate().all(|(index, purpose)| *purpose as usize == index));
+        Ok(())
+    }
+
+    #[test]
+    fn debug_shows_key_ids_only() -> Result<(), WeakSecret> {
+        let secret = RootSecret::parse(HEX)?;
+        assert_eq!(format!("{secret:?}"), "RootSecret(…)");
+        let shown = format!("{:?}{:?}", TokenRing::new(&secret, &[]), DataRing::new(&secret, &[]));
+        assert_eq!(shown, format!("[{0:?}][{0:?}]", secret.id()));
+        Ok(())
+    }
+}
