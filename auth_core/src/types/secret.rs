@@ -37,6 +37,13 @@ pub const MAX_PASSWORD_BYTES: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordTooLong;
 
+impl Default for Password {
+    /// The empty password, which no policy accepts.
+    fn default() -> Self {
+        Self(Zeroizing::default())
+    }
+}
+
 impl Password {
     /// Takes any text up to the cap. What makes a *good* password is [`PasswordPolicy`](crate::policy::PasswordPolicy)'s say.
     ///
