@@ -3,6 +3,7 @@
 //! | transport | feature | for |
 //! |---|---|---|
 //! | [`ConsoleTransport`] | | examples: prints links to standard output |
+#![cfg_attr(feature = "mail", doc = "| [`DirTransport`] | `mail` | tests, pick-up folders: one `.eml` file per mail |")]
 //!
 //! Another way to send (the HTTP interface of a provider, say) is one method:
 //!
@@ -26,7 +27,11 @@
 //! ```
 
 mod console;
+#[cfg(feature = "mail")]
+mod dir;
 mod link;
+#[cfg(feature = "mail")]
+mod message;
 mod templates;
 
 use std::fmt;
@@ -36,6 +41,10 @@ use auth_core::port::{Mail, MailError, Mailer};
 use auth_core::types::Email;
 
 pub use console::ConsoleTransport;
+#[cfg(feature = "mail")]
+pub use dir::DirTransport;
+#[cfg(feature = "mail")]
+pub use message::Sender;
 pub use templates::{TemplateSource, Templates};
 
 /// A [`Mailer`] from templates and a transport.
