@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`ConsoleTransport`] | | examples: prints links to standard output |
 #![cfg_attr(feature = "mail", doc = "| [`DirTransport`] | `mail` | tests, pick-up folders: one `.eml` file per mail |")]
+#![cfg_attr(feature = "smtp", doc = "| [`SmtpTransport`] | `smtp` | the real thing |")]
 //!
 //! Another way to send (the HTTP interface of a provider, say) is one method:
 //!
@@ -32,6 +33,10 @@ mod dir;
 mod link;
 #[cfg(feature = "mail")]
 mod message;
+#[cfg(feature = "mail")]
+mod setting;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod templates;
 
 use std::fmt;
@@ -45,6 +50,10 @@ pub use console::ConsoleTransport;
 pub use dir::DirTransport;
 #[cfg(feature = "mail")]
 pub use message::Sender;
+#[cfg(feature = "mail")]
+pub use setting::transport_from;
+#[cfg(feature = "smtp")]
+pub use smtp::SmtpTransport;
 pub use templates::{TemplateSource, Templates};
 
 /// A [`Mailer`] from templates and a transport.
