@@ -14,6 +14,7 @@ use crate::config::{Config, SameSite};
 use crate::hash::{HashConfig, HashPool, Pepper};
 use crate::http::table::Table;
 use crate::http::{HttpSettings, Origins};
+use crate::mail::{TemplateMailer, Templates, Transport};
 use crate::system::{SystemClock, SystemRandom};
 use crate::worker::Workers;
 
@@ -39,6 +40,7 @@ impl Auth {
             sessions: None,
             outbox: None,
             mailer: None,
+            transport: None,
             hasher: None,
             events: Arc::new(TracingEvents),
             clock: Arc::new(SystemClock),
@@ -79,6 +81,7 @@ pub struct AuthBuilder {
     sessions: Option<Arc<dyn SessionStore>>,
     outbox: Option<Arc<dyn MailOutbox>>,
     mailer: Option<Arc<dyn Mailer>>,
+    transport: Option<Box<dyn Transport>>,
     hasher: Option<Arc<dyn PasswordHasher>>,
     events: Arc<dyn EventSink>,
     clock: Arc<dyn Clock>,
@@ -111,6 +114,14 @@ impl AuthBuilder {
     #[must_use]
     pub fn outbox(mut self, outbox: impl MailOutbox) -> Self {
         self.outbox = Some(Arc::new(outbox));
+        self
+    }
+
+    /// What carries mails, in the words of the built-in templates: for those of your own, see
+    /// [`mailer`](Self::mailer) and [`TemplateMailer`].
+    #[must_use]
+    pub fn mail(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Box::new(transport));
         self
     }
 
@@ -170,11 +181,16 @@ impl AuthBuilder {
             Some(hasher) => hasher,
             None => Arc::new(HashPool::start(hash_config(config)?, self.clock.clone(), self.random.clone())?),
         };
+        let mailer = match (self.mailer, self.transport) {
+            (Some(mailer), _) => mailer,
+            (None, Some(transport)) => Arc::new(TemplateMailer::new(templates(config)?, transport)),
+            (None, None) => return Err(missing("mailer")),
+        };
         let ports = Ports {
             users: self.users.ok_or_else(|| missing("store"))?,
             sessions: self.sessions.ok_or_else(|| missing("sessions"))?,
             outbox: self.outbox.ok_or_else(|| missing("outbox"))?,
-            mailer: self.mailer.ok_or_else(|| missing("mailer"))?,
+            mailer,
             hasher,
             events: self.events,
             clock: self.clock,
@@ -212,6 +228,12 @@ fn hash_config(config: &Config) -> Result<HashConfig, InvalidSetting> {
         queue: config.hash_queue,
         ..defaults
     })
+}
+
+/// The built-in words, with the application's name and address.
+fn templates(config: &Config) -> Result<Templates, InvalidSetting> {
+    Templates::new(&config.frontend_url, &config.product)
+        .map_err(|error| InvalidSetting::new("frontend_url", error.to_string()))
 }
 
 /// The pepper of each data key.

@@ -67,8 +67,9 @@ secret_text! {
 }
 
 impl Token {
-    pub(crate) fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
+    /// Wraps a token: for tests of a mailer, say.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
     }
 }
 
