@@ -5,7 +5,9 @@ use std::fmt;
 
 use auth_core::error::{Error, FieldError, FieldReason};
 use auth_core::policy::PasswordPolicy;
-use auth_core::types::{Email, MAX_EMAIL_BYTES, MAX_PASSWORD_BYTES, Password, PasswordTooLong};
+use auth_core::types::{
+    Email, MAX_EMAIL_BYTES, MAX_PASSWORD_BYTES, MAX_USERNAME_CHARS, Password, PasswordTooLong, Username,
+};
 use http::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 use zeroize::Zeroize;
@@ -153,6 +155,16 @@ impl<'a> Reader<'a> {
         let text = self.text(field, MAX_EMAIL_BYTES);
         if self.errors.len() == before && Email::parse(text).is_err() {
             self.wrong(field, FieldReason::InvalidEmail);
+        }
+        text
+    }
+
+    /// A username to be made.
+    pub(crate) fn username(&mut self, field: &'static str) -> &'a str {
+        let before = self.errors.len();
+        let text = self.text(field, MAX_USERNAME_CHARS);
+        if self.errors.len() == before && Username::parse(text).is_err() {
+            self.wrong(field, FieldReason::InvalidUsername);
         }
         text
     }

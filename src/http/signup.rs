@@ -1,6 +1,5 @@
 use auth_core::error::FieldReason;
 use auth_core::flow::SignUpRequest;
-use auth_core::types::{MAX_USERNAME_CHARS, Username};
 use http::StatusCode;
 
 use super::Exchange;
@@ -14,10 +13,7 @@ pub(super) async fn sign_up(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let policy = system.policy();
     let mut read = x.fields.reader();
     let email = read.email("email");
-    let username = policy.usernames.then(|| read.text("username", MAX_USERNAME_CHARS));
-    if username.is_some_and(|name| !name.is_empty() && Username::parse(name).is_err()) {
-        read.wrong("username", FieldReason::InvalidUsername);
-    }
+    let username = policy.usernames.then(|| read.username("username"));
     let password = read.new_password("password", &policy.password);
     if !read.repeats("confirm_password", password, x.profile() == Profile::Django) {
         read.wrong(mismatch_field(x.profile()), FieldReason::PasswordMismatch);

@@ -1,0 +1,11 @@
+//! Behaviour through the public door: every scenario over HTTP, through each adapter, on each store.
+
+mod login;
+mod logout;
+mod me;
+mod password_reset;
+mod races;
+mod refresh;
+mod signup;
+mod verify_email;
+mod world;
