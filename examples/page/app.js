@@ -291,6 +291,13 @@ function loggedOut() {
   message('You are logged out', 'See you soon.', { ...LOG_IN, textContent: 'Log in again' });
 }
 
+function forgot() {
+  const view = show('resend', { title: 'Forgot your password?', text: 'We send you a link to set a new one.' });
+  onSubmit(view, (values) => send('POST', 'auth/password-reset/', values), ({ data }) => {
+    message('Check your mail', data.detail, LOG_IN);
+  });
+}
+
 function resetPassword() {
   const link = takeLink();
   if (!link) return message('This link is incomplete', 'Please open the link in your mail again.', LOG_IN);
@@ -299,7 +306,8 @@ function resetPassword() {
   const failed = (answer, form) => {
     const { code, errors = {} } = answer.data;
     if (code !== 'link_invalid' && !errors.uid && !errors.token) return showFailure(answer, form);
-    message('This link does not work', 'It is incomplete, was used before or has expired.', LOG_IN);
+    const newLink = { textContent: 'Get a new link', href: '/#/forgot' };
+    message('This link does not work', 'It is incomplete, was used before or has expired.', newLink);
   };
   onSubmit(show('reset'), request, done, failed);
 }
@@ -327,6 +335,7 @@ const VIEWS = {
   '/#/check-mail': checkMail,
   '/#/resend': resend,
   '/#/login': logIn,
+  '/#/forgot': forgot,
   '/#/logged-out': loggedOut,
 };
 

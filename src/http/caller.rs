@@ -110,7 +110,7 @@ pub(crate) fn access_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'
     }
 }
 
-fn only<'a>(tokens: Vec<&'a str>, good: impl Fn(&str) -> bool) -> Option<&'a str> {
+fn only(tokens: Vec<&str>, good: impl Fn(&str) -> bool) -> Option<&str> {
     let mut good = tokens.into_iter().filter(|token| good(token));
     good.next().filter(|_| good.next().is_none())
 }

@@ -101,12 +101,8 @@ mod tests {
 
     #[test]
     fn debug_never_shows_a_secret() {
-        let shown = format!(
-            "{:?} {:?} {:?}",
-            Password::new("hunter2"),
-            Token::new("hunter2".into()),
-            PasswordHash::new("hunter2")
-        );
+        let shown =
+            format!("{:?} {:?} {:?}", Password::new("hunter2"), Token::new("hunter2"), PasswordHash::new("hunter2"));
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 
