@@ -3,3 +3,4 @@
 pub mod hash;
 pub mod mail;
 pub mod store;
+pub mod system;
