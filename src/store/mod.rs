@@ -1,4 +1,7 @@
 //! Stores: implementations of the ports on databases. They name neither flows nor HTTP.
 
 #[cfg(feature = "sqlite")]
-pub mod sql;
+mod sql;
+
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteStore;
