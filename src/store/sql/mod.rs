@@ -14,6 +14,7 @@ macro_rules! statements {
 
 mod error;
 mod row;
+mod sessions;
 mod sqlite;
 mod users;
 

@@ -14,6 +14,7 @@ macro_rules! on_sqlite {
     };
 }
 
+mod sessions;
 mod users;
 
 use std::sync::Arc;
