@@ -13,6 +13,7 @@ macro_rules! statements {
 }
 
 mod error;
+mod outbox;
 mod row;
 mod sessions;
 mod sqlite;

@@ -14,6 +14,7 @@ macro_rules! on_sqlite {
     };
 }
 
+mod outbox;
 mod sessions;
 mod users;
 
