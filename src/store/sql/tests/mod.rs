@@ -16,6 +16,7 @@ macro_rules! on_sqlite {
 
 mod outbox;
 mod sessions;
+mod sqlite;
 mod users;
 
 use std::sync::Arc;
