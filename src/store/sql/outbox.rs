@@ -1,3 +1,5 @@
+//! The mails that wait to be sent.
+
 use std::time::Duration;
 
 use async_trait::async_trait;

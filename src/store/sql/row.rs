@@ -116,7 +116,6 @@ impl Fields<'_> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a parser that takes every number")]
 fn micros(number: i64) -> Option<Timestamp> {
     Some(Timestamp::from_micros(number))
 }

@@ -1,3 +1,5 @@
+//! The sessions.
+
 use async_trait::async_trait;
 use auth_core::port::{At, ChangePage, FeedPosition, Rotation, SessionInsert, SessionStore, Since, StoreError};
 use auth_core::types::{Session, SessionId, TenantId, Timestamp};

@@ -1,3 +1,5 @@
+//! The accounts.
+
 use async_trait::async_trait;
 use auth_core::port::{
     ChangePage, FeedPosition, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey,

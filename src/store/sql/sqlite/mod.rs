@@ -22,8 +22,9 @@ use crate::system::SystemClock;
 
 /// How long a call waits for its turn and for the locks of others.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long SQLite itself waits for the write lock before we ask again. Its pauses grow to 100 ms each, with which a
-/// busy neighbour can keep us out; asking anew starts over with short ones.
+/// How long SQLite itself waits for the write lock before we look at the clock and ask anew: a call that has waited
+/// long in our queue must not wait as long again. Its pauses between tries also grow to 100 ms, with which one of many
+/// that open a new file at once may never get its turn; asking anew starts over with short ones.
 const TURN: Duration = Duration::from_millis(20);
 /// Reads that run at a time.
 const READERS: usize = 4;
@@ -38,9 +39,9 @@ pub(in crate::store::sql) type Statement = Query<'static, Sqlite, SqliteArgument
 ///
 /// # Durability
 /// The file is in WAL mode with `synchronous=NORMAL`. What was acknowledged survives a process that is killed at any
-/// moment. A power cut leaves a sound file, but may take back the writes of the last moments; waiting for the disk at
-/// each write (`FULL`) was measured to make sign-up and refresh three times slower, and an insert that finds the
-/// address taken, which writes nothing, would be told from others by its time.
+/// moment. A power cut leaves a sound file but may take back the writes of the last moments, a logout among them.
+/// Waiting for the disk at each write (`FULL`) was measured to make sign-up and refresh two to five times slower, and
+/// would tell by its time a sign-up that finds its address taken: it has nothing to wait for.
 ///
 /// # Availability
 /// Whatever keeps the database from answering within three seconds is [`StoreError::Unavailable`]: a lock of another
@@ -84,7 +85,7 @@ impl SqliteStore {
         let options = SqliteConnectOptions::new()
             .filename(file.path())
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(PATIENCE);
         let writer = migrate::connect(&options.clone().busy_timeout(TURN)).await?;
         let mut readers = Vec::with_capacity(READERS);

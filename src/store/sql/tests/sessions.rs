@@ -103,7 +103,7 @@ async fn one_of_many_rotations_wins(store: Arc<dyn SessionStore>, clock: &Manual
         });
         let won: Vec<Session> = results.await.into_iter().flatten().collect();
         let next = load(&*store, &current).await;
-        assert_eq!(won, [next.clone()]);
+        assert_eq!(won, std::slice::from_ref(&next));
         let idle_expires_at = next.idle_expires_at;
         let expected = Session { generation, rotated_at, last_seen_at: rotated_at, idle_expires_at, ..current };
         assert_eq!(next, expected);
@@ -162,6 +162,7 @@ async fn the_feed_tells_every_revocation_once(store: Arc<dyn SessionStore>, cloc
             let page = store.revocations(&since, limit).await.unwrap();
             assert_eq!(page.next.is_some(), page.rows.len() == limit);
             ids.extend(page.rows);
+            assert!(ids.len() <= expected.len(), "{limit}");
             match page.next {
                 Some(next) => since = Since::After(next),
                 None => break,

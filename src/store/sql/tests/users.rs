@@ -270,6 +270,7 @@ async fn the_feed_tells_every_change_once(store: Arc<dyn UserStore>, clock: &Man
             let page = store.changes(&since, limit).await.unwrap();
             assert_eq!(page.next.is_some(), page.rows.len() == limit);
             rows.extend(page.rows);
+            assert!(rows.len() <= expected.len(), "{limit}");
             match page.next {
                 Some(next) => since = Since::After(next),
                 None => break,
