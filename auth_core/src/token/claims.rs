@@ -47,7 +47,9 @@ impl Tokens {
         if claims.token_type_fits != Some(true) {
             return Err(TokenError::WrongType);
         }
-        let max_lifetime = i64::try_from(max_lifetime.as_secs()).unwrap_or(i64::MAX).saturating_add(1);
+        // Both ends are rounded down, so that a lifetime with a fraction can come out as the next whole second.
+        let fraction = i64::from(max_lifetime.subsec_nanos() > 0);
+        let max_lifetime = i64::try_from(max_lifetime.as_secs()).unwrap_or(i64::MAX).saturating_add(fraction);
         let lifetime = expires_at.checked_sub(issued_at).ok_or(TokenError::Invalid)?;
         if issued_at < 0
             || issued_at > now.seconds().saturating_add(LEEWAY_SECONDS)
