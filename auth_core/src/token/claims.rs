@@ -44,7 +44,7 @@ impl Tokens {
         if fits != [Some(true); 2] {
             return Err(TokenError::Invalid);
         }
-        if claims.token_type_fits != Some(true) {
+        if !claims.token_type_fits.ok_or(TokenError::Invalid)? {
             return Err(TokenError::WrongType);
         }
         // Both ends are rounded down, so that a lifetime with a fraction can come out as the next whole second.
