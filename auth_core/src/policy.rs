@@ -31,7 +31,8 @@ pub struct Policy {
     /// What makes an acceptable password.
     pub password: PasswordPolicy,
     /// Whether accounts have usernames beside addresses. Default off: a username that is taken can only be refused
-    /// openly, so sign-up then tells which usernames exist.
+    /// openly, so sign-up then tells which usernames exist. In two steps it tells of addresses, too: a username given
+    /// with a known address stays free, and the next sign-up finds it so.
     pub usernames: bool,
     /// Whether sign-up says openly that an address is taken. Default off.
     pub reveal_taken_emails: bool,
