@@ -13,16 +13,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use auth_core::error::{Error, FieldReason};
 use auth_core::flow::{LoginRequest, PasswordResetConfirm, SessionTokens, SignUpRequest, SignedUp};
 use auth_core::memory::MemoryStore;
 use auth_core::policy::Policy;
-use auth_core::port::{Clock, MailPurpose, NewUser, UserChange, UserKey, UserStore, UserUpdate};
+use auth_core::port::{
+    Clock, HashError, MailPurpose, NewUser, PasswordHasher, UserChange, UserKey, UserStore, UserUpdate, Verdict,
+};
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{RootSecret, TokenRing, Tokens};
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, Client, Email, Password, Session, SessionId, TenantId, Timestamp, TokenVersion,
-    User, UserId, UserStatus,
+    Attributes, AuthMethods, Channel, Client, Email, Password, PasswordHash, Session, SessionId, TenantId, Timestamp,
+    TokenVersion, User, UserId, UserStatus,
 };
 use auth_core::{AuthSystem, Ports, Reason};
 use uuid::Uuid;
@@ -99,6 +102,15 @@ impl World {
     /// Another node over the same stores, as after a restart.
     pub(crate) fn node(&self) -> AuthSystem {
         node(&self.ports, &self.policy)
+    }
+
+    /// This world's node, with something that happens while a password is checked.
+    pub(crate) fn node_that_checks(
+        &self,
+        during_verify: impl Fn() -> Result<(), HashError> + Send + Sync + 'static,
+    ) -> AuthSystem {
+        let hasher = HookedHasher { inner: self.hasher.clone(), during_verify };
+        node(&Ports { hasher: Arc::new(hasher), ..self.ports.clone() }, &self.policy)
     }
 
     /// What makes and reads this world's tokens.
@@ -308,6 +320,25 @@ pub(crate) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
 /// Runs a future that never has to wait.
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     poll_once(future).expect("a port hangs")
+}
+
+/// A hasher during whose checks something else happens, or which fails.
+pub(crate) struct HookedHasher<F> {
+    pub(crate) inner: InsecurePlainHasher,
+    pub(crate) during_verify: F,
+}
+
+#[async_trait]
+impl<F: Fn() -> Result<(), HashError> + Send + Sync + 'static> PasswordHasher for HookedHasher<F> {
+    async fn hash(&self, lane: u128, password: &Password) -> Result<PasswordHash, HashError> {
+        self.inner.hash(lane, password).await
+    }
+
+    async fn verify(&self, lane: u128, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, HashError> {
+        let verdict = self.inner.verify(lane, password, hash).await?;
+        (self.during_verify)()?;
+        Ok(verdict)
+    }
 }
 
 /// A clock that is off by some seconds; its time of day may go backwards.
