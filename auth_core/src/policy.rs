@@ -194,7 +194,7 @@ impl PasswordPolicy {
         if chars < self.min_chars {
             errors.push(error(FieldReason::PasswordTooShort(self.min_chars)));
         }
-        if password.expose().chars().all(char::is_numeric) {
+        if chars > 0 && password.expose().chars().all(char::is_numeric) {
             errors.push(error(FieldReason::PasswordNumeric));
         }
         if errors.is_empty() { Ok(password) } else { Err(errors) }
@@ -243,6 +243,7 @@ mod tests {
     fn a_password_is_told_all_that_is_wrong_with_it() {
         assert_eq!(reasons("1234"), [FieldReason::PasswordTooShort(8), FieldReason::PasswordNumeric]);
         assert_eq!(reasons("short"), [FieldReason::PasswordTooShort(8)]);
+        assert_eq!(reasons(""), [FieldReason::PasswordTooShort(8)]);
         assert_eq!(reasons(&"x".repeat(257)), [FieldReason::TooLong(256)]);
         assert_eq!(reasons(&"x".repeat(2000)), [FieldReason::TooLong(256)]);
         assert_eq!(reasons("a good long one"), []);
