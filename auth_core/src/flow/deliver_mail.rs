@@ -93,7 +93,8 @@ impl AuthSystem {
         let link = match claim.intent.purpose {
             MailPurpose::VerifyEmail if user.is_verified() || !user.is_active() => return None,
             MailPurpose::VerifyEmail => Some((LinkPurpose::VerifyEmail, policy.verify_link_lifetime)),
-            MailPurpose::SetPassword if user.is_verified() => return None,
+            // Verified by another link meanwhile is not enough: its owner still waits for a way to a password.
+            MailPurpose::SetPassword if user.is_verified() && user.password_hash.is_some() => return None,
             MailPurpose::SetPassword | MailPurpose::ResetPassword => {
                 Some((LinkPurpose::SetPassword, policy.reset_link_lifetime))
             }
