@@ -4,7 +4,7 @@ use crate::AuthSystem;
 use crate::error::Error;
 use crate::port::{ClaimedMail, Event, Mail, MailError, MailLink, MailPurpose, Settlement, UserKey};
 use crate::token::LinkPurpose;
-use crate::types::{Timestamp, User};
+use crate::types::{Timestamp, User, UserStatus};
 
 /// What one round of the outbox did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +91,7 @@ impl AuthSystem {
     fn compose(&self, claim: &ClaimedMail, user: &User) -> Option<Mail> {
         let policy = self.policy();
         let link = match claim.intent.purpose {
+            _ if user.status == UserStatus::Deleted => return None,
             MailPurpose::VerifyEmail if user.is_verified() || !user.is_active() => return None,
             MailPurpose::VerifyEmail => Some((LinkPurpose::VerifyEmail, policy.verify_link_lifetime)),
             // Verified by another link meanwhile is not enough: its owner still waits for a way to a password.
