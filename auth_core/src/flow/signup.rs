@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason};
@@ -6,7 +8,6 @@ use crate::proof::verify_password;
 use crate::types::{Attributes, Client, Email, Password, PasswordHash, TokenVersion, User, UserId, Username};
 
 /// An account that somebody wants. All texts are as the client sent them.
-#[derive(Debug)]
 pub struct SignUpRequest<'a> {
     /// The address.
     pub email: &'a str,
@@ -16,6 +17,13 @@ pub struct SignUpRequest<'a> {
     pub password: &'a str,
     /// The application's own fields, by name; those that the policy does not know are dropped.
     pub attributes: Vec<(&'a str, &'a str)>,
+}
+
+/// Shows nothing that the client sent.
+impl fmt::Debug for SignUpRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignUpRequest").finish_non_exhaustive()
+    }
 }
 
 /// What a client may know of its sign-up: that it was taken. Whether an account was made is in the events.
