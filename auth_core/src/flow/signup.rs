@@ -93,8 +93,8 @@ impl AuthSystem {
             match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
                 UserInsert::Created(user) => {
                     self.account_changed(&user);
-                    self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
                     self.record(&client.tenant, Event::SignedUp { user: user.id });
+                    self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
                     return Ok(SignedUp);
                 }
                 UserInsert::Conflict(Unique::Username) => return Err(taken(&["username"])),
@@ -138,8 +138,8 @@ impl AuthSystem {
                 MailPurpose::SetPassword
             }
         };
-        self.queue_mail(client, &user.email, purpose).await?;
         self.record(&client.tenant, Event::SignUpRepeated { user: user.id, password_cleared });
+        self.queue_mail(client, &user.email, purpose).await?;
         Ok(true)
     }
 
