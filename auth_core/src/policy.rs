@@ -31,7 +31,8 @@ pub struct Policy {
     /// What makes an acceptable password.
     pub password: PasswordPolicy,
     /// Whether accounts have usernames beside addresses. Default off: a username that is taken can only be refused
-    /// openly, so sign-up then tells which usernames exist.
+    /// openly, so sign-up then tells which usernames exist. In two steps it tells of addresses, too: a username given
+    /// with a known address stays free, and the next sign-up finds it so.
     pub usernames: bool,
     /// Whether sign-up says openly that an address is taken. Default off.
     pub reveal_taken_emails: bool,
@@ -193,7 +194,7 @@ impl PasswordPolicy {
         if chars < self.min_chars {
             errors.push(error(FieldReason::PasswordTooShort(self.min_chars)));
         }
-        if password.expose().chars().all(char::is_numeric) {
+        if chars > 0 && password.expose().chars().all(char::is_numeric) {
             errors.push(error(FieldReason::PasswordNumeric));
         }
         if errors.is_empty() { Ok(password) } else { Err(errors) }
@@ -242,6 +243,7 @@ mod tests {
     fn a_password_is_told_all_that_is_wrong_with_it() {
         assert_eq!(reasons("1234"), [FieldReason::PasswordTooShort(8), FieldReason::PasswordNumeric]);
         assert_eq!(reasons("short"), [FieldReason::PasswordTooShort(8)]);
+        assert_eq!(reasons(""), [FieldReason::PasswordTooShort(8)]);
         assert_eq!(reasons(&"x".repeat(257)), [FieldReason::TooLong(256)]);
         assert_eq!(reasons(&"x".repeat(2000)), [FieldReason::TooLong(256)]);
         assert_eq!(reasons("a good long one"), []);

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use crate::AuthSystem;
 use crate::error::Error;
-use crate::port::{ClaimedMail, Event, Mail, MailError, MailLink, MailPurpose, Settlement, StoreError, UserKey};
+use crate::port::{ClaimedMail, Event, Mail, MailError, MailLink, MailPurpose, Settlement, UserKey};
 use crate::token::LinkPurpose;
-use crate::types::{Timestamp, User};
+use crate::types::{Timestamp, User, UserStatus};
 
 /// What one round of the outbox did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,23 +29,25 @@ impl Delivery {
 /// How long a worker holds an intent. A mailer must answer within; otherwise another worker may send the mail again.
 const LEASE: Duration = Duration::from_secs(120);
 /// Intents a round.
-const BATCH: usize = 20;
+const ROUND: usize = 20;
 /// The first and the longest wait between two tries.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(2 * 60 * 60));
 
 impl AuthSystem {
-    /// Sends what is due, up to a batch. The worker calls this; nothing in a request does.
+    /// Sends what is due, up to a round. The worker calls this; nothing in a request does.
     ///
     /// The account is looked up and the link derived here, so neither waits in the outbox, and an account that changed
     /// since gets what fits its present state.
     ///
     /// # Errors
-    /// `unavailable` when a store is down; what was claimed becomes due again when its lease ends.
+    /// `unavailable` when the outbox is down; what was claimed becomes due again when its lease ends.
     pub async fn deliver_mail(&self) -> Result<Delivery, Error> {
-        let now = self.ports().clock.now();
         let mut delivery = Delivery::default();
-        for claim in self.ports().outbox.claim(now, LEASE, BATCH).await? {
-            let outcome = self.deliver(&claim).await?;
+        for _ in 0..ROUND {
+            // One at a time, or the last mail of a batch would wait for all others to be sent while its lease runs out.
+            let now = self.ports().clock.now();
+            let Some(claim) = self.ports().outbox.claim(now, LEASE, 1).await?.pop() else { break };
+            let outcome = self.deliver(&claim).await;
             *outcome.count(&mut delivery) += 1;
             if !self.ports().outbox.settle(&claim, outcome.settlement()).await? {
                 tracing::warn!(target: "auth", mail = %claim.id, "the lease ended before the mail was settled");
@@ -57,26 +59,43 @@ impl AuthSystem {
         Ok(delivery)
     }
 
-    async fn deliver(&self, claim: &ClaimedMail) -> Result<Outcome, StoreError> {
+    async fn deliver(&self, claim: &ClaimedMail) -> Outcome {
         let intent = &claim.intent;
-        let user = self.ports().users.find(&intent.tenant, UserKey::Email(&intent.to)).await?;
-        let Some(mail) = user.and_then(|user| self.compose(claim, &user)) else { return Ok(Outcome::Dropped) };
-        Ok(match self.ports().mailer.send(&mail).await {
-            Ok(()) => Outcome::Sent,
-            Err(MailError::Transient(why)) if claim.tries < self.policy().mail_attempts => {
-                Outcome::Delayed { until: self.ports().clock.now() + backoff(claim.tries), why: why.to_string() }
+        if claim.tries > self.policy().mail_attempts {
+            return Outcome::Dead { why: "no try came to an end".to_owned() };
+        }
+        let user = match self.ports().users.find(&intent.tenant, UserKey::Email(&intent.to)).await {
+            Ok(user) => user,
+            Err(error) => {
+                tracing::warn!(target: "auth", mail = %claim.id, %error, "no account could be looked up for a mail");
+                return self.put_off(claim, "the account could not be looked up".to_owned());
             }
-            Err(error) => Outcome::Dead { why: error.to_string() },
-        })
+        };
+        let Some(mail) = user.and_then(|user| self.compose(claim, &user)) else { return Outcome::Dropped };
+        match self.ports().mailer.send(&mail).await {
+            Ok(()) => Outcome::Sent,
+            Err(error @ MailError::Transient(_)) => self.put_off(claim, error.to_string()),
+            Err(error @ MailError::Permanent(_)) => Outcome::Dead { why: error.to_string() },
+        }
+    }
+
+    fn put_off(&self, claim: &ClaimedMail, why: String) -> Outcome {
+        if claim.tries < self.policy().mail_attempts {
+            Outcome::Delayed { until: self.ports().clock.now() + backoff(claim.tries), why }
+        } else {
+            Outcome::Dead { why }
+        }
     }
 
     /// The mail for the account as it is now; `None` when there is nothing to say any more.
     fn compose(&self, claim: &ClaimedMail, user: &User) -> Option<Mail> {
         let policy = self.policy();
         let link = match claim.intent.purpose {
+            _ if user.status == UserStatus::Deleted => return None,
             MailPurpose::VerifyEmail if user.is_verified() || !user.is_active() => return None,
             MailPurpose::VerifyEmail => Some((LinkPurpose::VerifyEmail, policy.verify_link_lifetime)),
-            MailPurpose::SetPassword if user.is_verified() => return None,
+            // Verified by another link meanwhile is not enough: its owner still waits for a way to a password.
+            MailPurpose::SetPassword if user.is_verified() && user.password_hash.is_some() => return None,
             MailPurpose::SetPassword | MailPurpose::ResetPassword => {
                 Some((LinkPurpose::SetPassword, policy.reset_link_lifetime))
             }

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::verify_email::parse_email;
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
@@ -7,7 +9,6 @@ use crate::token::LinkPurpose;
 use crate::types::{Client, UserId};
 
 /// A new password, with the link that entitles to set it.
-#[derive(Debug)]
 pub struct PasswordResetConfirm<'a> {
     /// The user that the link names.
     pub user: Option<UserId>,
@@ -15,6 +16,13 @@ pub struct PasswordResetConfirm<'a> {
     pub token: &'a str,
     /// The new password, as the client sent it.
     pub password: &'a str,
+}
+
+/// Shows nothing that the client sent.
+impl fmt::Debug for PasswordResetConfirm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordResetConfirm").finish_non_exhaustive()
+    }
 }
 
 impl AuthSystem {

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason};
@@ -6,7 +8,6 @@ use crate::proof::verify_password;
 use crate::types::{Attributes, Client, Email, Password, PasswordHash, TokenVersion, User, UserId, Username};
 
 /// An account that somebody wants. All texts are as the client sent them.
-#[derive(Debug)]
 pub struct SignUpRequest<'a> {
     /// The address.
     pub email: &'a str,
@@ -16,6 +17,13 @@ pub struct SignUpRequest<'a> {
     pub password: &'a str,
     /// The application's own fields, by name; those that the policy does not know are dropped.
     pub attributes: Vec<(&'a str, &'a str)>,
+}
+
+/// Shows nothing that the client sent.
+impl fmt::Debug for SignUpRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignUpRequest").finish_non_exhaustive()
+    }
 }
 
 /// What a client may know of its sign-up: that it was taken. Whether an account was made is in the events.
@@ -52,6 +60,11 @@ fn decide(user: &User, same_password: bool) -> Decision {
     }
 }
 
+fn taken(fields: &[&'static str]) -> Error {
+    let error = |field: &&'static str| FieldError { field, reason: FieldReason::Taken };
+    Error::invalid_fields(fields.iter().map(error).collect())
+}
+
 impl AuthSystem {
     /// Makes an account, unverified, and queues the mail that verifies it.
     ///
@@ -80,16 +93,11 @@ impl AuthSystem {
             match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
                 UserInsert::Created(user) => {
                     self.account_changed(&user);
-                    self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
                     self.record(&client.tenant, Event::SignedUp { user: user.id });
+                    self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
                     return Ok(SignedUp);
                 }
-                UserInsert::Conflict(Unique::Username) => {
-                    return Err(Error::invalid_fields(vec![FieldError {
-                        field: "username",
-                        reason: FieldReason::Taken,
-                    }]));
-                }
+                UserInsert::Conflict(Unique::Username) => return Err(taken(&["username"])),
                 UserInsert::Conflict(Unique::Email) => {}
             }
         }
@@ -103,8 +111,17 @@ impl AuthSystem {
         let against = (!user.is_verified()).then_some(&user);
         let clock = ports.clock.as_ref();
         let proof = verify_password(ports.hasher.as_ref(), clock, client.lane(), against, &fields.password).await?;
+        let namesake = match &fields.username {
+            Some(username) => ports.users.find(&client.tenant, UserKey::Username(username)).await?,
+            None => None,
+        };
         if self.policy().reveal_taken_emails {
-            return Err(self.all_taken(client, fields).await?);
+            return Err(if namesake.is_some() { taken(&["email", "username"]) } else { taken(&["email"]) });
+        }
+        // Refused as it would be for an unknown address, or the answer would tell that this one is known. The namesake
+        // may repeat their own sign-up.
+        if namesake.is_some_and(|namesake| namesake.id != user.id || proof.is_none()) {
+            return Err(taken(&["username"]));
         }
         let mut password_cleared = false;
         let purpose = match decide(&user, proof.is_some()) {
@@ -121,20 +138,9 @@ impl AuthSystem {
                 MailPurpose::SetPassword
             }
         };
-        self.queue_mail(client, &user.email, purpose).await?;
         self.record(&client.tenant, Event::SignUpRepeated { user: user.id, password_cleared });
+        self.queue_mail(client, &user.email, purpose).await?;
         Ok(true)
-    }
-
-    /// Where the policy speaks openly, it speaks of both values at once.
-    async fn all_taken(&self, client: &Client, fields: &Fields) -> Result<Error, Error> {
-        let mut errors = vec![FieldError { field: "email", reason: FieldReason::Taken }];
-        if let Some(username) = &fields.username
-            && self.ports().users.find(&client.tenant, UserKey::Username(username)).await?.is_some()
-        {
-            errors.push(FieldError { field: "username", reason: FieldReason::Taken });
-        }
-        Ok(Error::invalid_fields(errors))
     }
 
     fn new_user(&self, client: &Client, fields: &Fields, hash: PasswordHash) -> Result<NewUser, Error> {

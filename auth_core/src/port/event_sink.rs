@@ -81,14 +81,14 @@ pub enum Event {
         mail: MailId,
         /// How often it was tried.
         tries: u32,
-        /// What the mailer said.
+        /// What the mailer said, or what kept it from being asked.
         why: String,
     },
     /// A mail was given up.
     MailDead {
         /// The queued mail.
         mail: MailId,
-        /// What the mailer said.
+        /// What the mailer said, or what kept it from being asked.
         why: String,
     },
 }

@@ -120,8 +120,9 @@ pub enum UserUpdate {
 
 /// What an update writes; fields that are `None` keep their value.
 ///
-/// Changing the address, the password, the status or the list of factors is a *security change*: it also bumps the
-/// token version, which ends every session, pending login, link and parked change of the account.
+/// Changing the address, the password, the status or the list of factors, or taking back that the mailbox was proven,
+/// is a *security change*: it also bumps the token version, which ends every session, pending login, link and parked
+/// change of the account.
 #[derive(Clone, Debug, Default)]
 pub struct UserChange {
     /// A new address.
@@ -141,7 +142,12 @@ pub struct UserChange {
 impl UserChange {
     /// Whether this is a security change.
     pub fn is_security_change(&self) -> bool {
-        self.email.is_some() || self.status.is_some() || self.password_hash.is_some() || self.factors.is_some()
+        let unverified = self.email_verified_at == Some(None);
+        self.email.is_some()
+            || self.status.is_some()
+            || self.password_hash.is_some()
+            || self.factors.is_some()
+            || unverified
     }
 
     /// The row after this change: revision up by one, token version up by one at a security change. A new password

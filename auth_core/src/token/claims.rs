@@ -44,10 +44,12 @@ impl Tokens {
         if fits != [Some(true); 2] {
             return Err(TokenError::Invalid);
         }
-        if claims.token_type_fits != Some(true) {
+        if !claims.token_type_fits.ok_or(TokenError::Invalid)? {
             return Err(TokenError::WrongType);
         }
-        let max_lifetime = i64::try_from(max_lifetime.as_secs()).unwrap_or(i64::MAX).saturating_add(1);
+        // Both ends are rounded down, so that a lifetime with a fraction can come out as the next whole second.
+        let fraction = i64::from(max_lifetime.subsec_nanos() > 0);
+        let max_lifetime = i64::try_from(max_lifetime.as_secs()).unwrap_or(i64::MAX).saturating_add(fraction);
         let lifetime = expires_at.checked_sub(issued_at).ok_or(TokenError::Invalid)?;
         if issued_at < 0
             || issued_at > now.seconds().saturating_add(LEEWAY_SECONDS)

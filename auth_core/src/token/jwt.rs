@@ -23,14 +23,13 @@ pub(super) type Select = fn(&TokenKey) -> &Hmac<Sha256>;
 
 /// Signs a payload with the ring's signing key.
 pub(super) fn sign(ring: &TokenRing, select: Select, payload: &str) -> Token {
-    let mut token = String::with_capacity(MAX_TOKEN_BYTES / 2);
-    if let Some(key) = ring.signing() {
-        token.push_str(&key.header);
-        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        let signature = mac(select(key), &[token.as_bytes()]);
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-    }
+    let key = ring.signing();
+    let mut token = String::with_capacity(MAX_TOKEN_BYTES);
+    token.push_str(&key.header);
+    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+    let signature = mac(select(key), &[token.as_bytes()]);
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Token::new(token)
 }
 

@@ -140,28 +140,29 @@ impl fmt::Debug for KeyId {
 /// the longest token has expired, drop the old one.
 #[derive(Clone)]
 pub struct TokenRing {
-    /// The first one signs. Never empty.
-    keys: Vec<TokenKey>,
+    signing: TokenKey,
+    /// Accepted beside the signing one.
+    others: Vec<TokenKey>,
 }
 
 impl TokenRing {
     /// Signs with `signing`, accepts it and all of `accepted`.
     pub fn new(signing: &RootSecret, accepted: &[RootSecret]) -> Self {
-        Self { keys: std::iter::once(signing).chain(accepted).map(TokenKey::new).collect() }
+        Self { signing: TokenKey::new(signing), others: accepted.iter().map(TokenKey::new).collect() }
     }
 
-    pub(super) fn signing(&self) -> Option<&TokenKey> {
-        self.keys.first()
+    pub(super) fn signing(&self) -> &TokenKey {
+        &self.signing
     }
 
     pub(super) fn accepted(&self) -> impl Iterator<Item = &TokenKey> {
-        self.keys.iter()
+        std::iter::once(&self.signing).chain(&self.others)
     }
 }
 
 impl fmt::Debug for TokenRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| key.id)).finish()
+        f.debug_list().entries(self.accepted().map(|key| key.id)).finish()
     }
 }
 

@@ -1,0 +1,216 @@
+//! A store that does as it is told: it fails, hangs or waits at chosen calls, and remembers what it was asked.
+
+use std::future::{Future, pending, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_core::memory::MemoryStore;
+use auth_core::port::{
+    At, ChangePage, ClaimedMail, LoginRecord, MailIntent, MailOutbox, NewUser, Rotation, SessionInsert, SessionStore,
+    Settlement, Since, StoreError, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+};
+use auth_core::types::{MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
+
+/// What happens at a call.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// It fails and does nothing.
+    FailBefore,
+    /// It does its work, yet the caller is told that it failed.
+    FailAfter,
+    /// It never answers and does nothing: whoever polls drops the caller.
+    HangBefore,
+    /// It does its work and never answers.
+    HangAfter,
+    /// It lets others go first, so that parallel flows interleave at every call.
+    Yield,
+    /// It does its work once the gate is open.
+    Wait(Gate),
+    /// It does its work, then fails once the gate is open.
+    WaitAndFail(Gate),
+}
+
+/// Shut until opened. Clones are one gate.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    async fn pass(&self) {
+        poll_fn(|context| {
+            if self.0.load(Ordering::SeqCst) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+type Plan = Box<dyn FnMut(usize, &'static str) -> Option<Fault> + Send>;
+
+#[derive(Default)]
+struct Script {
+    plan: Option<Plan>,
+    calls: Vec<&'static str>,
+    sessions: Vec<Session>,
+}
+
+/// All stores in one. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct FaultyStore {
+    memory: MemoryStore,
+    script: Arc<Mutex<Script>>,
+}
+
+impl FaultyStore {
+    pub(crate) fn new(memory: MemoryStore) -> Self {
+        Self { memory, script: Arc::default() }
+    }
+
+    /// The store itself, without faults.
+    pub(crate) fn memory(&self) -> &MemoryStore {
+        &self.memory
+    }
+
+    /// From now on asks `plan` at each call, with the number of calls since and the call's name.
+    pub(crate) fn plan(&self, plan: impl FnMut(usize, &'static str) -> Option<Fault> + Send + 'static) {
+        let mut script = self.script.lock().unwrap();
+        script.plan = Some(Box::new(plan));
+        script.calls.clear();
+    }
+
+    /// From now on the store is well.
+    pub(crate) fn heal(&self) {
+        self.script.lock().unwrap().plan = None;
+    }
+
+    /// Takes out the names of the calls so far.
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.script.lock().unwrap().calls)
+    }
+
+    /// Every session that was ever handed in.
+    pub(crate) fn sessions(&self) -> Vec<Session> {
+        self.script.lock().unwrap().sessions.clone()
+    }
+
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let fault = {
+            let mut script = self.script.lock().unwrap();
+            let number = script.calls.len();
+            script.calls.push(name);
+            script.plan.as_mut().and_then(|plan| plan(number, name))
+        };
+        let down = || Err(StoreError::unavailable("out of order"));
+        match fault {
+            None => work.await,
+            Some(Fault::FailBefore) => down(),
+            Some(Fault::FailAfter) => work.await.and_then(|_| down()),
+            Some(Fault::HangBefore) => pending().await,
+            Some(Fault::HangAfter) => {
+                work.await?;
+                pending().await
+            }
+            Some(Fault::Yield) => {
+                yield_once().await;
+                let outcome = work.await;
+                yield_once().await;
+                outcome
+            }
+            Some(Fault::Wait(gate)) => {
+                gate.pass().await;
+                work.await
+            }
+            Some(Fault::WaitAndFail(gate)) => {
+                gate.pass().await;
+                work.await.and_then(|_| down())
+            }
+        }
+    }
+}
+
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[async_trait]
+impl UserStore for FaultyStore {
+    async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError> {
+        self.call("users.insert", UserStore::insert(&self.memory, user)).await
+    }
+
+    async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError> {
+        self.call("users.find", UserStore::find(&self.memory, tenant, key)).await
+    }
+
+    async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
+        self.call("users.update_if", self.memory.update_if(current, change)).await
+    }
+
+    async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
+        self.call("users.record_login", self.memory.record_login(tenant, id, login)).await
+    }
+
+    async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError> {
+        self.call("users.changes", self.memory.changes(since, limit)).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for FaultyStore {
+    async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
+        self.script.lock().unwrap().sessions.push(session.clone());
+        self.call("sessions.insert", SessionStore::insert(&self.memory, session)).await
+    }
+
+    async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
+        self.call("sessions.find", SessionStore::find(&self.memory, tenant, id)).await
+    }
+
+    async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
+        self.call("sessions.rotate_if", self.memory.rotate_if(current, next)).await
+    }
+
+    async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
+        self.call("sessions.revoke", self.memory.revoke(tenant, id, at)).await
+    }
+
+    async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
+        self.call("sessions.revocations", self.memory.revocations(since, limit)).await
+    }
+}
+
+#[async_trait]
+impl MailOutbox for FaultyStore {
+    async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
+        self.call("outbox.enqueue", self.memory.enqueue(id, intent, now)).await
+    }
+
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError> {
+        self.call("outbox.claim", self.memory.claim(now, lease, limit)).await
+    }
+
+    async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
+        self.call("outbox.settle", self.memory.settle(claim, settlement)).await
+    }
+}

@@ -1,0 +1,306 @@
+//! Login: one answer and one piece of work for every refusal, and a session stamped from what was checked.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::net::IpAddr;
+
+use auth_core::Reason;
+use auth_core::flow::{LoginRequest, SignUpRequest};
+use auth_core::port::{Event, HashError, LoginRefusal, MailPurpose, UserChange};
+use auth_core::proof::Authenticated;
+use auth_core::types::{
+    AuthMethods, Channel, Client, CredentialId, EnrolledFactor, FactorKind, Password, PasswordHash, TenantId,
+    UserStatus,
+};
+use common::{ADA, DAY, Fault, Look, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, World, login, refused};
+use uuid::Uuid;
+
+fn factor() -> EnrolledFactor {
+    EnrolledFactor { credential: CredentialId(Uuid::from_u128(1)), kind: FactorKind("totp".into()) }
+}
+
+#[tokio::test]
+async fn every_refusal_gives_one_answer_after_the_same_work() {
+    for (kind, password, why) in [
+        ("unknown", PASSWORD, LoginRefusal::Unknown),
+        ("wrong", OTHER_PASSWORD, LoginRefusal::WrongPassword),
+        ("without a password", PASSWORD, LoginRefusal::WrongPassword),
+        ("unverified", PASSWORD, LoginRefusal::Unverified),
+        ("unverified", OTHER_PASSWORD, LoginRefusal::WrongPassword),
+        ("disabled", PASSWORD, LoginRefusal::Disabled),
+        ("disabled", OTHER_PASSWORD, LoginRefusal::WrongPassword),
+        ("deleted", PASSWORD, LoginRefusal::Disabled),
+    ] {
+        let world = World::new();
+        match kind {
+            "unknown" => {}
+            "unverified" => {
+                world.sign_up(ADA, PASSWORD).await.unwrap();
+                world.mails().await;
+            }
+            _ => {
+                world.verified(ADA, PASSWORD).await;
+            }
+        }
+        match kind {
+            "disabled" => world.set_status(ADA, UserStatus::Disabled).await.revision,
+            "deleted" => world.set_status(ADA, UserStatus::Deleted).await.revision,
+            "without a password" => {
+                let change = UserChange { password_hash: Some(None), ..UserChange::default() };
+                world.change(ADA, change).await.revision
+            }
+            _ => 0,
+        };
+        let user = if kind == "unknown" { None } else { Some(world.user(ADA).await) };
+        let work = world.hasher.work();
+        world.events.take();
+        world.store.calls();
+
+        let refusal = world.login(ADA, password).await.unwrap_err();
+        assert_eq!(refusal.reason(), Reason::InvalidCredentials, "{kind}");
+        assert_eq!(refusal.to_string(), "invalid_credentials", "{kind}");
+        assert_eq!(refusal.retry_after(), None, "{kind}");
+        assert_eq!(world.hasher.work() - work, 1, "{kind}");
+        let calls = world.store.calls();
+        if why == LoginRefusal::Unverified {
+            // Only who knows the password can tell.
+            assert_eq!(calls, ["users.find", "outbox.enqueue"]);
+            assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
+        } else {
+            assert_eq!(calls, ["users.find"], "{kind}");
+            assert_eq!(world.mails().await, [], "{kind}");
+        }
+        let id = user.as_ref().map(|user| user.id);
+        let refusals: Vec<_> = world.events.take();
+        assert_eq!(refusals[0], Event::LoginRefused { user: id, why }, "{kind}");
+        assert_eq!(world.store.sessions(), [], "{kind}");
+        if let Some(user) = user {
+            assert_eq!(world.user(ADA).await, user, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
+    let world = World::new();
+    let id = world.verified(ADA, PASSWORD).await;
+    world.clock.advance(DAY);
+    let password = Password::new(PASSWORD).unwrap();
+    let client = Client {
+        address: Some("192.0.2.7".parse::<IpAddr>().unwrap()),
+        agent: Some("x".repeat(1000)),
+        ..Client::default()
+    };
+    let request = LoginRequest { identifier: " ADA@example.org", password: &password, channel: Channel::Cookie };
+    let tokens = world.auth.login(&client, request).await.unwrap();
+    let user = world.user(ADA).await;
+    let session = world.store.memory().find_session(tokens.session).await;
+    assert_eq!(world.events.take(), [Event::LoggedIn { user: id, session: session.id }]);
+    assert_eq!((session.user, session.token_version, session.generation), (id, user.token_version, 0));
+    assert_eq!(session.created_at + 7 * DAY, session.idle_expires_at);
+    assert_eq!(session.created_at + 30 * DAY, session.expires_at);
+    assert_eq!(session.context["address"], "192.0.2.7");
+    assert_eq!(session.context["agent"].as_str().map(str::len), Some(200));
+
+    let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+    assert_eq!((live.user(), live.session(), live.token_version()), (id, session.id, user.token_version));
+    assert_eq!((live.channel(), live.methods()), (Channel::Cookie, AuthMethods::PASSWORD));
+    assert_eq!(live.auth_time(), session.created_at);
+    assert_eq!(world.auth.current_user(&live).await.unwrap().id, id);
+}
+
+#[tokio::test]
+async fn a_login_is_noted_without_touching_revision_or_version() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    let before = world.user(ADA).await;
+    world.clock.advance(DAY);
+    world.login(ADA, PASSWORD).await.unwrap();
+    let after = world.user(ADA).await;
+    assert_eq!(after.last_login_at, Some(before.changed_at + DAY));
+    assert_eq!((after.revision, after.token_version), (before.revision, before.token_version));
+    assert_eq!((after.changed_at, after.password_hash), (before.changed_at, before.password_hash));
+}
+
+#[tokio::test]
+async fn a_listed_factor_is_never_skipped() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    world.change(ADA, UserChange { factors: Some(vec![factor()]), ..UserChange::default() }).await;
+    let refusal = world.login(ADA, PASSWORD).await;
+    assert_eq!(refused(refusal), Reason::SecondFactorUnavailable);
+    assert_eq!(world.store.sessions(), []);
+    assert_eq!(world.user(ADA).await.last_login_at, None);
+    // Without the password nobody learns of it.
+    assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
+}
+
+fn old_hash(password: &str) -> UserChange {
+    let hash = PasswordHash::new(format!("$old${password}"));
+    UserChange { password_hash: Some(Some(hash)), ..UserChange::default() }
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_replaced_at_login() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    let before = world.change(ADA, old_hash(PASSWORD)).await;
+    world.login(ADA, PASSWORD).await.unwrap();
+    let after = world.user(ADA).await;
+    assert_eq!(after.password_hash, Some(PasswordHash::new(format!("$plain${PASSWORD}"))));
+    assert_eq!((after.revision, after.token_version), (before.revision, before.token_version));
+    let work = world.hasher.work();
+    world.login(ADA, PASSWORD).await.unwrap();
+    assert_eq!(world.hasher.work() - work, 1, "hashed again without need");
+}
+
+#[tokio::test]
+async fn a_refused_login_replaces_no_hash() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    world.change(ADA, old_hash(PASSWORD)).await;
+    world.set_status(ADA, UserStatus::Disabled).await;
+    let (before, work) = (world.user(ADA).await, world.hasher.work());
+    assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
+    assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
+    assert_eq!((world.user(ADA).await, world.hasher.work() - work), (before, 2));
+}
+
+#[tokio::test]
+async fn a_rehash_never_overwrites_a_password_that_was_set_meanwhile() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    let user = world.change(ADA, old_hash(PASSWORD)).await;
+    let store = world.store.memory().clone();
+    world.store.plan(move |_, name| {
+        if name == "users.record_login" {
+            let hash = PasswordHash::new(format!("$plain${OTHER_PASSWORD}"));
+            let change = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
+            common::now(auth_core::port::UserStore::update_if(&store, &user, &change)).unwrap();
+        }
+        None
+    });
+    let tokens = world.login(ADA, PASSWORD).await.unwrap();
+    let after = world.user(ADA).await;
+    assert_eq!(after.password_hash, Some(PasswordHash::new(format!("$plain${OTHER_PASSWORD}"))));
+    assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
+    // And the session that the old password opened is dead.
+    assert_eq!(refused(world.auth.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+}
+
+#[tokio::test]
+async fn a_password_that_changes_while_it_is_checked_opens_nothing() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    let (user, store) = (world.user(ADA).await, world.store.memory().clone());
+    let node = world.node_that_checks(move || {
+        let hash = PasswordHash::new(format!("$plain${OTHER_PASSWORD}"));
+        let change = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
+        common::now(auth_core::port::UserStore::update_if(&store, &user, &change)).unwrap();
+        Ok(())
+    });
+    // The login may answer with tokens, but they carry the version that was checked and are dead on arrival.
+    let tokens = login(&node, ADA, PASSWORD).await.unwrap();
+    assert_eq!(refused(world.auth.authenticate(tokens.access.token.expose()).await), Reason::NotAuthenticated);
+    assert_eq!(refused(world.auth.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+}
+
+#[tokio::test]
+async fn what_fails_after_the_session_was_made_does_not_take_it_back() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    world.change(ADA, old_hash(PASSWORD)).await;
+    world.store.plan(|_, name| (name == "users.record_login").then_some(Fault::FailBefore));
+    let tokens = world.login(ADA, PASSWORD).await.unwrap();
+    world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+    world.auth.refresh(tokens.refresh.token.expose()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_means_unavailable_for_everybody() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    for call in ["users.find", "sessions.insert"] {
+        world.store.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
+        let refusal = world.login(ADA, PASSWORD).await.unwrap_err();
+        assert_eq!((refusal.reason(), refusal.retry_after()), (Reason::Unavailable, Some(SECOND)));
+        // What the store said is for operators.
+        assert_eq!(refusal.to_string(), "unavailable");
+    }
+    world.store.plan(|_, name| (name == "users.find").then_some(Fault::FailBefore));
+    assert_eq!(refused(world.login("unknown@example.org", PASSWORD).await), Reason::Unavailable);
+}
+
+#[tokio::test]
+async fn too_much_work_is_refused_alike_for_known_and_unknown() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    let busy = world.node_that_checks(|| Err(HashError::Overloaded { retry_after: 3 * SECOND }));
+    for email in [ADA, "unknown@example.org"] {
+        let refusal = login(&busy, email, PASSWORD).await.unwrap_err();
+        assert_eq!((refusal.reason(), refusal.retry_after()), (Reason::Overloaded, Some(3 * SECOND)), "{email}");
+    }
+    assert_eq!(world.store.sessions(), []);
+}
+
+#[tokio::test]
+async fn what_is_no_identifier_is_an_unknown_account() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    for identifier in ["", " ", "ada", "ada@", "@", "ada@example.org\0", "ada@example.org,eve@example.org", "'--", "%"]
+    {
+        let work = world.hasher.work();
+        assert_eq!(refused(world.login(identifier, PASSWORD).await), Reason::InvalidCredentials, "{identifier:?}");
+        assert_eq!(world.hasher.work() - work, 1, "{identifier:?}");
+    }
+}
+
+#[tokio::test]
+async fn usernames_log_in_only_where_they_are_on() {
+    for on in [true, false] {
+        let world = World::with(|policy| policy.usernames = true);
+        let request = SignUpRequest { email: ADA, username: Some("ada"), password: PASSWORD, attributes: vec![] };
+        world.auth.sign_up(&world.client, request).await.unwrap();
+        let link = world.link().await;
+        world.verify(&link).await.unwrap();
+        let mut policy = world.policy.clone();
+        policy.usernames = on;
+        let node = common::node(&world.ports, &policy);
+        for name in ["ada", " ADA ", "ａｄａ"] {
+            assert_eq!(login(&node, name, PASSWORD).await.is_ok(), on, "{name}");
+        }
+        login(&node, ADA, PASSWORD).await.unwrap();
+        assert_eq!(refused(login(&node, "eve", PASSWORD).await), Reason::InvalidCredentials);
+    }
+}
+
+#[tokio::test]
+async fn an_account_of_another_tenant_does_not_log_in() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    let other = Client { tenant: TenantId::parse("other").unwrap(), ..Client::default() };
+    let password = Password::new(PASSWORD).unwrap();
+    let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header };
+    assert_eq!(refused(world.auth.login(&other, request).await), Reason::InvalidCredentials);
+}
+
+#[tokio::test]
+async fn vouching_for_a_user_does_not_open_a_shut_account() {
+    let world = World::new();
+    world.sign_up(ADA, PASSWORD).await.unwrap();
+    let vouch = |user| Authenticated::dangerously_vouched_for(&user, AuthMethods::default(), user.created_at);
+    assert_eq!(vouch(world.user(ADA).await).err(), Some(LoginRefusal::Unverified));
+    let link = world.link().await;
+    world.verify(&link).await.unwrap();
+    for status in [UserStatus::Disabled, UserStatus::Deleted] {
+        assert_eq!(vouch(world.set_status(ADA, status).await).err(), Some(LoginRefusal::Disabled));
+    }
+    let user = world.set_status(ADA, UserStatus::Active).await;
+    world.clock.advance(MINUTE);
+    let proof = vouch(user.clone()).unwrap();
+    let tokens = world.auth.issue_session(&world.client, Channel::Header, proof).await.unwrap();
+    let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+    assert_eq!((live.user(), live.auth_time()), (user.id, user.created_at));
+}

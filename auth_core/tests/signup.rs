@@ -1,0 +1,356 @@
+//! Sign-up: one answer and one piece of work for every address, and nobody shares an account with a mailbox's owner.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use auth_core::Reason;
+use auth_core::error::FieldReason;
+use auth_core::flow::{SignUpRequest, SignedUp};
+use auth_core::policy::AttributeRule;
+use auth_core::port::{Event, MailPurpose};
+use auth_core::types::{Client, TenantId, UserStatus};
+use common::{ADA, Fault, OTHER_PASSWORD, PASSWORD, World, refused, wrong_fields};
+
+fn request<'a>(email: &'a str, password: &'a str) -> SignUpRequest<'a> {
+    SignUpRequest { email, username: None, password, attributes: vec![] }
+}
+
+fn named<'a>(email: &'a str, username: &'a str) -> SignUpRequest<'a> {
+    SignUpRequest { username: Some(username), ..request(email, PASSWORD) }
+}
+
+#[tokio::test]
+async fn a_sign_up_makes_an_unverified_account_and_queues_one_mail() {
+    let world = World::new();
+    world.sign_up(ADA, PASSWORD).await.unwrap();
+    let user = world.user(ADA).await;
+    assert!(user.is_active() && !user.is_verified() && user.last_login_at.is_none());
+    assert_eq!(world.events.take(), [Event::SignedUp { user: user.id }]);
+    assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
+    assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
+    assert_eq!(world.store.sessions(), []);
+}
+
+/// Makes Ada's account into one of a kind.
+async fn prepare(world: &World, kind: &str) {
+    match kind {
+        "unknown" => return,
+        "verified" | "disabled" | "deleted" => {
+            world.verified(ADA, PASSWORD).await;
+        }
+        _ => {
+            world.sign_up(ADA, PASSWORD).await.unwrap();
+        }
+    }
+    match kind {
+        "disabled" | "unverified and disabled" => {
+            world.set_status(ADA, UserStatus::Disabled).await;
+        }
+        "deleted" => {
+            world.set_status(ADA, UserStatus::Deleted).await;
+        }
+        "without a password" => {
+            world.sign_up(ADA, OTHER_PASSWORD).await.unwrap();
+        }
+        _ => {}
+    }
+    world.mails().await;
+}
+
+const KINDS: [&str; 7] =
+    ["unknown", "unverified", "without a password", "verified", "disabled", "unverified and disabled", "deleted"];
+
+#[tokio::test]
+async fn the_answer_and_the_work_are_the_same_for_every_address() {
+    for kind in KINDS {
+        for password in [PASSWORD, OTHER_PASSWORD] {
+            let world = World::new();
+            prepare(&world, kind).await;
+            let work = world.hasher.work();
+            world.store.calls();
+            assert_eq!(world.sign_up(ADA, password).await.unwrap(), SignedUp, "{kind}");
+            assert_eq!(world.hasher.work() - work, 1, "{kind}");
+            assert_eq!(world.store.calls().last(), Some(&"outbox.enqueue"), "{kind}");
+            // All queue a mail; the worker finds that a deleted account has nobody to tell.
+            assert_eq!(world.mails().await.len(), usize::from(kind != "deleted"), "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_mailed_depends_on_the_account() {
+    use MailPurpose::{AccountExists, SetPassword, VerifyEmail};
+    for (kind, same_password, another) in [
+        ("unknown", VerifyEmail, VerifyEmail),
+        ("unverified", VerifyEmail, SetPassword),
+        ("without a password", SetPassword, SetPassword),
+        ("verified", AccountExists, AccountExists),
+        ("disabled", AccountExists, AccountExists),
+        ("unverified and disabled", AccountExists, AccountExists),
+    ] {
+        for (password, purpose) in [(PASSWORD, same_password), (OTHER_PASSWORD, another)] {
+            let world = World::new();
+            prepare(&world, kind).await;
+            world.sign_up(ADA, password).await.unwrap();
+            assert_eq!(world.mails().await, [(ADA.to_owned(), purpose)], "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_password_again_changes_nothing() {
+    let world = World::new();
+    world.sign_up(ADA, PASSWORD).await.unwrap();
+    let (before, first) = (world.user(ADA).await, world.link().await);
+    world.events.take();
+    world.sign_up(ADA, PASSWORD).await.unwrap();
+    assert_eq!(world.user(ADA).await, before);
+    assert_eq!(world.events.take(), [Event::SignUpRepeated { user: before.id, password_cleared: false }]);
+    world.link().await;
+    world.verify(&first).await.unwrap();
+    world.login(ADA, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_passwords_for_an_unproven_mailbox_leave_none_and_the_mailbox_decides() {
+    let world = World::new();
+    world.sign_up(ADA, "the squatter's password").await.unwrap();
+    let squatters_link = world.link().await;
+    let before = world.user(ADA).await;
+    world.events.take();
+
+    world.sign_up(ADA, PASSWORD).await.unwrap();
+    let cleared = world.user(ADA).await;
+    assert_eq!(cleared.password_hash, None);
+    assert_eq!(cleared.token_version, before.token_version.next());
+    assert_eq!(world.events.take(), [Event::SignUpRepeated { user: before.id, password_cleared: true }]);
+    assert_eq!(refused(world.verify(&squatters_link).await), Reason::LinkInvalid);
+
+    // Nobody sets a password by signing up once more, the squatter as little as the owner.
+    let link = world.link().await;
+    assert_eq!(link.purpose, MailPurpose::SetPassword);
+    for password in ["the squatter's password", PASSWORD, OTHER_PASSWORD] {
+        world.sign_up(ADA, password).await.unwrap();
+        assert_eq!(world.user(ADA).await, cleared);
+        assert_eq!(refused(world.login(ADA, password).await), Reason::InvalidCredentials);
+    }
+
+    world.reset(&link, "what the owner chose").await.unwrap();
+    assert!(world.user(ADA).await.is_verified());
+    world.login(ADA, "what the owner chose").await.unwrap();
+    for password in ["the squatter's password", PASSWORD] {
+        assert_eq!(refused(world.login(ADA, password).await), Reason::InvalidCredentials);
+    }
+}
+
+#[tokio::test]
+async fn a_verified_account_is_not_touched_by_any_sign_up() {
+    for kind in ["verified", "disabled", "deleted"] {
+        let world = World::with(|policy| policy.usernames = true);
+        prepare(&world, kind).await;
+        let before = world.user(ADA).await;
+        for password in [PASSWORD, OTHER_PASSWORD] {
+            let attributes = vec![("first_name", "Eve")];
+            let request = SignUpRequest { email: ADA, username: Some("eve"), password, attributes };
+            world.auth.sign_up(&world.client, request).await.unwrap();
+            assert_eq!(world.user(ADA).await, before, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sign_up_is_no_way_to_guess_a_password() {
+    // The check for a verified account runs against nothing, so neither mail nor event tells right from wrong.
+    let outcome = async |password: &str| {
+        let world = World::new();
+        world.verified(ADA, PASSWORD).await;
+        world.store.calls();
+        world.sign_up(ADA, password).await.unwrap();
+        (world.store.calls(), world.events.take(), world.mails().await)
+    };
+    assert_eq!(outcome(PASSWORD).await, outcome(OTHER_PASSWORD).await);
+}
+
+#[tokio::test]
+async fn only_the_attributes_of_the_policy_are_taken() {
+    let world = World::with(|policy| policy.attributes = vec![AttributeRule::new("first_name", 5)]);
+    let hostile = [
+        ("is_admin", "true"),
+        ("status", "active"),
+        ("email_verified_at", "0"),
+        ("token_version", "1"),
+        ("id", "1"),
+        ("role", "admin"),
+        ("First_Name", "x"),
+        ("first_name", "Adaéx"),
+        ("first_name", "the second of its name"),
+        ("__proto__", "x"),
+    ];
+    let request = SignUpRequest { attributes: hostile.to_vec(), ..request(ADA, PASSWORD) };
+    world.auth.sign_up(&world.client, request).await.unwrap();
+    let user = world.user(ADA).await;
+    assert_eq!(serde_json::Value::from(user.attributes.clone()), serde_json::json!({ "first_name": "Adaéx" }));
+    assert!(!user.is_verified());
+    let long =
+        SignUpRequest { attributes: vec![("first_name", "Adaéxx")], ..self::request("b@example.org", PASSWORD) };
+    let refusal = world.auth.sign_up(&world.client, long).await;
+    assert_eq!(wrong_fields(refusal), [("first_name", FieldReason::TooLong(5))]);
+}
+
+#[tokio::test]
+async fn all_wrong_fields_are_told_at_once_and_nothing_is_done() {
+    let world = World::with(|policy| policy.usernames = true);
+    let attributes = vec![("first_name", "x".repeat(151)), ("last_name", "y".repeat(151))];
+    let attributes = attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let request = SignUpRequest { email: "ada@", username: Some("a b"), password: "1234", attributes };
+    let refusal = world.auth.sign_up(&world.client, request).await;
+    let expected = [
+        ("email", FieldReason::InvalidEmail),
+        ("username", FieldReason::InvalidUsername),
+        ("first_name", FieldReason::TooLong(150)),
+        ("last_name", FieldReason::TooLong(150)),
+        ("password", FieldReason::PasswordTooShort(8)),
+        ("password", FieldReason::PasswordNumeric),
+    ];
+    assert_eq!(wrong_fields(refusal), expected);
+    assert_eq!((world.hasher.work(), world.store.calls(), world.mails().await), (0, vec![], vec![]));
+}
+
+#[tokio::test]
+async fn what_was_done_is_reported_even_if_the_mail_cannot_be_queued() {
+    let world = World::new();
+    world.store.plan(|_, name| (name == "outbox.enqueue").then_some(Fault::FailBefore));
+    assert_eq!(refused(world.sign_up(ADA, PASSWORD).await), Reason::Unavailable);
+    let user = world.user(ADA).await.id;
+    assert_eq!(world.events.take(), [Event::SignedUp { user }]);
+    assert_eq!(refused(world.sign_up(ADA, OTHER_PASSWORD).await), Reason::Unavailable);
+    assert_eq!(world.events.take(), [Event::SignUpRepeated { user, password_cleared: true }]);
+}
+
+#[tokio::test]
+async fn spellings_of_one_address_are_one_account() {
+    let world = World::new();
+    world.sign_up("Ada@Example.ORG ", PASSWORD).await.unwrap();
+    let user = world.user(ADA).await;
+    world.mails().await;
+    world.sign_up("ＡＤＡ@example。org", PASSWORD).await.unwrap();
+    assert_eq!(world.user(ADA).await, user);
+    assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
+}
+
+#[tokio::test]
+async fn accounts_of_two_tenants_have_nothing_to_do_with_each_other() {
+    let world = World::new();
+    let other = Client { tenant: TenantId::parse("other").unwrap(), ..Client::default() };
+    world.verified(ADA, PASSWORD).await;
+    world.auth.sign_up(&other, request(ADA, OTHER_PASSWORD)).await.unwrap();
+    let link = world.link().await;
+    assert_eq!(link.purpose, MailPurpose::VerifyEmail);
+    // A link works only where it was asked for.
+    assert_eq!(refused(world.verify(&link).await), Reason::LinkInvalid);
+    world.auth.verify_email(&other, Some(link.user), &link.token).await.unwrap();
+    assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
+}
+
+#[tokio::test]
+async fn a_token_version_starts_anywhere() {
+    let world = World::new();
+    let mut versions = std::collections::HashSet::new();
+    for number in 0..20 {
+        let email = format!("ada{number}@example.org");
+        world.sign_up(&email, PASSWORD).await.unwrap();
+        versions.insert(world.user(&email).await.token_version.get());
+    }
+    assert_eq!(versions.len(), 20);
+    assert!(versions.iter().any(|version| *version > 1 << 29), "{versions:?}");
+}
+
+#[tokio::test]
+async fn usernames_are_ignored_where_they_are_off() {
+    let world = World::new();
+    world.auth.sign_up(&world.client, named(ADA, "not a username!")).await.unwrap();
+    assert_eq!(world.user(ADA).await.username, None);
+}
+
+#[tokio::test]
+async fn a_username_is_stored_canonical_and_taken_once() {
+    let world = World::with(|policy| policy.usernames = true);
+    world.auth.sign_up(&world.client, named(ADA, " ＡＤＡ ")).await.unwrap();
+    assert_eq!(world.user(ADA).await.username.unwrap().as_str(), "ada");
+    let refusal = world.auth.sign_up(&world.client, named("eve@example.org", "aDa")).await;
+    assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+}
+
+#[tokio::test]
+async fn a_taken_username_tells_nothing_about_the_address() {
+    for kind in KINDS {
+        let world = World::with(|policy| policy.usernames = true);
+        world.auth.sign_up(&world.client, named("eve@example.org", "eve")).await.unwrap();
+        world.mails().await;
+        prepare(&world, kind).await;
+        let work = world.hasher.work();
+        for password in [PASSWORD, OTHER_PASSWORD] {
+            let request = SignUpRequest { password, ..named(ADA, "eve") };
+            let refusal = world.auth.sign_up(&world.client, request).await;
+            assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)], "{kind}");
+        }
+        assert_eq!(world.hasher.work() - work, 2, "{kind}");
+        assert_eq!(world.mails().await, [], "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_up_with_a_username_can_be_repeated_by_whoever_knows_the_password() {
+    let world = World::with(|policy| policy.usernames = true);
+    for _ in 0..2 {
+        world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+        assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
+    }
+    let stranger = SignUpRequest { password: OTHER_PASSWORD, ..named(ADA, "ada") };
+    let refusal = world.auth.sign_up(&world.client, stranger).await;
+    assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+}
+
+#[tokio::test]
+async fn an_open_policy_says_what_is_taken() {
+    let world = World::with(|policy| {
+        policy.usernames = true;
+        policy.reveal_taken_emails = true;
+    });
+    world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+    world.mails().await;
+    let before = world.user(ADA).await;
+    for (username, password, expected) in [
+        ("ada", PASSWORD, &[("email", FieldReason::Taken), ("username", FieldReason::Taken)][..]),
+        ("bob", OTHER_PASSWORD, &[("email", FieldReason::Taken)]),
+    ] {
+        let request = SignUpRequest { password, ..named(ADA, username) };
+        assert_eq!(wrong_fields(world.auth.sign_up(&world.client, request).await), expected);
+    }
+    assert_eq!(world.user(ADA).await, before);
+    assert_eq!(world.mails().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_sign_ups_for_one_address_one_makes_the_account() {
+    for same_password in [true, false] {
+        for _ in 0..20 {
+            let world = World::new();
+            world.store.plan(|_, _| Some(Fault::Yield));
+            let sign_up = |number: usize| {
+                let auth = world.auth.clone();
+                let password = if same_password { PASSWORD.to_owned() } else { format!("password no. {number}") };
+                tokio::spawn(async move { auth.sign_up(&Client::default(), request(ADA, &password)).await.map(|_| ()) })
+            };
+            let tasks: Vec<_> = (0..20).map(sign_up).collect();
+            for task in tasks {
+                task.await.unwrap().unwrap();
+            }
+            let made = |event: &Event| matches!(event, Event::SignedUp { .. });
+            assert_eq!(world.events.take().iter().filter(|event| made(event)).count(), 1);
+            // Two different passwords were claimed: neither counts.
+            assert_eq!(world.user(ADA).await.password_hash.is_some(), same_password);
+        }
+    }
+}
