@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
-    Clock, EventSink, MailOutbox, Mailer, PasswordHasher, Random, SessionStore, TracingEvents, UserStore,
+    AttemptStore, Clock, EventSink, MailOutbox, Mailer, PasswordHasher, Random, SessionStore, TracingEvents, UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
@@ -39,6 +39,7 @@ impl Auth {
             users: None,
             sessions: None,
             outbox: None,
+            attempts: None,
             mailer: None,
             transport: None,
             hasher: None,
@@ -80,6 +81,7 @@ pub struct AuthBuilder {
     users: Option<Arc<dyn UserStore>>,
     sessions: Option<Arc<dyn SessionStore>>,
     outbox: Option<Arc<dyn MailOutbox>>,
+    attempts: Option<Arc<dyn AttemptStore>>,
     mailer: Option<Arc<dyn Mailer>>,
     transport: Option<Box<dyn Transport>>,
     hasher: Option<Arc<dyn PasswordHasher>>,
@@ -92,8 +94,8 @@ pub struct AuthBuilder {
 impl AuthBuilder {
     /// One store for everything.
     #[must_use]
-    pub fn store<S: UserStore + SessionStore + MailOutbox + Clone>(self, store: S) -> Self {
-        self.users(store.clone()).sessions(store.clone()).outbox(store)
+    pub fn store<S: UserStore + SessionStore + MailOutbox + AttemptStore + Clone>(self, store: S) -> Self {
+        self.users(store.clone()).sessions(store.clone()).outbox(store.clone()).attempts(store)
     }
 
     /// The store of accounts: your own table, maybe.
@@ -114,6 +116,13 @@ impl AuthBuilder {
     #[must_use]
     pub fn outbox(mut self, outbox: impl MailOutbox) -> Self {
         self.outbox = Some(Arc::new(outbox));
+        self
+    }
+
+    /// The store of attempts within timed windows.
+    #[must_use]
+    pub fn attempts(mut self, attempts: impl AttemptStore) -> Self {
+        self.attempts = Some(Arc::new(attempts));
         self
     }
 
@@ -190,6 +199,7 @@ impl AuthBuilder {
             users: self.users.ok_or_else(|| missing("store"))?,
             sessions: self.sessions.ok_or_else(|| missing("sessions"))?,
             outbox: self.outbox.ok_or_else(|| missing("outbox"))?,
+            attempts: self.attempts.ok_or_else(|| missing("attempts"))?,
             mailer,
             hasher,
             events: self.events,
@@ -202,6 +212,7 @@ impl AuthBuilder {
             profile: config.profile,
             public_path: config.public_path.clone(),
             origins: Origins::new(config.effective_origins()?, config.cookies.same_site == SameSite::None),
+            throttles: config.throttles.clone(),
             cookies: config.cookies.clone(),
             bearer: config.bearer,
             trusted_proxies: config.trusted_proxies.clone(),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
+mod limits;
 mod login;
 mod logout;
 mod me;

@@ -80,6 +80,11 @@ pub(crate) struct World {
 }
 
 impl Ground {
+    /// Whether the store writes to a file: slower, so where the number does not matter, do less.
+    pub(crate) fn is_durable(self) -> bool {
+        self.store == Store::Sqlite
+    }
+
     pub(crate) async fn world(self) -> World {
         self.world_with(|_| {}).await
     }
@@ -109,6 +114,8 @@ impl World {
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         let mut config = config();
+        // One peer sends most of a scenario's requests.
+        config.policy.timed_limits = false;
         configure(&mut config);
         let (mailer, events) = (RecordingMailer::default(), RecordingEvents::default());
         let hasher = InsecurePlainHasher::default();

@@ -14,7 +14,8 @@ use super::sqlite::SqliteStore;
 statements! {
     ENQUEUE = "INSERT INTO auth_mail_outbox (id, tenant, address, purpose, locale, state, due_at, tries, created_at) \
         VALUES ($1, $2, $3, $4, $5, 'waiting', $6, 0, $6) \
-        ON CONFLICT (tenant, address, purpose) WHERE state = 'waiting' DO NOTHING";
+        ON CONFLICT (tenant, address, purpose) WHERE state = 'waiting' \
+        DO UPDATE SET due_at = MIN(auth_mail_outbox.due_at, excluded.due_at)";
     // Waiting and due, or leased to a worker that did not settle in time: both are rows whose `due_at` has come.
     CLAIM = "UPDATE auth_mail_outbox SET state = 'leased', due_at = $2, tries = tries + 1 WHERE id IN \
         (SELECT id FROM auth_mail_outbox WHERE state <> 'dead' AND due_at <= $1 ORDER BY created_at, id LIMIT $3) \
