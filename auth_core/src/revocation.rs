@@ -31,8 +31,7 @@ pub(crate) struct Revocations {
     max_lag: Duration,
     view: RwLock<View>,
     polling: Mutex<()>,
-    /// Polls that ended, well or not.
-    polls: AtomicU64,
+    failed_polls: AtomicU64,
 }
 
 #[derive(Default)]
@@ -68,12 +67,12 @@ impl Revocations {
             max_lag,
             view: RwLock::default(),
             polling: Mutex::new(()),
-            polls: AtomicU64::new(0),
+            failed_polls: AtomicU64::new(0),
         }
     }
 
-    /// Judges a token whose signature and claims are good. No I/O.
-    pub(crate) fn standing(&self, claims: &AccessClaims, monotonic: Duration) -> Standing {
+    /// Judges a token, whose signature and claims are good, of a request that arrived at `arrived`. No I/O.
+    pub(crate) fn standing(&self, claims: &AccessClaims, arrived: Duration) -> Standing {
         let view = self.read();
         if !view.sessions.is_empty() && view.sessions.contains_key(&claims.session) {
             return Standing::Revoked;
@@ -82,7 +81,7 @@ impl Revocations {
         if !view.users.is_empty() && account().is_some_and(|account| ends(&account.what, claims)) {
             return Standing::Revoked;
         }
-        if view.is_fresh(monotonic, self.max_lag) { Standing::Live } else { Standing::Unknown }
+        if view.is_fresh(arrived, self.max_lag) { Standing::Live } else { Standing::Unknown }
     }
 
     /// A session that this node ended.
@@ -95,7 +94,8 @@ impl Revocations {
         self.write().learn_account(account, clock.monotonic());
     }
 
-    /// Makes the view fresh enough, or fails. Callers that wait for another one's poll share its outcome.
+    /// Makes the view fresh enough for who arrives now, or fails. Callers that wait for another one's poll share its
+    /// outcome; how long it takes does not matter, for it began no earlier than they allow.
     pub(crate) async fn refresh(
         &self,
         users: &dyn UserStore,
@@ -103,17 +103,19 @@ impl Revocations {
         clock: &dyn Clock,
         max_age: Duration,
     ) -> Result<(), Error> {
-        let polls_before = self.polls.load(Ordering::Acquire);
+        let arrived = clock.monotonic();
+        let failed_before = self.failed_polls.load(Ordering::Acquire);
         let _turn = self.polling.lock().await;
-        let started = clock.monotonic();
-        if self.read().is_fresh(started, max_age) {
+        if self.read().is_fresh(arrived, max_age) {
             return Ok(());
         }
-        if self.polls.load(Ordering::Acquire) != polls_before {
+        if self.failed_polls.load(Ordering::Acquire) != failed_before {
             return Err(Error::unavailable("the poll for revocations failed"));
         }
-        let outcome = self.poll(users, sessions, started).await;
-        self.polls.fetch_add(1, Ordering::Release);
+        let outcome = self.poll(users, sessions, clock.monotonic()).await;
+        if outcome.is_err() {
+            self.failed_polls.fetch_add(1, Ordering::Release);
+        }
         Ok(outcome?)
     }
 
@@ -170,8 +172,9 @@ impl Revocations {
 }
 
 impl View {
-    fn is_fresh(&self, monotonic: Duration, max_age: Duration) -> bool {
-        self.polled_at.is_some_and(|at| monotonic.saturating_sub(at) <= max_age)
+    /// Whether the last good poll began no longer than `max_age` before `moment`.
+    fn is_fresh(&self, moment: Duration, max_age: Duration) -> bool {
+        self.polled_at.is_some_and(|at| moment.saturating_sub(at) <= max_age)
     }
 
     fn learn_session(&mut self, session: SessionId, at: Duration) {
