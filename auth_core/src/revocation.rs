@@ -197,3 +197,74 @@ fn ends(account: &UserSecurity, claims: &AccessClaims) -> bool {
     let ahead = account.token_version.get().wrapping_sub(claims.token_version.get()) & 0x7fff_ffff;
     !account.active || (1..0x4000_0000).contains(&ahead)
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::memory::MemoryStore;
+    use crate::testing::ManualClock;
+    use crate::types::TokenVersion;
+
+    const LIFETIME: Duration = Duration::from_secs(900);
+
+    /// The view after a poll; memory answers at once.
+    fn polled(view: &Revocations, store: &MemoryStore, clock: &ManualClock) -> (usize, usize) {
+        let poll = pin!(view.refresh(store, store, clock, Duration::ZERO));
+        assert!(matches!(poll.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
+        let view = view.read();
+        (view.sessions.len(), view.users.len())
+    }
+
+    fn account(revision: u64, token_version: u32) -> UserSecurity {
+        let id = UserId::from(Uuid::from_u128(1));
+        let token_version = TokenVersion::new(token_version);
+        UserSecurity { tenant: TenantId::default(), id, token_version, active: true, revision }
+    }
+
+    #[test]
+    fn what_no_token_can_need_any_more_is_forgotten_and_nothing_earlier() {
+        let clock = ManualClock::new();
+        let store = MemoryStore::new(Arc::new(clock.clone()));
+        let view = Revocations::new(LIFETIME, Duration::from_secs(1));
+        view.session_ended(SessionId(Uuid::from_u128(1)), &clock);
+        view.account_changed(account(1, 1), &clock);
+        let mut age = Duration::ZERO;
+        while age <= LIFETIME + OVERLAP {
+            assert_eq!(polled(&view, &store, &clock), (1, 1), "{age:?}");
+            clock.advance(Duration::from_secs(1));
+            age += Duration::from_secs(1);
+        }
+        clock.advance(RESYNC);
+        assert_eq!(polled(&view, &store, &clock), (0, 0));
+    }
+
+    #[test]
+    fn a_later_change_is_remembered_from_then_on() {
+        let clock = ManualClock::new();
+        let store = MemoryStore::new(Arc::new(clock.clone()));
+        let view = Revocations::new(LIFETIME, Duration::from_secs(1));
+        view.account_changed(account(1, 1), &clock);
+        clock.advance(LIFETIME);
+        view.account_changed(account(2, 2), &clock);
+        clock.advance(LIFETIME);
+        assert_eq!(polled(&view, &store, &clock), (0, 1));
+    }
+
+    #[test]
+    fn an_older_report_never_replaces_a_newer_one() {
+        let clock = ManualClock::new();
+        let view = Revocations::new(LIFETIME, Duration::from_secs(1));
+        view.account_changed(account(2, 2), &clock);
+        view.account_changed(account(1, 1), &clock);
+        view.account_changed(account(2, 1), &clock);
+        let known: Vec<_> = view.read().users.values().map(|learnt| learnt.what.clone()).collect();
+        assert_eq!(known, [account(2, 2)]);
+    }
+}
