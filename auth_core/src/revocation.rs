@@ -191,11 +191,14 @@ impl View {
     }
 }
 
-/// Whether an account's state ends a token: it is shut, or its version moved past the token's. A version *behind* the
-/// token's only means that this node has not yet learnt of the latest change.
+/// Whether an account's state ends a token: its version moved past the token's, or it is shut. A version *behind* the
+/// token's, shut or not, only means that this node has not yet learnt of the latest change.
 fn ends(account: &UserSecurity, claims: &AccessClaims) -> bool {
-    let ahead = account.token_version.get().wrapping_sub(claims.token_version.get()) & 0x7fff_ffff;
-    !account.active || (1..0x4000_0000).contains(&ahead)
+    match account.token_version.get().wrapping_sub(claims.token_version.get()) & 0x7fff_ffff {
+        0 => !account.active,
+        1..0x4000_0000 => true,
+        _ => false,
+    }
 }
 
 #[cfg(all(test, feature = "testing"))]

@@ -347,6 +347,23 @@ async fn a_login_after_a_change_is_welcome_where_the_change_is_not_yet_known() {
 }
 
 #[tokio::test]
+async fn an_account_that_was_opened_again_is_welcome_where_it_is_still_known_as_shut() {
+    let (world, other, tokens) = two_nodes().await;
+    world.set_status(ADA, UserStatus::Disabled).await;
+    world.clock.advance(LAG + TICK);
+    other.sync_revocations(Duration::ZERO).await.unwrap();
+    assert_eq!(refused(check(&other, &tokens).await), Reason::NotAuthenticated);
+    world.set_status(ADA, UserStatus::Active).await;
+    let after = world.login(ADA, PASSWORD).await.unwrap();
+    // Neither while the view is fresh nor when it is too old to say.
+    for _ in 0..3 {
+        check(&other, &after).await.unwrap();
+        assert_eq!(refused(check(&other, &tokens).await), Reason::NotAuthenticated);
+        world.clock.advance(LAG + TICK);
+    }
+}
+
+#[tokio::test]
 async fn a_version_may_wrap_around() {
     let world = World::new();
     let user = insert_user(&world, "u1", TokenVersion::new(u32::MAX)).await;
