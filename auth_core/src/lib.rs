@@ -1,4 +1,65 @@
-//! The framework-free core of `auth-system`.
+//! The framework-free core of `auth-system`: no HTTP, no SQL, no async runtime, no hidden clock or randomness.
+//!
+//! # Map
+//!
+//! | module | holds | knows of |
+//! |---|---|---|
+//! | [`types`] | values that are right by construction | nothing |
+//! | [`policy`] | lifetimes, limits, rules | types |
+//! | [`token`] | access, refresh and link tokens; the key rings | types, policy |
+//! | [`port`] | what flows need from outside, one trait each | types |
+//! | [`proof`] | witness values that only a check can make | port, token |
+//! | [`flow`] | one file per feature, all methods of [`AuthSystem`] | all of the above |
+//!
+//! # Rules that everything here keeps
+//!
+//! * **One gate mints sessions**: [`AuthSystem::issue_session`] takes [`proof::Authenticated`], which only a completed
+//!   login makes.
+//! * **One deciding write per flow**: an atomic verb on one row. What comes before it is inert, what comes after it is
+//!   housekeeping; a crash anywhere leaves nothing more permissive.
+//! * **A security change is one swap of the user row** that bumps its token version, which ends every session, link and
+//!   parked change of the account. Whatever is made is stamped from the proof, never from a second read.
+//! * **Work comes before the answer**: accounts that are known, unknown, unverified or disabled cost the same.
+//! * **Errors say why to operators and what to clients**: [`Error`] has a stable [`Reason`], a class, and a source that
+//!   never leaves the server.
+//!
+//! # Without HTTP
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! # use std::sync::Arc;
+//! use auth_core::flow::{LoginRequest, SignUpRequest};
+//! use auth_core::policy::Policy;
+//! use auth_core::token::{RootSecret, TokenRing, Tokens};
+//! use auth_core::types::{Channel, Client, Password};
+//! use auth_core::{AuthSystem, Ports, Reason};
+//! # use auth_core::{memory::MemoryStore, port::TracingEvents, testing::*};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # let clock = Arc::new(ManualClock::new());
+//! # let store = Arc::new(MemoryStore::new(clock.clone()));
+//! # let ports = Ports {
+//! #     users: store.clone(), sessions: store.clone(), outbox: store, mailer: Arc::new(RecordingMailer::default()),
+//! #     hasher: Arc::new(InsecurePlainHasher::default()), events: Arc::new(TracingEvents), clock,
+//! #     random: Arc::new(InsecureCountingRandom::default()),
+//! # };
+//! let secret = RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?;
+//! let policy = Policy::default();
+//! let tokens = Tokens::new(TokenRing::new(&secret, &[]), "my-app", "my-app", &policy)?;
+//! let auth = AuthSystem::new(ports, policy, tokens)?;
+//!
+//! let client = Client::default();
+//! let request = SignUpRequest { email: "ada@example.org", username: None, password: "a long one", attributes: vec![] };
+//! auth.sign_up(&client, request).await?;
+//!
+//! let password = Password::new("a long one").unwrap_or_default();
+//! let request = LoginRequest { identifier: "ada@example.org", password: &password, channel: Channel::Header };
+//! let refused = auth.login(&client, request).await.map(|_| ()).map_err(|error| error.reason());
+//! assert_eq!(refused, Err(Reason::InvalidCredentials), "the mailbox is not proven yet");
+//! # Ok(()) }
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
+//! # }
+//! ```
 
 pub mod error;
 pub mod flow;

@@ -80,6 +80,17 @@ impl AuthSystem {
         &self.inner.tokens
     }
 
+    /// Whether a text is an access token of ours in time. Says nothing of revocation: use
+    /// [`authenticate`](Self::authenticate) to let somebody in.
+    pub fn is_access_token(&self, token: &str) -> bool {
+        self.tokens().verify_access(token, self.ports().clock.now()).is_ok()
+    }
+
+    /// Whether a text is a refresh token of ours in time. Says nothing of its session.
+    pub fn is_refresh_token(&self, token: &str) -> bool {
+        self.tokens().verify_refresh(token, self.ports().clock.now()).is_ok()
+    }
+
     pub(crate) fn revocations(&self) -> &Revocations {
         &self.inner.revocations
     }

@@ -107,6 +107,7 @@ impl AuthSystem {
         });
         let ClaimedMail { intent, .. } = claim;
         Some(Mail {
+            id: claim.id,
             tenant: intent.tenant,
             to: user.email.clone(),
             purpose: intent.purpose,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::MailPurpose;
-use crate::types::{Email, Locale, TenantId, Token, UserId};
+use crate::types::{Email, Locale, MailId, TenantId, Token, UserId};
 
 /// Sends one mail. Called by the outbox's worker, never within a request.
 #[async_trait]
@@ -17,6 +17,8 @@ pub trait Mailer: Send + Sync + 'static {
 /// What a mail says; the mailer's templates say it in words.
 #[derive(Debug)]
 pub struct Mail {
+    /// The queued mail: the same at every try, so that a receiver may spot one that was sent twice.
+    pub id: MailId,
     /// Whose account system speaks.
     pub tenant: TenantId,
     /// The recipient: always the stored address of the account.

@@ -37,6 +37,13 @@ pub const MAX_PASSWORD_BYTES: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordTooLong;
 
+impl Default for Password {
+    /// The empty password, which no policy accepts.
+    fn default() -> Self {
+        Self(Zeroizing::default())
+    }
+}
+
 impl Password {
     /// Takes any text up to the cap. What makes a *good* password is [`PasswordPolicy`](crate::policy::PasswordPolicy)'s say.
     ///
@@ -60,8 +67,9 @@ secret_text! {
 }
 
 impl Token {
-    pub(crate) fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
+    /// Wraps a token: for tests of a mailer, say.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
     }
 }
 
@@ -93,12 +101,8 @@ mod tests {
 
     #[test]
     fn debug_never_shows_a_secret() {
-        let shown = format!(
-            "{:?} {:?} {:?}",
-            Password::new("hunter2"),
-            Token::new("hunter2".into()),
-            PasswordHash::new("hunter2")
-        );
+        let shown =
+            format!("{:?} {:?} {:?}", Password::new("hunter2"), Token::new("hunter2"), PasswordHash::new("hunter2"));
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 

@@ -1,0 +1,128 @@
+//! What the example servers share: settings from the environment, with what suits a first run where they are unset.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use auth_system::auth_core::port::Random as _;
+use auth_system::mail::{Sender, transport_from};
+use auth_system::store::{MemoryStore, SqliteStore};
+use auth_system::system::{SystemClock, SystemRandom};
+use auth_system::{Auth, Config};
+
+/// What a page needs; no inline script or style, nothing from elsewhere.
+pub(crate) const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+pub(crate) const INDEX_HTML: &str = include_str!("../page/index.html");
+pub(crate) const APP_JS: &str = include_str!("../page/app.js");
+pub(crate) const STYLE_CSS: &str = include_str!("../page/style.css");
+/// Where the page lives: at the root, and where the links in mails lead.
+pub(crate) const PAGE_PATHS: [&str; 3] = ["/", "/verify-account", "/password-reset-confirm"];
+
+pub(crate) struct Server {
+    pub(crate) auth: Auth,
+    pub(crate) bind: SocketAddr,
+    /// Where to go, and where database, key and mails are.
+    pub(crate) greeting: String,
+}
+
+/// Builds the account system from `AUTH_*`.
+pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
+    let bind: SocketAddr = var("AUTH_BIND")
+        .unwrap_or_else(|| "127.0.0.1:3000".into())
+        .parse()
+        .map_err(|error| format!("AUTH_BIND must be an address with a port, such as 127.0.0.1:3000: {error}"))?;
+    let database = var("AUTH_DATABASE_URL").unwrap_or_else(|| "sqlite://auth.db".into());
+    let key = match var("AUTH_SECRET") {
+        Some(_) => Key { secret: None, place: "AUTH_SECRET".into() },
+        None => Key::of_file(&key_file(&database))?,
+    };
+    let config = config(bind, &key)?;
+    let mail = var("AUTH_MAIL").unwrap_or_else(|| "console".into());
+    let sender: Sender = config.mail_from.parse()?;
+    let builder = Auth::builder(config.clone()).mail(transport_from(&mail, sender)?);
+    let builder = match database.as_str() {
+        "memory:" => builder.store(MemoryStore::new(Arc::new(SystemClock))),
+        url if url.starts_with("sqlite:") => builder.store(SqliteStore::open(url).await?),
+        _ => return Err("AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`".into()),
+    };
+    let mut greeting = String::new();
+    writeln!(greeting, "Open      {}", config.frontend_url)?;
+    writeln!(greeting, "Database  {database}")?;
+    writeln!(greeting, "Key       {}", key.place)?;
+    // An SMTP address may hold a password.
+    writeln!(greeting, "Mails     {}", if mail.starts_with("smtp") { "by SMTP, as AUTH_MAIL says" } else { &mail })?;
+    Ok(Server { auth: builder.build()?, bind, greeting })
+}
+
+fn config(bind: SocketAddr, key: &Key) -> Result<Config, Box<dyn Error>> {
+    let frontend = var("AUTH_FRONTEND_URL").unwrap_or_else(|| format!("http://{bind}"));
+    // Browsers keep a Secure cookie from plain http; on loopback nobody listens in.
+    let insecure = bind.ip().is_loopback() && frontend.starts_with("http://");
+    Ok(Config::from_lookup(|name| match name {
+        "AUTH_SECRET" => var(name).or_else(|| key.secret.clone()),
+        "AUTH_FRONTEND_URL" => Some(frontend.clone()),
+        "AUTH_COOKIE_SECURE" => var(name).or_else(|| insecure.then(|| "false".into())),
+        _ => var(name),
+    })?)
+}
+
+fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+struct Key {
+    secret: Option<String>,
+    place: String,
+}
+
+/// Beside the database.
+fn key_file(database: &str) -> PathBuf {
+    let file = database.trim_start_matches("sqlite:").trim_start_matches("//");
+    let file = file.split('?').next().unwrap_or(file);
+    if database == "memory:" { "auth.key".into() } else { Path::new(file).with_extension("key") }
+}
+
+impl Key {
+    /// Reads the key, or makes one that only this user can read. The library itself never makes a key: on a server it
+    /// belongs into a secret store.
+    fn of_file(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let place = path.display().to_string();
+        let explain = |error: io::Error| format!("the key file {place}: {error}");
+        let secret = match fs::read_to_string(path) {
+            Ok(secret) => secret,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut bytes = [0; 32];
+                SystemRandom.fill(&mut bytes)?;
+                let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                let mut options = OpenOptions::new();
+                #[cfg(unix)]
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                let file = options.write(true).create_new(true).open(path);
+                file.and_then(|mut file| file.write_all(secret.as_bytes())).map_err(explain)?;
+                secret
+            }
+            Err(error) => return Err(explain(error).into()),
+        };
+        Ok(Self { secret: Some(secret), place })
+    }
+}
+
+/// Resolves at Ctrl-C or when the system asks the process to end.
+pub(crate) async fn asked_to_end() {
+    let interrupt = async { _ = tokio::signal::ctrl_c().await };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! { () = interrupt => {}, () = terminate => {} }
+}

@@ -1,0 +1,248 @@
+//! [`Auth`]: the account system with its HTTP side and its workers, built in one place.
+
+use std::fmt;
+use std::sync::Arc;
+
+use auth_core::policy::InvalidSetting;
+use auth_core::port::{
+    Clock, EventSink, MailOutbox, Mailer, PasswordHasher, Random, SessionStore, TracingEvents, UserStore,
+};
+use auth_core::token::{DataRing, TokenRing, Tokens};
+use auth_core::{AuthSystem, Ports};
+
+use crate::config::{Config, SameSite};
+use crate::hash::{HashConfig, HashPool, Pepper};
+use crate::http::table::Table;
+use crate::http::{HttpSettings, Origins};
+use crate::mail::{TemplateMailer, Templates, Transport};
+use crate::system::{SystemClock, SystemRandom};
+use crate::worker::Workers;
+
+/// The account system, ready to be mounted. Clones are one system.
+#[derive(Clone)]
+pub struct Auth {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    system: AuthSystem,
+    http: HttpSettings,
+    table: Table,
+    workers: Workers,
+}
+
+impl Auth {
+    /// Starts building. A store and a mailer must follow.
+    pub fn builder(config: Config) -> AuthBuilder {
+        AuthBuilder {
+            config,
+            users: None,
+            sessions: None,
+            outbox: None,
+            mailer: None,
+            transport: None,
+            hasher: None,
+            events: Arc::new(TracingEvents),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            workers: true,
+        }
+    }
+
+    /// The flows, to be called without HTTP.
+    pub fn system(&self) -> &AuthSystem {
+        &self.inner.system
+    }
+
+    /// Ends the workers, after one more attempt to send what waits. What cannot be sent stays in the outbox.
+    pub async fn shutdown(&self) {
+        self.inner.workers.shutdown(self.system()).await;
+    }
+
+    pub(crate) fn http(&self) -> &HttpSettings {
+        &self.inner.http
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.inner.table
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("public_path", &self.http().public_path).finish_non_exhaustive()
+    }
+}
+
+/// Joins a [`Config`] with stores and a mailer.
+pub struct AuthBuilder {
+    config: Config,
+    users: Option<Arc<dyn UserStore>>,
+    sessions: Option<Arc<dyn SessionStore>>,
+    outbox: Option<Arc<dyn MailOutbox>>,
+    mailer: Option<Arc<dyn Mailer>>,
+    transport: Option<Box<dyn Transport>>,
+    hasher: Option<Arc<dyn PasswordHasher>>,
+    events: Arc<dyn EventSink>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    workers: bool,
+}
+
+impl AuthBuilder {
+    /// One store for everything.
+    #[must_use]
+    pub fn store<S: UserStore + SessionStore + MailOutbox + Clone>(self, store: S) -> Self {
+        self.users(store.clone()).sessions(store.clone()).outbox(store)
+    }
+
+    /// The store of accounts: your own table, maybe.
+    #[must_use]
+    pub fn users(mut self, users: impl UserStore) -> Self {
+        self.users = Some(Arc::new(users));
+        self
+    }
+
+    /// The store of sessions.
+    #[must_use]
+    pub fn sessions(mut self, sessions: impl SessionStore) -> Self {
+        self.sessions = Some(Arc::new(sessions));
+        self
+    }
+
+    /// The store of mails that wait.
+    #[must_use]
+    pub fn outbox(mut self, outbox: impl MailOutbox) -> Self {
+        self.outbox = Some(Arc::new(outbox));
+        self
+    }
+
+    /// What carries mails, in the words of the built-in templates: for those of your own, see
+    /// [`mailer`](Self::mailer) and [`TemplateMailer`].
+    #[must_use]
+    pub fn mail(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Box::new(transport));
+        self
+    }
+
+    /// What sends mails.
+    #[must_use]
+    pub fn mailer(mut self, mailer: impl Mailer) -> Self {
+        self.mailer = Some(Arc::new(mailer));
+        self
+    }
+
+    /// Where events go. Default: `tracing`.
+    #[must_use]
+    pub fn events(mut self, events: impl EventSink) -> Self {
+        self.events = Arc::new(events);
+        self
+    }
+
+    /// What hashes passwords. Default: Argon2id on a pool of threads, as the settings say.
+    #[must_use]
+    pub fn hasher(mut self, hasher: impl PasswordHasher) -> Self {
+        self.hasher = Some(Arc::new(hasher));
+        self
+    }
+
+    /// The time. Default: the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Unpredictable bytes. Default: the operating system's.
+    #[must_use]
+    pub fn random(mut self, random: impl Random) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Leaves out the workers: you call [`AuthSystem::deliver_mail`] yourself. Access checks then poll when needed.
+    #[must_use]
+    pub fn without_workers(mut self) -> Self {
+        self.workers = false;
+        self
+    }
+
+    /// Checks every setting and starts the workers on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] names what is missing, weak or contradictory.
+    pub fn build(self) -> Result<Auth, InvalidSetting> {
+        let missing = |setting| InvalidSetting::new(setting, "is missing: give the builder one");
+        let config = &self.config;
+        config.check()?;
+        let policy = config.effective_policy();
+        policy.check()?;
+        let hasher = match self.hasher {
+            Some(hasher) => hasher,
+            None => Arc::new(HashPool::start(hash_config(config)?, self.clock.clone(), self.random.clone())?),
+        };
+        let mailer = match (self.mailer, self.transport) {
+            (Some(mailer), _) => mailer,
+            (None, Some(transport)) => Arc::new(TemplateMailer::new(templates(config)?, transport)),
+            (None, None) => return Err(missing("mailer")),
+        };
+        let ports = Ports {
+            users: self.users.ok_or_else(|| missing("store"))?,
+            sessions: self.sessions.ok_or_else(|| missing("sessions"))?,
+            outbox: self.outbox.ok_or_else(|| missing("outbox"))?,
+            mailer,
+            hasher,
+            events: self.events,
+            clock: self.clock,
+            random: self.random,
+        };
+        let ring = TokenRing::new(&config.secret, &config.accepted_secrets);
+        let tokens = Tokens::new(ring, &config.issuer, &config.audience, &policy)?;
+        let http = HttpSettings {
+            profile: config.profile,
+            public_path: config.public_path.clone(),
+            origins: Origins::new(config.effective_origins()?, config.cookies.same_site == SameSite::None),
+            cookies: config.cookies.clone(),
+            bearer: config.bearer,
+            trusted_proxies: config.trusted_proxies.clone(),
+        };
+        let system = AuthSystem::new(ports, policy, tokens)?;
+        let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
+        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers }) })
+    }
+}
+
+impl fmt::Debug for AuthBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn hash_config(config: &Config) -> Result<HashConfig, InvalidSetting> {
+    let defaults = HashConfig::default();
+    let pepper = if config.pepper { Some(pepper(config)?) } else { None };
+    Ok(HashConfig {
+        params: config.argon2,
+        pepper,
+        threads: config.hash_threads.unwrap_or(defaults.threads),
+        queue: config.hash_queue,
+        ..defaults
+    })
+}
+
+/// The built-in words, with the application's name and address.
+fn templates(config: &Config) -> Result<Templates, InvalidSetting> {
+    Templates::new(&config.frontend_url, &config.product)
+        .map_err(|error| InvalidSetting::new("frontend_url", error.to_string()))
+}
+
+/// The pepper of each data key.
+fn pepper(config: &Config) -> Result<Pepper, InvalidSetting> {
+    let ring = match config.data_keys.split_first() {
+        Some((current, older)) => DataRing::new(current, older),
+        None => DataRing::new(&config.secret, &config.accepted_secrets),
+    };
+    let keys = ring.keys_for("pepper");
+    let keys: Vec<(&str, &[u8; 32])> = keys.iter().map(|(id, key)| (id.as_str(), &**key)).collect();
+    Pepper::new(&keys)
+}

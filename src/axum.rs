@@ -1,0 +1,99 @@
+//! The axum adapter: translations only.
+
+use std::net::SocketAddr;
+
+use auth_core::proof::LiveSession;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, OriginalUri, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::request::Parts;
+
+use crate::http::Caller;
+use crate::http::problem::Problem;
+use crate::tower::Identified;
+use crate::{Auth, CurrentSession, CurrentUser};
+
+/// All endpoints, at the configured [`public_path`](crate::Config::public_path): merge it into your router.
+///
+/// Serve your app with `into_make_service_with_connect_info::<SocketAddr>()`, so that the client's address is known.
+pub fn router<S: Clone + Send + Sync + 'static>(auth: Auth) -> Router<S> {
+    let path = auth.http().public_path.clone();
+    let handler = any(move |request: Request| {
+        let auth = auth.clone();
+        async move { respond(&auth, request).await }
+    });
+    Router::new()
+        .route(&path, handler.clone())
+        .route(&format!("{path}/"), handler.clone())
+        .route(&format!("{path}/{{*rest}}"), handler)
+}
+
+async fn respond(auth: &Auth, mut request: Request) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    // Under `nest` the path is cut; the public path is the whole one.
+    if let Some(OriginalUri(uri)) = request.extensions().get::<OriginalUri>() {
+        *request.uri_mut() = uri.clone();
+    }
+    auth.respond(request, peer).await.map(Body::from)
+}
+
+/// The refusal of an extractor: a response in the account system's own shape.
+pub type Rejection = Response;
+
+impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        required(parts).map(Self::new)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentUser {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
+        Ok(optional(parts)?.map(Self::new))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CurrentSession {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        required(parts).map(Self::new)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentSession {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
+        Ok(optional(parts)?.map(Self::new))
+    }
+}
+
+fn required(parts: &Parts) -> Result<LiveSession, Rejection> {
+    let identified = identified(parts)?;
+    match &identified.caller {
+        Caller::Live(live) => Ok(*live),
+        Caller::Refused(refusal) => Err(refusal.response.clone().map(Body::from)),
+        Caller::Anonymous => {
+            let problem = Problem::from(auth_core::Reason::NotAuthenticated).challenging();
+            Err(identified.auth.respond_refused(problem, &parts.headers, parts.uri.path()).map(Body::from))
+        }
+    }
+}
+
+/// A stale token is as good as none, but a check that could not be made is no answer.
+fn optional(parts: &Parts) -> Result<Option<LiveSession>, Rejection> {
+    match &identified(parts)?.caller {
+        Caller::Live(live) => Ok(Some(*live)),
+        Caller::Refused(refusal) if refusal.unavailable => Err(refusal.response.clone().map(Body::from)),
+        Caller::Refused(_) | Caller::Anonymous => Ok(None),
+    }
+}
+
+fn identified(parts: &Parts) -> Result<&Identified, Rejection> {
+    parts.extensions.get().ok_or_else(|| {
+        tracing::error!(target: "auth", path = parts.uri.path(), "this route lacks `.layer(auth.layer())`");
+        http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
+}

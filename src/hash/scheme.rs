@@ -1,0 +1,231 @@
+//! Which scheme a stored hash belongs to.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use argon2::Block;
+use auth_core::policy::InvalidSetting;
+use auth_core::port::{HashError, Random, Verdict};
+use auth_core::types::PasswordHash;
+use zeroize::Zeroizing;
+
+use super::argon2id::{Argon2id, PREFIX, SALT_BYTES};
+use super::{Argon2Params, Pepper};
+
+/// A scheme of an earlier system, whose hashes are checked but never made: a match is always
+/// [`Verdict::MatchOutdated`], so that a login moves the account to Argon2id.
+pub trait PasswordScheme: Send + Sync + 'static {
+    /// How the scheme's hashes begin, such as `$2b$` or `pbkdf2_sha256$`.
+    fn prefixes(&self) -> &[&'static str];
+
+    /// Whether `encoded`, which begins with one of the prefixes, is a hash of `password`. Runs on a hashing thread:
+    /// it may use the CPU and shall not wait for anything. Compare in constant time.
+    ///
+    /// # Errors
+    /// [`HashFault::Malformed`], or [`HashFault::TooCostly`] for a cost that no honest hash of the scheme has: one row
+    /// must not occupy a thread for minutes.
+    fn verify(&self, password: &str, encoded: &str) -> Result<bool, HashFault>;
+}
+
+/// Shows prefixes alone, for a scheme may hold keys.
+impl fmt::Debug for dyn PasswordScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PasswordScheme").field(&self.prefixes()).finish()
+    }
+}
+
+/// Why a hash was neither made nor checked: the source of [`HashError::Failed`]. Its text never holds the hash.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HashFault {
+    /// No scheme owns the stored hash's prefix.
+    UnknownScheme,
+    /// The stored hash is not written as its scheme writes hashes.
+    Malformed,
+    /// The stored hash asks for more memory or iterations than are ever run.
+    TooCostly,
+    /// The stored hash is peppered with a key that the ring does not hold: give it back to the ring.
+    UnknownKey {
+        /// The id that the hash names.
+        key_id: String,
+    },
+    /// Memory, randomness or a scheme failed.
+    NotRun(Box<dyn StdError + Send + Sync>),
+}
+
+impl fmt::Display for HashFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownScheme => f.write_str("the stored hash is of no scheme known here"),
+            Self::Malformed => f.write_str("the stored hash is malformed"),
+            Self::TooCostly => f.write_str("the stored hash asks for more memory or iterations than are ever run"),
+            Self::UnknownKey { key_id } => {
+                write!(f, "the stored hash names the pepper key `{key_id}`, which is not in the ring")
+            }
+            Self::NotRun(source) => write!(f, "no hash could be computed: {source}"),
+        }
+    }
+}
+
+impl StdError for HashFault {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::NotRun(source) => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+impl From<HashFault> for HashError {
+    fn from(fault: HashFault) -> Self {
+        Self::Failed(Box::new(fault))
+    }
+}
+
+/// All schemes of a pool: Argon2id, which is today's, and those of earlier systems.
+pub(super) struct Schemes {
+    argon2id: Argon2id,
+    dummy: PasswordHash,
+    legacy: Vec<Box<dyn PasswordScheme>>,
+    random: Arc<dyn Random>,
+}
+
+impl Schemes {
+    pub(super) fn new(
+        params: Argon2Params,
+        pepper: Option<Pepper>,
+        legacy: Vec<Box<dyn PasswordScheme>>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, InvalidSetting> {
+        let mut prefixes = legacy.iter().flat_map(|scheme| scheme.prefixes());
+        if let Some(prefix) = prefixes.find(|prefix| PREFIX.starts_with(**prefix) || prefix.starts_with(PREFIX)) {
+            let problem = format!("the prefix `{prefix}` would take hashes that are Argon2id's");
+            return Err(InvalidSetting::new("hash.legacy", problem));
+        }
+        let argon2id = Argon2id::new(params, pepper)?;
+        let unusable = |fault: HashFault| InvalidSetting::new("hash.params", fault.to_string());
+        let dummy = argon2id.dummy().map_err(unusable)?;
+        Ok(Self { argon2id, dummy, legacy, random })
+    }
+
+    /// See [`Argon2id::memory`].
+    pub(super) fn memory(&self) -> Zeroizing<Vec<Block>> {
+        self.argon2id.memory()
+    }
+
+    pub(super) fn hash(&self, password: &str, memory: &mut [Block]) -> Result<PasswordHash, HashFault> {
+        let mut salt = [0; SALT_BYTES];
+        self.random.fill(&mut salt).map_err(|error| HashFault::NotRun(Box::new(error)))?;
+        self.argon2id.hash(password, &salt, memory)
+    }
+
+    pub(super) fn verify(
+        &self,
+        password: &str,
+        hash: Option<&PasswordHash>,
+        memory: &mut [Block],
+    ) -> Result<Verdict, HashFault> {
+        let Some(hash) = hash else {
+            self.argon2id.verify(password, self.dummy.expose(), memory)?;
+            return Ok(Verdict::Mismatch);
+        };
+        let encoded = hash.expose();
+        if encoded.starts_with(PREFIX) {
+            return self.argon2id.verify(password, encoded, memory);
+        }
+        let owned = |prefixes: &[&str]| prefixes.iter().any(|prefix| encoded.starts_with(prefix));
+        let scheme = self.legacy.iter().find(|scheme| owned(scheme.prefixes())).ok_or(HashFault::UnknownScheme)?;
+        Ok(if scheme.verify(password, encoded)? { Verdict::MatchOutdated } else { Verdict::Mismatch })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Zeros;
+
+    impl Random for Zeros {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), auth_core::port::RandomError> {
+            bytes.fill(0);
+            Ok(())
+        }
+    }
+
+    struct Broken;
+
+    impl Random for Broken {
+        fn fill(&self, _: &mut [u8]) -> Result<(), auth_core::port::RandomError> {
+            Err(auth_core::port::RandomError)
+        }
+    }
+
+    /// Hashes that are the password behind a prefix.
+    struct Plain(&'static str);
+
+    impl PasswordScheme for Plain {
+        fn prefixes(&self) -> &[&'static str] {
+            std::slice::from_ref(&self.0)
+        }
+
+        fn verify(&self, password: &str, encoded: &str) -> Result<bool, HashFault> {
+            Ok(encoded.strip_prefix(self.0) == Some(password))
+        }
+    }
+
+    fn schemes(legacy: &[&'static str]) -> Result<Schemes, InvalidSetting> {
+        let legacy = legacy.iter().map(|prefix| Box::new(Plain(prefix)) as Box<dyn PasswordScheme>).collect();
+        Schemes::new(Argon2Params::insecure_for_tests(), None, legacy, Arc::new(Zeros))
+    }
+
+    #[test]
+    fn the_prefix_finds_the_scheme_and_a_foreign_match_is_outdated() {
+        let schemes = schemes(&["$plain$", "$other$"]).unwrap();
+        let verify = |encoded: &str| {
+            let hash = PasswordHash::new(encoded);
+            schemes.verify("secret", Some(&hash), &mut schemes.memory())
+        };
+        assert_eq!(verify("$plain$secret").unwrap(), Verdict::MatchOutdated);
+        assert_eq!(verify("$other$secret").unwrap(), Verdict::MatchOutdated);
+        assert_eq!(verify("$other$$plain$secret").unwrap(), Verdict::Mismatch);
+        let own = schemes.hash("secret", &mut schemes.memory()).unwrap();
+        assert_eq!(verify(own.expose()).unwrap(), Verdict::Match);
+        for unknown in ["", "secret", "$argon2i$v=19$m=8", "$argon2id", "$2b$12$secret", " $plain$secret"] {
+            let fault = verify(unknown).unwrap_err();
+            assert!(matches!(fault, HashFault::UnknownScheme), "{unknown}: {fault:?}");
+            assert!(!format!("{fault} {fault:?}").contains("secret"));
+        }
+    }
+
+    #[test]
+    fn argon2id_keeps_its_prefix() {
+        for prefix in ["", "$", "$argon2", "$argon2id$", "$argon2id$v=19"] {
+            assert_eq!(schemes(&["$plain$", prefix]).err().map(|error| error.setting), Some("hash.legacy"), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn without_a_hash_one_of_today_is_checked_and_nothing_matches() {
+        let ring = [("2026", &std::array::from_fn(|i| i as u8))];
+        let pepper = Pepper::new(&ring).unwrap();
+        let params = Argon2Params::new(7_168, 5, 1).unwrap();
+        let schemes = Schemes::new(params, Some(pepper), Vec::new(), Arc::new(Zeros)).unwrap();
+        let tag = "A".repeat(43);
+        let dummy = format!("$argon2id$v=19$m=7168,t=5,p=1,keyid=MjAyNg$AAAAAAAAAAAAAAAAAAAAAA${tag}");
+        assert_eq!(schemes.dummy.expose(), dummy);
+        // The memory shows that the work was done: it is what a check of that very hash leaves.
+        let (mut unknown, mut known) = (schemes.memory(), schemes.memory());
+        assert_eq!(schemes.verify("secret", None, &mut unknown).unwrap(), Verdict::Mismatch);
+        schemes.argon2id.verify("secret", &dummy, &mut known).unwrap();
+        assert!(unknown.iter().zip(known.iter()).all(|(a, b)| a.as_ref() == b.as_ref()));
+        assert!(unknown.iter().all(|block| block.as_ref().iter().any(|word| *word != 0)));
+    }
+
+    #[test]
+    fn without_randomness_nothing_is_hashed() {
+        let schemes = Schemes::new(Argon2Params::insecure_for_tests(), None, Vec::new(), Arc::new(Broken)).unwrap();
+        let fault = schemes.hash("secret", &mut schemes.memory()).unwrap_err();
+        assert!(matches!(fault, HashFault::NotRun(_)), "{fault:?}");
+    }
+}

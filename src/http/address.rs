@@ -1,0 +1,61 @@
+//! The client's address: the rightmost hop that is not one of our own proxies.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use ipnet::IpNet;
+
+/// Walks `X-Forwarded-For` from the right, as far as each hop is trusted. Whatever stands left of the first stranger
+/// was written by strangers.
+pub(crate) fn client_address(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut current = peer.map(|address| address.to_canonical())?;
+    let hops = headers.get_all("x-forwarded-for").iter().rev();
+    let hops = hops.flat_map(|header| header.to_str().unwrap_or("").rsplit(','));
+    for hop in hops {
+        if !is_trusted(&current) {
+            break;
+        }
+        // A proxy of ours wrote nonsense: the last address that makes sense is the client.
+        let Some(address) = parse_hop(hop.trim()) else { break };
+        current = address;
+    }
+    Some(current)
+}
+
+/// An address, maybe with a port.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    let bare = || hop.parse::<IpAddr>().ok();
+    let with_port = || hop.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
+    bare().or_else(with_port).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, forwarded: &[&'static str]) -> String {
+        let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"].iter().filter_map(|net| net.parse().ok()).collect();
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", http::HeaderValue::from_static(value));
+        }
+        client_address(peer.parse().ok(), &headers, &trusted).map(|address| address.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_stranger_cannot_choose_its_address() {
+        assert_eq!(client("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", &["198.51.100.7, 192.0.2.1"]), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", &["198.51.100.7", "192.0.2.1, 10.0.0.2"]), "192.0.2.1");
+        assert_eq!(client("::ffff:10.0.0.1", &["192.0.2.1:4711"]), "192.0.2.1");
+        assert_eq!(client("fd00::1", &["[2001:db8::7]:443"]), "2001:db8::7");
+    }
+
+    #[test]
+    fn nonsense_ends_the_walk_at_the_last_known_hop() {
+        assert_eq!(client("10.0.0.1", &["unknown"]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &["192.0.2.1, , 10.0.0.2"]), "10.0.0.2");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+}

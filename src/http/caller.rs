@@ -1,0 +1,143 @@
+//! Who is calling: the tokens of a request, checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_core::Reason;
+use auth_core::error::Error;
+use auth_core::proof::LiveSession;
+use auth_core::types::{Client, Locale, TenantId};
+use bytes::Bytes;
+use http::Response;
+use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
+
+use super::cookie::{self, Presented};
+use super::problem::Problem;
+use crate::Auth;
+
+/// How long an access check waits for the store.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the access check found, for handlers and extractors.
+#[derive(Clone)]
+pub(crate) enum Caller {
+    /// No access token.
+    Anonymous,
+    /// A good one.
+    Live(LiveSession),
+    /// A bad one, or the check could not be made: the refusal, ready to be sent.
+    Refused(Arc<Refusal>),
+}
+
+/// A refusal that an extractor may send, or may not.
+pub(crate) struct Refusal {
+    pub(crate) response: Response<Bytes>,
+    /// The check could not be made: then even an optional caller is refused.
+    pub(crate) unavailable: bool,
+}
+
+/// Where an access token was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Cookie,
+    Bearer,
+}
+
+/// Checks the access token of a request, if it has one.
+pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Result<Option<(LiveSession, Source)>, Problem> {
+    let cookies = &auth.http().cookies;
+    let (live, source) = match cookie::find(headers, &cookies.access_name) {
+        Presented::None => match bearer(auth, headers) {
+            None => return Ok(None),
+            Some(token) => (check(auth, token).await, Source::Bearer),
+        },
+        Presented::One(token) => (check(auth, token).await, Source::Cookie),
+        Presented::Many(tokens) => (check_each(auth, &tokens).await, Source::Cookie),
+    };
+    Ok(Some((live?, source)))
+}
+
+async fn check(auth: &Auth, token: &str) -> Result<LiveSession, Error> {
+    match tokio::time::timeout(PATIENCE, auth.system().authenticate(token)).await {
+        Ok(outcome) => outcome,
+        Err(elapsed) => Err(Error::unavailable(elapsed)),
+    }
+}
+
+/// Of several cookies with one name, the only one that is good.
+async fn check_each(auth: &Auth, tokens: &[&str]) -> Result<LiveSession, Error> {
+    let mut good = None;
+    for token in tokens {
+        match check(auth, token).await {
+            Ok(live) if good.is_none() => good = Some(live),
+            Ok(_) => return Err(Reason::TokenInvalid.into()),
+            Err(error) if error.class() == auth_core::error::Class::Unavailable => return Err(error),
+            Err(_) => {}
+        }
+    }
+    good.ok_or_else(|| Reason::TokenInvalid.into())
+}
+
+/// Whether the request brings any cookie of ours along.
+pub(crate) fn has_cookie(auth: &Auth, headers: &HeaderMap) -> bool {
+    let cookies = &auth.http().cookies;
+    [&cookies.access_name, &cookies.refresh_name].iter().any(|name| cookie::find(headers, name) != Presented::None)
+}
+
+/// The token of `Authorization: Bearer`, where that is on (RFC 6750 section 2.1).
+fn bearer<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| auth.http().bearer)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    (values.next().is_none() && scheme.eq_ignore_ascii_case("bearer")).then_some(token.trim())
+}
+
+/// The refresh token of a request: of several cookies with one name, the only one that is good.
+pub(crate) fn refresh_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
+    match cookie::find(headers, &auth.http().cookies.refresh_name) {
+        Presented::None => None,
+        Presented::One(token) => Some(token),
+        Presented::Many(tokens) => only(tokens, |token| auth.system().is_refresh_token(token)),
+    }
+}
+
+/// The access token of a request for logging out, where one that is revoked or ambiguous counts as none.
+pub(crate) fn access_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
+    match cookie::find(headers, &auth.http().cookies.access_name) {
+        Presented::None => bearer(auth, headers),
+        Presented::One(token) => Some(token),
+        Presented::Many(tokens) => only(tokens, |token| auth.system().is_access_token(token)),
+    }
+}
+
+fn only(tokens: Vec<&str>, good: impl Fn(&str) -> bool) -> Option<&str> {
+    let mut good = tokens.into_iter().filter(|token| good(token));
+    good.next().filter(|_| good.next().is_none())
+}
+
+/// Whether a cookie of ours came several times without exactly one being good: the names to take away.
+pub(crate) fn ambiguous<'a>(auth: &'a Auth, headers: &HeaderMap) -> Vec<&'a str> {
+    let cookies = &auth.http().cookies;
+    let several = |name: &str| matches!(cookie::find(headers, name), Presented::Many(_));
+    let mut names = Vec::new();
+    if several(&cookies.access_name) && access_token(auth, headers).is_none() {
+        names.push(cookies.access_name.as_str());
+    }
+    if several(&cookies.refresh_name) && refresh_token(auth, headers).is_none() {
+        names.push(cookies.refresh_name.as_str());
+    }
+    names
+}
+
+/// What else a request tells of its sender.
+pub(crate) fn client(auth: &Auth, headers: &HeaderMap, peer: Option<std::net::IpAddr>) -> Client {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // The first preference is enough: templates fall back by themselves.
+    let language = text(ACCEPT_LANGUAGE).and_then(|list| list.split([',', ';']).next());
+    Client {
+        tenant: TenantId::default(),
+        address: super::address::client_address(peer, headers, &auth.http().trusted_proxies),
+        agent: text(USER_AGENT).map(str::to_owned),
+        locale: Locale::parse_or_default(language.unwrap_or("").trim()),
+    }
+}

@@ -1,0 +1,115 @@
+//! Cookies: reading the two of ours out of a request, and every `Set-Cookie` that we send.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use auth_core::token::IssuedToken;
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
+use crate::config::CookieConfig;
+
+/// What a request has under one cookie name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Presented<'a> {
+    /// Nothing.
+    None,
+    /// One value.
+    One(&'a str),
+    /// Several: an attacker on a sibling domain, or leftovers on other paths.
+    Many(Vec<&'a str>),
+}
+
+/// Finds a cookie by its exact name (RFC 6265 section 5.4; names are not decoded).
+pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> {
+    let mut found = Presented::None;
+    for value in values(headers, name) {
+        found = match found {
+            Presented::None => Presented::One(value),
+            Presented::One(first) => Presented::Many(vec![first, value]),
+            Presented::Many(mut all) => {
+                // Enough to see that it is ambiguous; each one costs a signature.
+                if all.len() < 8 {
+                    all.push(value);
+                }
+                Presented::Many(all)
+            }
+        };
+    }
+    found
+}
+
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let headers = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+    headers
+        .flat_map(|header| header.split(';'))
+        .filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// A cookie that carries a token and ends with it.
+pub(crate) fn set(config: &CookieConfig, name: &str, path: &str, issued: &IssuedToken) -> Option<HeaderValue> {
+    let expires = u64::try_from(issued.expires_at.seconds()).ok()?;
+    let expires = httpdate::fmt_http_date(UNIX_EPOCH.checked_add(Duration::from_secs(expires))?);
+    let max_age = issued.expires_at.since(issued.issued_at).as_secs();
+    let token = issued.token.expose();
+    let http_only = if config.http_only { " HttpOnly;" } else { "" };
+    let same_site = config.same_site.as_str();
+    let secure = secure(config);
+    let cookie = format!(
+        "{name}={token}; expires={expires};{http_only} Max-Age={max_age}; Path={path}; SameSite={same_site}{secure}"
+    );
+    let mut cookie = HeaderValue::try_from(cookie).ok()?;
+    cookie.set_sensitive(true);
+    Some(cookie)
+}
+
+/// Takes a cookie away from one path.
+pub(crate) fn clear(config: &CookieConfig, name: &str, path: &str) -> Option<HeaderValue> {
+    let secure = secure(config);
+    HeaderValue::try_from(format!("{name}=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}{secure}"))
+        .ok()
+}
+
+fn secure(config: &CookieConfig) -> &'static str {
+    if config.secure { "; Secure" } else { "" }
+}
+
+/// Every path on which a browser may hold a cookie that it sends along with `path`: `/`, `/a`, `/a/`, `/a/b` ...
+pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    let cuts = path.char_indices().filter(|(_, c)| *c == '/').flat_map(|(at, _)| [at, at + 1]);
+    let mut last = 0;
+    cuts.chain([path.len()]).filter_map(move |cut| {
+        let fresh = cut > last;
+        last = last.max(cut);
+        fresh.then(|| path.get(..cut)).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(cookies: &[&str]) -> HeaderMap {
+        cookies.iter().filter_map(|cookie| Some((COOKIE, HeaderValue::from_str(cookie).ok()?))).collect()
+    }
+
+    #[test]
+    fn names_match_exactly() {
+        let sent = headers(&["xaccess=1; access=2; Access=3; accessx=4; ac%63ess=5; access =6"]);
+        assert_eq!(find(&sent, "access"), Presented::One("2"));
+        assert_eq!(find(&headers(&[]), "access"), Presented::None);
+    }
+
+    #[test]
+    fn several_of_one_name_are_seen_over_all_headers() {
+        let sent = headers(&["a=1; access=2", "access=3"]);
+        assert_eq!(find(&sent, "access"), Presented::Many(vec!["2", "3"]));
+        let flood = "access=x; ".repeat(10_000);
+        assert!(matches!(find(&headers(&[&flood]), "access"), Presented::Many(all) if all.len() == 8));
+    }
+
+    #[test]
+    fn every_ancestor_path_is_named_once() {
+        let all: Vec<_> = ancestors("/api/auth/me/").collect();
+        assert_eq!(all, ["/", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/me", "/api/auth/me/"]);
+        assert_eq!(ancestors("/").collect::<Vec<_>>(), ["/"]);
+    }
+}

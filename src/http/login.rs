@@ -1,0 +1,20 @@
+use auth_core::flow::LoginRequest;
+use auth_core::types::{Channel, MAX_USERNAME_CHARS};
+use http::StatusCode;
+
+use super::Exchange;
+use super::problem::Problem;
+use super::reply::Reply;
+
+/// `{email, password}`, or `{username, password}` where usernames are on -> 200 and both cookies.
+pub(super) async fn log_in(x: &Exchange<'_>) -> Result<Reply, Problem> {
+    let system = x.auth.system();
+    let mut read = x.fields.reader();
+    let by_username = system.policy().usernames && !read.has("email") && read.has("username");
+    let identifier = if by_username { read.text("username", MAX_USERNAME_CHARS) } else { read.email("email") };
+    let password = read.password("password");
+    read.finish()?;
+    let request = LoginRequest { identifier, password: &password, channel: Channel::Cookie };
+    let tokens = system.login(&x.client, request).await?;
+    Ok(Reply::detail(StatusCode::OK, "Login successful.").with_session(x.auth, &tokens))
+}

@@ -1,0 +1,30 @@
+use auth_core::proof::LiveSession;
+use auth_core::types::{Timestamp, Username};
+use http::StatusCode;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Exchange;
+use super::problem::Problem;
+use super::reply::Reply;
+
+/// The account that is logged in.
+pub(super) async fn show(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
+    let user = x.auth.system().current_user(&live).await?;
+    let body = json!({
+        "id": user.id.as_str(),
+        "email": user.email.as_str(),
+        "username": user.username.as_ref().map(Username::as_str),
+        "email_verified": user.is_verified(),
+        "created_at": rfc3339(user.created_at),
+        "last_login_at": user.last_login_at.and_then(rfc3339),
+        "attributes": user.attributes,
+    });
+    Ok(Reply::json(StatusCode::OK, body))
+}
+
+/// As in `2026-01-31T12:00:00Z` (RFC 3339), in whole seconds; `None` outside the years that it can write.
+fn rfc3339(time: Timestamp) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(time.seconds()).ok()?.format(&Rfc3339).ok()
+}

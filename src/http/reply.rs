@@ -1,0 +1,68 @@
+//! Answers that are no refusals.
+
+use auth_core::flow::SessionTokens;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::cookie;
+use crate::Auth;
+
+/// An answer on its way out.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    status: StatusCode,
+    body: Option<Value>,
+    cookies: Vec<HeaderValue>,
+}
+
+impl Reply {
+    pub(crate) fn json(status: StatusCode, body: Value) -> Self {
+        Self { status, body: Some(body), cookies: Vec::new() }
+    }
+
+    /// `{"detail": "..."}`
+    pub(crate) fn detail(status: StatusCode, detail: &str) -> Self {
+        Self::json(status, json!({ "detail": detail }))
+    }
+
+    /// 204.
+    pub(crate) fn empty() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: None, cookies: Vec::new() }
+    }
+
+    /// Hands the session's tokens to the browser.
+    pub(crate) fn with_session(mut self, auth: &Auth, tokens: &SessionTokens) -> Self {
+        let http = auth.http();
+        let names = &http.cookies;
+        self.cookies.extend(cookie::set(names, &names.access_name, "/", &tokens.access));
+        self.cookies.extend(cookie::set(names, &names.refresh_name, &http.public_path, &tokens.refresh));
+        self
+    }
+
+    /// Takes both cookies away.
+    pub(crate) fn without_session(mut self, auth: &Auth) -> Self {
+        self.cookies.extend(cleared_session(auth));
+        self
+    }
+
+    pub(crate) fn into_response(self) -> Response<Bytes> {
+        let body = self.body.map(|body| Bytes::from(body.to_string()));
+        let mut response = Response::new(body.clone().unwrap_or_default());
+        *response.status_mut() = self.status;
+        if body.is_some() {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        response.headers_mut().extend(self.cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+        response
+    }
+}
+
+/// `Set-Cookie`s that take both cookies away.
+pub(crate) fn cleared_session(auth: &Auth) -> impl Iterator<Item = HeaderValue> {
+    let http = auth.http();
+    let names = &http.cookies;
+    let cookies = [(&names.access_name, "/"), (&names.refresh_name, http.public_path.as_str())];
+    cookies.into_iter().filter_map(move |(name, path)| cookie::clear(names, name, path))
+}

@@ -1,0 +1,36 @@
+use auth_core::error::FieldReason;
+use auth_core::flow::SignUpRequest;
+use http::StatusCode;
+
+use super::Exchange;
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::config::Profile;
+
+/// `{email, password, confirm_password?, username?, ...attributes}` -> 201.
+pub(super) async fn sign_up(x: &Exchange<'_>) -> Result<Reply, Problem> {
+    let system = x.auth.system();
+    let policy = system.policy();
+    let mut read = x.fields.reader();
+    let email = read.email("email");
+    let username = policy.usernames.then(|| read.username("username"));
+    let password = read.new_password("password", &policy.password);
+    if !read.repeats("confirm_password", password, x.profile() == Profile::Django) {
+        read.wrong(mismatch_field(x.profile()), FieldReason::PasswordMismatch);
+    }
+    let optional = policy.attributes.iter();
+    let attributes =
+        optional.filter_map(|rule| Some((rule.name, read.optional_text(rule.name, rule.max_chars)?))).collect();
+    read.finish()?;
+    system.sign_up(&x.client, SignUpRequest { email, username, password, attributes }).await?;
+    let detail = "User created successfully. Please check your email to verify your account.";
+    Ok(Reply::detail(StatusCode::CREATED, detail))
+}
+
+/// Where each profile reports that the two passwords differ.
+fn mismatch_field(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Standard => "confirm_password",
+        Profile::Django => "password",
+    }
+}

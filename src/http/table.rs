@@ -1,0 +1,97 @@
+//! THE table: every endpoint, its method, path, access and handler. The site map of the library.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use auth_core::proof::LiveSession;
+use http::Method;
+
+use super::problem::Problem;
+use super::reply::Reply;
+use super::{Exchange, login, logout, me, password_reset, refresh, signup, verify_email};
+
+/// One row.
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    /// Below the public path, with its trailing slash; requests may leave that out.
+    pub(crate) path: &'static str,
+    pub(crate) effect: Effect,
+    /// Whether the body's fields are read; other bodies are ignored whatever they hold.
+    pub(crate) reads_body: bool,
+    pub(crate) handler: Handler,
+}
+
+/// Whether an endpoint changes anything. A GET that does is never run by HEAD or a prefetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Reads,
+    Changes,
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
+
+/// Who may call an endpoint, and what runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Handler {
+    /// Anybody. Access tokens are ignored.
+    Public(for<'a> fn(&'a Exchange<'a>) -> Answer<'a>),
+    /// Whoever has a live session.
+    Session(for<'a> fn(&'a Exchange<'a>, LiveSession) -> Answer<'a>),
+}
+
+/// All rows.
+pub(crate) struct Table {
+    endpoints: Vec<Endpoint>,
+}
+
+impl Table {
+    #[rustfmt::skip]
+    pub(crate) fn new() -> Self {
+        use Effect::{Changes, Reads};
+        use Handler::{Public, Session};
+        let row = |method, path, effect, reads_body, handler| Endpoint { method, path, effect, reads_body, handler };
+        Self { endpoints: vec![
+            //  method        path                       effect   body   access and handler
+            row(Method::POST, "signup/",                 Changes, true,  Public(|x| Box::pin(signup::sign_up(x)))),
+            row(Method::GET,  "verify-account/",         Changes, false, Public(|x| Box::pin(verify_email::verify(x)))),
+            row(Method::POST, "resend-verification/",    Changes, true,  Public(|x| Box::pin(verify_email::resend(x)))),
+            row(Method::POST, "login/",                  Changes, true,  Public(|x| Box::pin(login::log_in(x)))),
+            row(Method::POST, "refresh/",                Changes, false, Public(|x| Box::pin(refresh::refresh(x)))),
+            row(Method::POST, "logout/",                 Changes, false, Public(|x| Box::pin(logout::log_out(x)))),
+            row(Method::GET,  "me/",                     Reads,   false, Session(|x, live| Box::pin(me::show(x, live)))),
+            row(Method::POST, "password-reset/",         Changes, true,  Public(|x| Box::pin(password_reset::request(x)))),
+            row(Method::POST, "password-reset-confirm/", Changes, true,  Public(|x| Box::pin(password_reset::confirm(x)))),
+        ] }
+    }
+
+    /// The rows at a path; `None` when there are none.
+    pub(crate) fn at(&self, public_path: &str, path: &str) -> Option<Vec<&Endpoint>> {
+        let below = path.strip_prefix(public_path)?.strip_prefix('/')?;
+        let rows: Vec<_> = self.endpoints.iter().filter(|row| row.matches(below)).collect();
+        (!rows.is_empty()).then_some(rows)
+    }
+}
+
+impl Endpoint {
+    fn matches(&self, below: &str) -> bool {
+        self.path == below || self.path.strip_suffix('/') == Some(below)
+    }
+
+    /// HEAD is answered where GET is.
+    pub(crate) fn answers(&self, method: &Method) -> bool {
+        self.method == *method || (self.method == Method::GET && *method == Method::HEAD)
+    }
+}
+
+/// The `Allow` of some rows.
+pub(crate) fn allow(rows: &[&Endpoint]) -> String {
+    let mut methods = Vec::new();
+    for row in rows {
+        methods.push(row.method.as_str());
+        if row.method == Method::GET {
+            methods.push("HEAD");
+        }
+    }
+    methods.push("OPTIONS");
+    methods.join(", ")
+}

@@ -1,0 +1,74 @@
+//! What an application's own handlers learn of their caller. All of it is from the access token: no store is asked.
+
+use auth_core::error::Error;
+use auth_core::proof::LiveSession;
+use auth_core::types::{AuthMethods, Channel, SessionId, TenantId, Timestamp, User, UserId};
+
+use crate::Auth;
+
+/// The user who is logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CurrentUser {
+    live: LiveSession,
+}
+
+impl CurrentUser {
+    pub(crate) fn new(live: LiveSession) -> Self {
+        Self { live }
+    }
+
+    /// The user's id.
+    pub fn id(&self) -> UserId {
+        self.live.user()
+    }
+
+    /// The user's tenant.
+    pub fn tenant(&self) -> TenantId {
+        self.live.tenant()
+    }
+
+    /// Loads the account: address, attributes and all the rest.
+    ///
+    /// # Errors
+    /// `user_not_found`, `user_inactive`, `not_authenticated` when the account changed since the login; `unavailable`.
+    pub async fn load(&self, auth: &Auth) -> Result<User, Error> {
+        auth.system().current_user(&self.live).await
+    }
+}
+
+/// The session that the request came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CurrentSession {
+    live: LiveSession,
+}
+
+impl CurrentSession {
+    pub(crate) fn new(live: LiveSession) -> Self {
+        Self { live }
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> SessionId {
+        self.live.session()
+    }
+
+    /// When the user last proved who they are.
+    pub fn auth_time(&self) -> Timestamp {
+        self.live.auth_time()
+    }
+
+    /// How they did.
+    pub fn methods(&self) -> AuthMethods {
+        self.live.methods()
+    }
+
+    /// How the session's tokens travel.
+    pub fn channel(&self) -> Channel {
+        self.live.channel()
+    }
+
+    /// Until when the access token works.
+    pub fn expires_at(&self) -> Timestamp {
+        self.live.expires_at()
+    }
+}

@@ -1,0 +1,198 @@
+//! Mail by SMTP: lettre speaks the protocol; what is kept, for how long, and what a failure means is decided here.
+//!
+//! lettre's own pool is not used: it would keep a connection whose exchange was cut short, so that the next mail met the
+//! replies to the last one; and it needs a runtime to be made and dropped.
+
+mod line_stream;
+mod server;
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_core::port::MailError;
+use auth_core::types::Email;
+use lettre::message::Message;
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::extension::ClientId;
+use tokio::time::{Instant, timeout};
+
+use self::line_stream::LineStream;
+use self::server::{Security, Server};
+use super::{RenderedMail, Sender, SetupError, Transport};
+
+/// Sends mails by SMTP, encrypted unless told otherwise, over connections that are kept for a while.
+///
+/// | address | meaning |
+/// |---|---|
+/// | `smtps://USER:PASSWORD@HOST` | TLS from the first byte; port 465 if none is given |
+/// | `smtp://USER:PASSWORD@HOST` | STARTTLS, or no mail at all; port 587 if none is given |
+/// | `...?ca=/path/ca.pem` | also trusts the certificates in that file, for an internal authority |
+/// | `smtp://HOST?insecure=plaintext` | no encryption: whoever is on the path reads the links. Takes no credentials |
+///
+/// User and password are percent-encoded (`@` is `%40`), or both left out. Authentication is PLAIN or LOGIN.
+///
+/// A refusal of the mail or its recipient (5xx) is permanent. Everything else is transient, a refused password too, as
+/// the mails can go once it is right. A mail is given up after 30 seconds, each step before it after 10.
+///
+/// Credentials and mails stay out of errors and logs; but if another part of the program enables the feature `tracing`
+/// of lettre, that crate logs both at level `debug`.
+pub struct SmtpTransport {
+    server: Server,
+    sender: Sender,
+    hello: ClientId,
+    limits: Limits,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Limits {
+    /// For one step before the mail: connecting, STARTTLS, authenticating.
+    step: Duration,
+    /// For all, the server's last word included: it may look at the content before it answers.
+    whole: Duration,
+}
+
+/// A connection between two mails.
+struct Idle {
+    connection: AsyncSmtpConnection,
+    since: Instant,
+}
+
+/// More are not kept, and not for longer: a middlebox may have forgotten them.
+const MAX_IDLE: usize = 4;
+const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
+
+impl SmtpTransport {
+    /// Takes the address in one of the forms above. Connects with the first mail.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the address has none of these forms, or the file with certificates is no such file.
+    pub fn new(url: &str, sender: Sender) -> Result<Self, SetupError> {
+        Ok(Self {
+            server: Server::parse(url)?,
+            // The name of a machine says little of late; that of the sender is at least one that exists.
+            hello: ClientId::Domain(sender.domain().to_owned()),
+            sender,
+            limits: Limits { step: Duration::from_secs(10), whole: Duration::from_secs(30) },
+            idle: Mutex::default(),
+        })
+    }
+
+    /// When this future is dropped half-way, the connection is closed with it.
+    async fn exchange(&self, message: &Message, to: &Email) -> Result<(), MailError> {
+        let mut connection = match self.take_idle().await {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let sent = connection.send(message.envelope(), &message.formatted()).await;
+        sent.map_err(|error| refusal(&error, to))?;
+        self.keep(connection);
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
+        let address = (self.server.host.as_str(), self.server.port);
+        let hello = &self.hello;
+        let mut connection = match &self.server.security {
+            Security::Tls(tls) => {
+                let connected = AsyncSmtpConnection::connect_tokio1(address, None, hello, Some(tls.clone()), None);
+                self.step("connecting", connected).await?
+            }
+            Security::StartTls(_) | Security::Plaintext => {
+                let stream = self.step("connecting", LineStream::connect(address)).await?;
+                let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
+                self.step("the greeting", greeted).await?
+            }
+        };
+        if let Security::StartTls(tls) = &self.server.security {
+            self.step("STARTTLS", connection.starttls(tls.clone(), hello)).await?;
+        }
+        if let Some(credentials) = &self.server.credentials {
+            let authenticated = timeout(self.limits.step, connection.auth(DEFAULT_MECHANISMS, credentials)).await;
+            // Only the code: a server may quote the command, and with it the password.
+            authenticated.map_err(|_| late("authentication"))?.map_err(|error| match error.status() {
+                Some(code) => transient(format!("authentication: the server says {code}")),
+                None => transient("authentication: no answer, or no mechanism in common".to_owned()),
+            })?;
+        }
+        Ok(connection)
+    }
+
+    /// Runs a step before the mail: its failures are about us and the server, so the mail may go later.
+    async fn step<T, E: fmt::Display>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, MailError> {
+        let done = timeout(self.limits.step, work).await.map_err(|_| late(name))?;
+        done.map_err(|error| transient(format!("{name}: {error}")))
+    }
+
+    /// The freshest idle connection on which the server still answers.
+    async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
+        loop {
+            let mut connection = {
+                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                idle.retain(|idle| idle.since.elapsed() < MAX_IDLE_TIME);
+                idle.pop()?.connection
+            };
+            if timeout(self.limits.step, connection.test_connected()).await.unwrap_or(false) {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for SmtpTransport {
+    async fn deliver(&self, mail: &RenderedMail) -> Result<(), MailError> {
+        let message = self.sender.message(mail)?;
+        timeout(self.limits.whole, self.exchange(&message, &mail.to)).await.unwrap_or_else(|_| Err(late("the mail")))
+    }
+}
+
+/// The credentials are left out.
+impl fmt::Debug for SmtpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpTransport")
+            .field("host", &self.server.host)
+            .field("port", &self.server.port)
+            .field("sender", &self.sender)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the server's answer to the mail means.
+fn refusal(error: &SmtpError, to: &Email) -> MailError {
+    // Servers like to repeat the address; it has no business in a log.
+    let text = error.to_string().replace(to.as_str(), "(the recipient)");
+    // 530 asks for authentication: our setting, not this mail. A client error is an address with letters beyond ASCII on
+    // a server that does not know SMTPUTF8.
+    let ours = error.status().is_some_and(|code| u16::from(code) == 530);
+    if (error.is_permanent() && !ours) || error.is_client() {
+        MailError::Permanent(text.into())
+    } else {
+        transient(text)
+    }
+}
+
+fn late(step: &str) -> MailError {
+    transient(format!("{step}: the server takes too long"))
+}
+
+fn transient(reason: String) -> MailError {
+    MailError::Transient(reason.into())
+}
+
+#[cfg(test)]
+mod tests;

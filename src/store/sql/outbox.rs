@@ -1,0 +1,85 @@
+//! The mails that wait to be sent.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_core::port::{ClaimedMail, MailIntent, MailOutbox, MailPurpose, Settlement, StoreError};
+use auth_core::types::{Locale, MailId, Timestamp};
+use sqlx::query;
+
+use super::error::Failure;
+use super::row::{Fields, sql_limit, uuid_bytes};
+use super::sqlite::SqliteStore;
+
+statements! {
+    ENQUEUE = "INSERT INTO auth_mail_outbox (id, tenant, address, purpose, locale, state, due_at, tries, created_at) \
+        VALUES ($1, $2, $3, $4, $5, 'waiting', $6, 0, $6) \
+        ON CONFLICT (tenant, address, purpose) WHERE state = 'waiting' DO NOTHING";
+    // Waiting and due, or leased to a worker that did not settle in time: both are rows whose `due_at` has come.
+    CLAIM = "UPDATE auth_mail_outbox SET state = 'leased', due_at = $2, tries = tries + 1 WHERE id IN \
+        (SELECT id FROM auth_mail_outbox WHERE state <> 'dead' AND due_at <= $1 ORDER BY created_at, id LIMIT $3) \
+        RETURNING id, tenant, address, purpose, locale, tries, created_at";
+    DONE = "DELETE FROM auth_mail_outbox WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
+    RETRY = "UPDATE auth_mail_outbox SET state = 'waiting', due_at = $3 \
+        WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
+    BURY = "UPDATE auth_mail_outbox SET state = 'dead', dead_reason = $3 \
+        WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
+}
+
+#[async_trait]
+impl MailOutbox for SqliteStore {
+    async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
+        let statement = |_| {
+            query(ENQUEUE)
+                .bind(uuid_bytes(id.0))
+                .bind(intent.tenant.as_str())
+                .bind(intent.to.as_str())
+                .bind(intent.purpose.as_str())
+                .bind(intent.locale.as_str())
+                .bind(now.micros())
+        };
+        self.write(statement).await?;
+        Ok(())
+    }
+
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError> {
+        let statement = |_| query(CLAIM).bind(now.micros()).bind((now + lease).micros()).bind(sql_limit(limit));
+        let rows = self.write(statement).await?;
+        let mut mails = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match read(&Fields(row)) {
+                Ok(mail) => mails.push(mail),
+                // One such row must not hold up the others. Its lease runs out, and a newer build may understand it.
+                Err(cause) => tracing::error!(target: "auth", %cause, "a queued mail is unreadable"),
+            }
+        }
+        // RETURNING has no order.
+        mails.sort_by_key(|(created_at, mail)| (*created_at, mail.id));
+        Ok(mails.into_iter().map(|(_, mail)| mail).collect())
+    }
+
+    async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
+        let named = |statement: &'static str| query(statement).bind(uuid_bytes(claim.id.0)).bind(claim.tries);
+        let done = |_| named(DONE);
+        let settled = match settlement {
+            Settlement::Done => self.write(done).await?,
+            Settlement::Dead(reason) => self.write(|_| named(BURY).bind(reason.as_str())).await?,
+            Settlement::Retry(at) => match self.write(|_| named(RETRY).bind(at.micros())).await {
+                Err(Failure::Duplicate(_)) => self.write(done).await?,
+                settled => settled?,
+            },
+        };
+        Ok(!settled.is_empty())
+    }
+}
+
+fn read(row: &Fields<'_>) -> Result<(Timestamp, ClaimedMail), StoreError> {
+    let intent = MailIntent {
+        tenant: row.tenant()?,
+        to: row.email("address")?,
+        purpose: row.parse("purpose", MailPurpose::parse)?,
+        locale: row.parse("locale", |text: &str| Some(Locale::parse_or_default(text)))?,
+    };
+    let mail = ClaimedMail { id: MailId(row.uuid("id")?), intent, tries: row.integer("tries")? };
+    Ok((row.time("created_at")?, mail))
+}

@@ -1,0 +1,176 @@
+//! Rows to values and back. A row that is no such value is [`StoreError::Corrupt`], by the name of the column.
+
+use auth_core::port::{ChangePage, FeedPosition, StoreError};
+use auth_core::types::{
+    Attributes, AuthMethods, Channel, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Session,
+    SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
+};
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row, Sqlite, Type};
+use uuid::Uuid;
+
+use super::error::Failure;
+
+/// A row whose columns are read as values.
+pub(super) struct Fields<'r>(pub(super) &'r SqliteRow);
+
+impl Fields<'_> {
+    pub(super) fn user(&self) -> Result<User, StoreError> {
+        Ok(User {
+            tenant: self.tenant()?,
+            id: self.user_id("id")?,
+            email: self.email("email")?,
+            username: self.maybe("username", |text: &str| {
+                Username::parse(text).ok().filter(|username| username.as_str() == text)
+            })?,
+            email_verified_at: self.maybe("email_verified_at", micros)?,
+            status: self.status()?,
+            password_hash: self.maybe("password_hash", |text: &str| Some(PasswordHash::new(text)))?,
+            token_version: self.token_version()?,
+            factors: self.parse("factors", parse_factors)?,
+            consecutive_failures: self.integer("consecutive_failures")?,
+            attributes: self.parse("attributes", |text: &str| serde_json::from_str(text).ok())?,
+            created_at: self.time("created_at")?,
+            last_login_at: self.maybe("last_login_at", micros)?,
+            changed_at: self.time("changed_at")?,
+            revision: self.revision()?,
+        })
+    }
+
+    pub(super) fn session(&self) -> Result<Session, StoreError> {
+        Ok(Session {
+            id: SessionId(self.uuid("id")?),
+            tenant: self.tenant()?,
+            user: self.user_id("user_id")?,
+            token_version: self.token_version()?,
+            generation: self.integer("generation")?,
+            rotated_at: self.time("rotated_at")?,
+            created_at: self.time("created_at")?,
+            last_seen_at: self.time("last_seen_at")?,
+            idle_expires_at: self.time("idle_expires_at")?,
+            expires_at: self.time("expires_at")?,
+            auth_time: self.time("auth_time")?,
+            methods: AuthMethods::from_bits(self.integer("methods")?),
+            channel: self.parse("channel", Channel::parse)?,
+            context: self.parse("context", |text: &str| serde_json::from_str(text).ok())?,
+            slot: self.maybe("slot", |slot: i64| slot.try_into().ok())?,
+            revoked_at: self.maybe("revoked_at", micros)?,
+            changed_at: self.time("changed_at")?,
+        })
+    }
+
+    pub(super) fn tenant(&self) -> Result<TenantId, StoreError> {
+        self.parse("tenant", |text: &str| TenantId::parse(text).ok())
+    }
+
+    pub(super) fn user_id(&self, column: &str) -> Result<UserId, StoreError> {
+        self.parse(column, |text: &str| UserId::parse(text).ok())
+    }
+
+    /// Canonical, or look-ups would never find it.
+    pub(super) fn email(&self, column: &str) -> Result<Email, StoreError> {
+        self.parse(column, |text: &str| Email::parse(text).ok().filter(|email| email.as_str() == text))
+    }
+
+    pub(super) fn status(&self) -> Result<UserStatus, StoreError> {
+        self.parse("status", |text: &str| STATUSES.into_iter().find(|status| status_text(*status) == text))
+    }
+
+    pub(super) fn token_version(&self) -> Result<TokenVersion, StoreError> {
+        self.parse("token_version", |number: i64| {
+            let version = TokenVersion::new(u32::try_from(number).ok()?);
+            (i64::from(version.get()) == number).then_some(version)
+        })
+    }
+
+    pub(super) fn revision(&self) -> Result<u64, StoreError> {
+        self.parse("revision", |number: i64| Some(number.cast_unsigned()))
+    }
+
+    pub(super) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
+        self.parse(column, micros)
+    }
+
+    pub(super) fn integer<T: TryFrom<i64>>(&self, column: &str) -> Result<T, StoreError> {
+        self.parse(column, |number: i64| number.try_into().ok())
+    }
+
+    pub(super) fn uuid(&self, column: &str) -> Result<Uuid, StoreError> {
+        self.parse(column, |bytes: &[u8]| Uuid::from_slice(bytes).ok())
+    }
+
+    pub(super) fn parse<'r, S, T>(&'r self, column: &str, parse: impl FnOnce(S) -> Option<T>) -> Result<T, StoreError>
+    where
+        S: Decode<'r, Sqlite> + Type<Sqlite>,
+    {
+        let stored = self.0.try_get(column).map_err(Failure::from)?;
+        parse(stored).ok_or_else(|| StoreError::corrupt(format!("unreadable value in column {column}")))
+    }
+
+    fn maybe<'r, S, T>(&'r self, column: &str, parse: impl FnOnce(S) -> Option<T>) -> Result<Option<T>, StoreError>
+    where
+        S: Decode<'r, Sqlite> + Type<Sqlite>,
+    {
+        self.parse(column, |stored: Option<S>| stored.map_or(Some(None), |stored| parse(stored).map(Some)))
+    }
+}
+
+fn micros(number: i64) -> Option<Timestamp> {
+    Some(Timestamp::from_micros(number))
+}
+
+const STATUSES: [UserStatus; 3] = [UserStatus::Active, UserStatus::Disabled, UserStatus::Deleted];
+
+pub(super) const fn status_text(status: UserStatus) -> &'static str {
+    match status {
+        UserStatus::Active => "active",
+        UserStatus::Disabled => "disabled",
+        UserStatus::Deleted => "deleted",
+    }
+}
+
+pub(super) fn factors_text(factors: &[EnrolledFactor]) -> String {
+    let factors =
+        factors.iter().map(|factor| json!({"credential": factor.credential.to_string(), "kind": factor.kind.0}));
+    Value::Array(factors.collect()).to_string()
+}
+
+fn parse_factors(text: &str) -> Option<Vec<EnrolledFactor>> {
+    let factor = |value: &Value| {
+        let credential = CredentialId(Uuid::parse_str(value.get("credential")?.as_str()?).ok()?);
+        Some(EnrolledFactor { credential, kind: FactorKind(value.get("kind")?.as_str()?.into()) })
+    };
+    serde_json::from_str::<Vec<Value>>(text).ok()?.iter().map(factor).collect()
+}
+
+pub(super) fn attributes_text(attributes: &Attributes) -> String {
+    Value::Object(attributes.clone()).to_string()
+}
+
+pub(super) fn uuid_bytes(id: Uuid) -> Vec<u8> {
+    id.as_bytes().to_vec()
+}
+
+/// A page's limit as SQL takes it.
+pub(super) fn sql_limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// A page of a feed; `read` gives a row's value and its id in the feed.
+pub(super) fn page<T>(
+    rows: &[SqliteRow],
+    limit: usize,
+    read: impl Fn(&Fields<'_>) -> Result<(T, String), StoreError>,
+) -> Result<ChangePage<T>, StoreError> {
+    let mut page = ChangePage { rows: Vec::with_capacity(rows.len()), next: None };
+    for (index, row) in rows.iter().enumerate() {
+        let fields = Fields(row);
+        let (value, id) = read(&fields)?;
+        page.rows.push(value);
+        if index + 1 == limit {
+            page.next = Some(FeedPosition { changed_at: fields.time("changed_at")?, id });
+        }
+    }
+    Ok(page)
+}

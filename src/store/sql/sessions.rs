@@ -1,0 +1,104 @@
+//! The sessions.
+
+use async_trait::async_trait;
+use auth_core::port::{At, ChangePage, FeedPosition, Rotation, SessionInsert, SessionStore, Since, StoreError};
+use auth_core::types::{Session, SessionId, TenantId, Timestamp};
+use sqlx::query;
+use uuid::Uuid;
+
+use super::row::{Fields, page, sql_limit, uuid_bytes};
+use super::sqlite::{SqliteStore, Statement};
+
+macro_rules! columns {
+    () => {
+        "id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at, idle_expires_at, \
+         expires_at, auth_time, methods, channel, context, slot, revoked_at, changed_at"
+    };
+}
+
+statements! {
+    INSERT = concat!(
+        "INSERT INTO auth_sessions (", columns!(), ") ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ",
+        "ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id",
+    );
+    FIND = concat!("SELECT ", columns!(), " FROM auth_sessions WHERE id = $1 AND tenant = $2");
+    ROTATE_IF = concat!(
+        "UPDATE auth_sessions SET generation = $4, rotated_at = $5, last_seen_at = $5, idle_expires_at = $6 ",
+        "WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING ", columns!(),
+    );
+    REVOKE = "UPDATE auth_sessions SET revoked_at = $3, changed_at = $4 \
+        WHERE id = $1 AND tenant = $2 AND revoked_at IS NULL RETURNING id";
+    REVOCATIONS = "SELECT id, changed_at FROM auth_sessions \
+        WHERE revoked_at IS NOT NULL AND (changed_at, id) > ($1, $2) ORDER BY changed_at, id LIMIT $3";
+}
+
+#[async_trait]
+impl SessionStore for SqliteStore {
+    async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
+        let rows = self.write(|_| insert(session)).await?;
+        Ok(if rows.is_empty() { SessionInsert::SlotTaken } else { SessionInsert::Created })
+    }
+
+    async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
+        let rows = self.read(query(FIND).bind(uuid_bytes(id.0)).bind(tenant.as_str())).await?;
+        let now = self.now();
+        rows.first().map(|row| Ok(At { row: Fields(row).session()?, now })).transpose()
+    }
+
+    async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
+        let statement = |_| {
+            query(ROTATE_IF)
+                .bind(uuid_bytes(current.id.0))
+                .bind(current.tenant.as_str())
+                .bind(current.generation)
+                .bind(next.generation)
+                .bind(next.rotated_at.micros())
+                .bind(next.idle_expires_at.micros())
+        };
+        self.write(statement).await?.first().map(|row| Fields(row).session()).transpose()
+    }
+
+    async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
+        let statement = |now: Timestamp| {
+            query(REVOKE).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(at.micros()).bind(now.micros())
+        };
+        Ok(!self.write(statement).await?.is_empty())
+    }
+
+    async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
+        let (from, id) = match since {
+            // Before every id.
+            Since::Ago(age) => (self.now() - *age, Vec::new()),
+            Since::After(FeedPosition { changed_at, id }) => {
+                (*changed_at, uuid_bytes(Uuid::parse_str(id).map_err(StoreError::corrupt)?))
+            }
+        };
+        let statement = query(REVOCATIONS).bind(from.micros()).bind(id).bind(sql_limit(limit));
+        page(&self.read(statement).await?, limit, |row| {
+            let id = SessionId(row.uuid("id")?);
+            Ok((id, id.to_string()))
+        })
+    }
+}
+
+fn insert(session: &Session) -> Statement {
+    query(INSERT)
+        .bind(uuid_bytes(session.id.0))
+        .bind(session.tenant.as_str())
+        .bind(session.user.as_str())
+        .bind(session.token_version.get())
+        .bind(session.generation)
+        .bind(session.rotated_at.micros())
+        .bind(session.created_at.micros())
+        .bind(session.last_seen_at.micros())
+        .bind(session.idle_expires_at.micros())
+        .bind(session.expires_at.micros())
+        .bind(session.auth_time.micros())
+        .bind(session.methods.bits())
+        .bind(session.channel.as_str())
+        .bind(session.context.to_string())
+        .bind(session.slot)
+        .bind(session.revoked_at.map(Timestamp::micros))
+        .bind(session.changed_at.micros())
+}

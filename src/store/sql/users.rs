@@ -1,0 +1,151 @@
+//! The accounts.
+
+use async_trait::async_trait;
+use auth_core::port::{
+    ChangePage, FeedPosition, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey,
+    UserSecurity, UserStore, UserUpdate,
+};
+use auth_core::types::{Email, PasswordHash, TenantId, Timestamp, User, UserId, UserStatus, Username};
+use sqlx::query;
+
+use super::error::Failure;
+use super::row::{Fields, attributes_text, factors_text, page, sql_limit, status_text};
+use super::sqlite::{SqliteStore, Statement};
+
+macro_rules! columns {
+    () => {
+        "tenant, id, email, username, email_verified_at, status, password_hash, token_version, factors, \
+         consecutive_failures, attributes, created_at, last_login_at, changed_at, revision"
+    };
+}
+
+statements! {
+    INSERT = concat!(
+        "INSERT INTO auth_users (", columns!(), ") ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ",
+        "ON CONFLICT DO NOTHING RETURNING ", columns!(),
+    );
+    FIND_BY_ID = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND id = $2");
+    FIND_BY_EMAIL = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND email = $2");
+    FIND_BY_USERNAME = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND username = $2");
+    // Columns that may become NULL have a flag beside them; the others keep their value where the new one is NULL.
+    UPDATE_IF = concat!(
+        "UPDATE auth_users SET email = COALESCE($4, email), ",
+        "email_verified_at = CASE WHEN $5 THEN $6 ELSE email_verified_at END, status = COALESCE($7, status), ",
+        "password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END, ",
+        "consecutive_failures = COALESCE($10, consecutive_failures), factors = COALESCE($11, factors), ",
+        "attributes = COALESCE($12, attributes), token_version = $13, revision = $14, changed_at = $15 ",
+        "WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING ", columns!(),
+    );
+    RECORD_LOGIN = "UPDATE auth_users SET last_login_at = $3, consecutive_failures = 0, \
+        password_hash = CASE WHEN password_hash = $4 THEN $5 ELSE password_hash END WHERE tenant = $1 AND id = $2";
+    CHANGES = "SELECT tenant, id, token_version, status, revision, changed_at FROM auth_users \
+        WHERE (changed_at, tenant, id) > ($1, $2, $3) ORDER BY changed_at, tenant, id LIMIT $4";
+}
+
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError> {
+        let rows = self.write(|now| insert(&user.clone().into_user(now))).await?;
+        if let Some(row) = rows.first() {
+            return Ok(UserInsert::Created(Fields(row).user()?));
+        }
+        let taken = async |key| Ok::<_, StoreError>(self.find(&user.tenant, key).await?.is_some());
+        if taken(UserKey::Email(&user.email)).await? {
+            return Ok(UserInsert::Conflict(Unique::Email));
+        }
+        match &user.username {
+            Some(username) if taken(UserKey::Username(username)).await? => Ok(UserInsert::Conflict(Unique::Username)),
+            _ => Err(StoreError::corrupt(format!("the id {} was given twice", user.id))),
+        }
+    }
+
+    async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError> {
+        let (statement, value) = match key {
+            UserKey::Id(id) => (FIND_BY_ID, id.as_str()),
+            UserKey::Email(email) => (FIND_BY_EMAIL, email.as_str()),
+            UserKey::Username(username) => (FIND_BY_USERNAME, username.as_str()),
+        };
+        let rows = self.read(query(statement).bind(tenant.as_str()).bind(value)).await?;
+        rows.first().map(|row| Fields(row).user()).transpose()
+    }
+
+    async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
+        match self.write(|now| update_if(current, change, &change.apply(current, now))).await {
+            // The address is the only unique value that a change can name.
+            Err(Failure::Duplicate(_)) => Ok(UserUpdate::Conflict(Unique::Email)),
+            rows => rows?.first().map_or(Ok(UserUpdate::Stale), |row| Ok(UserUpdate::Done(Fields(row).user()?))),
+        }
+    }
+
+    async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
+        let (old, new) = login.rehash.as_ref().map(|(old, new)| (old.expose(), new.expose())).unzip();
+        let statement =
+            |_| query(RECORD_LOGIN).bind(tenant.as_str()).bind(id.as_str()).bind(login.at.micros()).bind(old).bind(new);
+        self.write(statement).await?;
+        Ok(())
+    }
+
+    async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError> {
+        let (from, tenant, id) = match since {
+            Since::Ago(age) => (self.now() - *age, "", ""),
+            Since::After(FeedPosition { changed_at, id }) => {
+                let (tenant, id) =
+                    id.split_once(' ').ok_or_else(|| StoreError::corrupt("not a position of this feed"))?;
+                (*changed_at, tenant, id)
+            }
+        };
+        let statement = query(CHANGES).bind(from.micros()).bind(tenant).bind(id).bind(sql_limit(limit));
+        page(&self.read(statement).await?, limit, |row| {
+            let user = UserSecurity {
+                tenant: row.tenant()?,
+                id: row.user_id("id")?,
+                token_version: row.token_version()?,
+                active: row.status()? == UserStatus::Active,
+                revision: row.revision()?,
+            };
+            // No identifier holds a blank.
+            let position = format!("{} {}", user.tenant, user.id);
+            Ok((user, position))
+        })
+    }
+}
+
+fn insert(user: &User) -> Statement {
+    query(INSERT)
+        .bind(user.tenant.as_str())
+        .bind(user.id.as_str())
+        .bind(user.email.as_str())
+        .bind(user.username.as_ref().map(Username::as_str))
+        .bind(user.email_verified_at.map(Timestamp::micros))
+        .bind(status_text(user.status))
+        .bind(user.password_hash.as_ref().map(PasswordHash::expose))
+        .bind(user.token_version.get())
+        .bind(factors_text(&user.factors))
+        .bind(user.consecutive_failures)
+        .bind(attributes_text(&user.attributes))
+        .bind(user.created_at.micros())
+        .bind(user.last_login_at.map(Timestamp::micros))
+        .bind(user.changed_at.micros())
+        .bind(user.revision.cast_signed())
+}
+
+fn update_if(current: &User, change: &UserChange, next: &User) -> Statement {
+    let password = change.password_hash.as_ref();
+    query(UPDATE_IF)
+        .bind(current.tenant.as_str())
+        .bind(current.id.as_str())
+        .bind(current.revision.cast_signed())
+        .bind(change.email.as_ref().map(Email::as_str))
+        .bind(change.email_verified_at.is_some())
+        .bind(change.email_verified_at.flatten().map(Timestamp::micros))
+        .bind(change.status.map(status_text))
+        .bind(password.is_some())
+        .bind(password.and_then(Option::as_ref).map(PasswordHash::expose))
+        .bind(password.map(|_| next.consecutive_failures))
+        .bind(change.factors.as_deref().map(factors_text))
+        .bind(change.attributes.as_ref().map(attributes_text))
+        .bind(next.token_version.get())
+        .bind(next.revision.cast_signed())
+        .bind(next.changed_at.micros())
+}

@@ -1,0 +1,13 @@
+//! Behaviour through the public door: every scenario over HTTP, through each adapter, on each store.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
+
+mod login;
+mod logout;
+mod me;
+mod password_reset;
+mod races;
+mod refresh;
+mod signup;
+mod verify_email;
+mod world;

@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::scenarios;
+use crate::world::{Ground, Jar, get};
+
+scenarios![it_shows_the_account, it_says_why_a_token_is_refused, django_speaks_of_tokens_in_its_own_shape];
+
+async fn it_shows_the_account(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let me = world.me(&world.session("ada@example.org").await).await;
+    assert_eq!(me.status, 200);
+    let mut body = me.json();
+    let id = body["id"].take();
+    assert_eq!(id.as_str().unwrap().len(), 36);
+    let expected = json!({
+        "id": null,
+        "email": "ada@example.org",
+        "username": null,
+        "email_verified": true,
+        "created_at": "2026-01-01T00:00:00Z",
+        "last_login_at": "2026-01-01T00:00:00Z",
+        "attributes": {},
+    });
+    assert_eq!(body, expected);
+}
+
+async fn it_says_why_a_token_is_refused(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let missing = world.me(&Jar::default()).await;
+    missing.refused(401, "not_authenticated");
+    assert_eq!(missing.header("www-authenticate"), "Bearer realm=\"api\"");
+    world.me(&Jar::of("access_token", "nonsense")).await.refused(401, "token_not_valid");
+    world.me(&Jar::of("access_token", jar.refresh())).await.refused(401, "token_not_valid");
+    let bearer = |token: &str| get("me/").header("authorization", &format!("Bearer {token}"));
+    world.send(bearer(jar.access())).await.refused(401, "not_authenticated");
+    let with_bearer = world.restarted(|config| config.bearer = true).await;
+    assert_eq!(with_bearer.send(bearer(jar.access())).await.status, 200);
+    with_bearer.send(bearer("nonsense")).await.refused(401, "token_not_valid");
+    world.advance(Duration::from_secs(899));
+    assert_eq!(world.me(&jar).await.status, 200);
+    world.advance(Duration::from_secs(1));
+    world.me(&jar).await.refused(401, "token_not_valid");
+}
+
+async fn django_speaks_of_tokens_in_its_own_shape(ground: Ground) {
+    let world = ground.django().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let refusal = |message: &str| {
+        json!({
+            "detail": "Given token not valid for any token type",
+            "code": "token_not_valid",
+            "messages": [{ "token_class": "AccessToken", "token_type": "access", "message": message }],
+        })
+    };
+    assert_eq!(world.me(&Jar::of("access_token", "x")).await.json(), refusal("Token is invalid"));
+    assert_eq!(world.me(&Jar::of("access_token", jar.refresh())).await.json(), refusal("Token has wrong type"));
+    world.advance(Duration::from_secs(900));
+    let expired = world.me(&jar).await;
+    assert_eq!(expired.json(), refusal("Token is expired"));
+    assert_eq!(expired.header("www-authenticate"), "Bearer realm=\"api\"");
+    let missing = world.me(&Jar::default()).await;
+    let detail = "Authentication credentials were not provided.";
+    assert_eq!(missing.json(), json!({ "detail": detail, "code": "not_authenticated" }));
+}

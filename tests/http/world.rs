@@ -1,0 +1,377 @@
+//! A whole account system to send requests to. A scenario is written once, as requests and answers, and runs through
+//! every adapter on every store: see [`scenarios!`](crate::scenarios).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_system::auth_core::memory::MemoryStore;
+use auth_system::auth_core::port::MailPurpose;
+use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer, SentMail};
+use auth_system::auth_core::token::RootSecret;
+use auth_system::config::Profile;
+use auth_system::store::SqliteStore;
+use auth_system::{Auth, Config};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::{Router, routing};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+pub(crate) const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Store {
+    Memory,
+    Sqlite,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Driver {
+    Bare,
+    Axum,
+}
+
+/// What a scenario runs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ground {
+    pub(crate) store: Store,
+    pub(crate) driver: Driver,
+}
+
+/// Runs each scenario on every ground.
+#[macro_export]
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        $crate::scenarios!(@on memory_bare Memory Bare $($name)*);
+        $crate::scenarios!(@on memory_axum Memory Axum $($name)*);
+        $crate::scenarios!(@on sqlite_axum Sqlite Axum $($name)*);
+    };
+    (@on $module:ident $store:ident $driver:ident $($name:ident)*) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let ground = $crate::world::Ground {
+                    store: $crate::world::Store::$store,
+                    driver: $crate::world::Driver::$driver,
+                };
+                super::$name(ground).await;
+            })*
+        }
+    };
+}
+
+pub(crate) struct World {
+    pub(crate) auth: Auth,
+    pub(crate) clock: ManualClock,
+    pub(crate) mailer: RecordingMailer,
+    pub(crate) events: RecordingEvents,
+    pub(crate) hasher: InsecurePlainHasher,
+    ground: Ground,
+    memory: Option<MemoryStore>,
+    dir: Arc<tempfile::TempDir>,
+    router: Router,
+}
+
+impl Ground {
+    pub(crate) async fn world(self) -> World {
+        self.world_with(|_| {}).await
+    }
+
+    pub(crate) async fn django(self) -> World {
+        self.world_with(|config| config.profile = Profile::Django).await
+    }
+
+    pub(crate) async fn world_with(self, configure: impl FnOnce(&mut Config)) -> World {
+        let clock = ManualClock::new();
+        let memory = (self.store == Store::Memory).then(|| MemoryStore::new(Arc::new(clock.clone())));
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        World::start(self, clock, memory, dir, configure).await
+    }
+}
+
+pub(crate) fn config() -> Config {
+    Config::new(RootSecret::parse(SECRET).unwrap(), "https://app.example.org")
+}
+
+impl World {
+    async fn start(
+        ground: Ground,
+        clock: ManualClock,
+        memory: Option<MemoryStore>,
+        dir: Arc<tempfile::TempDir>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = config();
+        configure(&mut config);
+        let (mailer, events) = (RecordingMailer::default(), RecordingEvents::default());
+        let hasher = InsecurePlainHasher::default();
+        let builder = Auth::builder(config).mailer(mailer.clone()).events(events.clone()).hasher(hasher.clone());
+        let builder = builder.clock(clock.clone()).without_workers();
+        let builder = match &memory {
+            Some(memory) => builder.store(memory.clone()),
+            None => {
+                let url = format!("sqlite://{}", dir.path().join("auth.db").display());
+                builder.store(SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap())
+            }
+        };
+        let auth = builder.build().unwrap();
+        let app = Router::new()
+            .route("/open", routing::any(|| async { "open" }))
+            .route("/whoami", routing::any(whoami))
+            .route("/maybe", routing::any(maybe))
+            .layer(auth.layer());
+        let required = Router::new().route("/required", routing::any(|| async { "in" })).layer(auth.layer().required());
+        let router = app.merge(required).merge(auth_system::router(auth.clone()));
+        Self { auth, clock, mailer, events, hasher, ground, memory, dir, router }
+    }
+
+    /// The same accounts after a restart of the process, or on another node.
+    pub(crate) async fn restarted(&self, configure: impl FnOnce(&mut Config)) -> Self {
+        let (memory, dir) = (self.memory.clone(), self.dir.clone());
+        Self::start(self.ground, self.clock.clone(), memory, dir, configure).await
+    }
+
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.dir.path().join("auth.db")
+    }
+
+    pub(crate) async fn send(&self, call: Call) -> Answer {
+        let peer = call.peer;
+        let mut request = Request::builder().method(call.method).uri(call.path).body(call.body).unwrap();
+        *request.headers_mut() = call.headers;
+        let response = match self.ground.driver {
+            Driver::Bare => self.auth.respond(request.map(http_body_util::Full::new), Some(peer)).await,
+            Driver::Axum => {
+                request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer, 50_000)));
+                let response = self.router.clone().oneshot(request.map(Body::from)).await.unwrap();
+                let (parts, body) = response.into_parts();
+                let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+                http::Response::from_parts(parts, body)
+            }
+        };
+        Answer { status: response.status(), headers: response.headers().clone(), body: response.into_body() }
+    }
+
+    /// Through the application's own routes, which only axum has.
+    pub(crate) async fn app(&self, call: Call) -> Answer {
+        let mut request = Request::builder().method(call.method).uri(call.path).body(Body::from(call.body)).unwrap();
+        *request.headers_mut() = call.headers;
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends what waits in the outbox and takes it from the mailer.
+    pub(crate) async fn mails(&self) -> Vec<SentMail> {
+        while !self.auth.system().deliver_mail().await.unwrap().is_idle() {}
+        self.mailer.take()
+    }
+
+    /// The query of the one link that was mailed to an address for a purpose.
+    pub(crate) async fn link(&self, to: &str, purpose: MailPurpose) -> Link {
+        let mails = self.mails().await;
+        let mail = mails.iter().find(|mail| mail.to == to && mail.purpose == purpose);
+        let (user, token) = mail.and_then(|mail| mail.link.clone()).unwrap_or_else(|| panic!("no link in {mails:?}"));
+        Link { uid: URL_SAFE_NO_PAD.encode(user), token }
+    }
+
+    pub(crate) async fn sign_up(&self, email: &str, password: &str) -> Answer {
+        self.send(post("signup/").json(json!({ "email": email, "password": password }))).await
+    }
+
+    /// An account that may log in.
+    pub(crate) async fn account(&self, email: &str) {
+        let body = json!({
+            "email": email, "password": PASSWORD, "confirm_password": PASSWORD,
+            "username": email.split('@').next(),
+        });
+        assert_eq!(self.send(post("signup/").json(body)).await.status, 201);
+        let link = self.link(email, MailPurpose::VerifyEmail).await;
+        assert_eq!(self.send(link.verify()).await.status, 200);
+        self.events.take();
+    }
+
+    pub(crate) async fn log_in(&self, email: &str, password: &str) -> Answer {
+        self.send(post("login/").json(json!({ "email": email, "password": password }))).await
+    }
+
+    /// The cookies of a fresh login.
+    pub(crate) async fn session(&self, email: &str) -> Jar {
+        let answer = self.log_in(email, PASSWORD).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.jar()
+    }
+
+    pub(crate) async fn refresh(&self, jar: &Jar) -> Answer {
+        self.send(post("refresh/").jar(jar)).await
+    }
+
+    pub(crate) async fn me(&self, jar: &Jar) -> Answer {
+        self.send(get("me/").jar(jar)).await
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+}
+
+async fn whoami(user: auth_system::CurrentUser, session: auth_system::CurrentSession) -> String {
+    format!("{} {}", user.id(), session.id())
+}
+
+async fn maybe(user: Option<auth_system::CurrentUser>) -> String {
+    user.map_or_else(|| "nobody".to_owned(), |user| user.id().to_string())
+}
+
+/// The parameters of a mailed link.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) uid: String,
+    pub(crate) token: String,
+}
+
+impl Link {
+    pub(crate) fn verify(&self) -> Call {
+        get(&format!("verify-account/?uid={}&token={}", self.uid, self.token))
+    }
+
+    pub(crate) fn set_password(&self, password: &str) -> Call {
+        let Self { uid, token } = self;
+        let body = json!({ "uid": uid, "token": token, "password": password, "confirm_password": password });
+        post("password-reset-confirm/").json(body)
+    }
+}
+
+/// A request to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) peer: IpAddr,
+}
+
+pub(crate) fn call(method: Method, path: &str) -> Call {
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/api/auth/{path}") };
+    Call { method, path, headers: HeaderMap::new(), body: Bytes::new(), peer: IpAddr::from([192, 0, 2, 1]) }
+}
+
+pub(crate) fn get(path: &str) -> Call {
+    call(Method::GET, path)
+}
+
+pub(crate) fn post(path: &str) -> Call {
+    call(Method::POST, path)
+}
+
+impl Call {
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, value.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header("content-type", content_type)
+    }
+
+    pub(crate) fn json(self, body: Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    pub(crate) fn jar(self, jar: &Jar) -> Self {
+        let cookies: Vec<_> = jar.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if cookies.is_empty() { self } else { self.header("cookie", &cookies.join("; ")) }
+    }
+}
+
+/// Cookies by name, as a browser would keep them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Jar {
+    pub(crate) cookies: BTreeMap<String, String>,
+}
+
+impl Jar {
+    pub(crate) fn of(name: &str, value: &str) -> Self {
+        Self { cookies: BTreeMap::from([(name.to_owned(), value.to_owned())]) }
+    }
+
+    pub(crate) fn access(&self) -> &str {
+        &self.cookies["access_token"]
+    }
+
+    pub(crate) fn refresh(&self) -> &str {
+        &self.cookies["refresh_token"]
+    }
+
+    pub(crate) fn only(&self, name: &str) -> Self {
+        Self::of(name, &self.cookies[name])
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn set_cookies(&self) -> Vec<String> {
+        self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    /// The cookies that this answer leaves in an empty browser.
+    pub(crate) fn jar(&self) -> Jar {
+        let mut jar = Jar::default();
+        for cookie in self.set_cookies() {
+            let (name, rest) = cookie.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            if !cookie.contains("Max-Age=0") {
+                jar.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        jar
+    }
+
+    /// Asserts a refusal: its status and its stable code, and that it hands out no session.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status.as_u16(), self.json()["code"].as_str()), (status, Some(code)), "{:?}", self.text());
+        assert_eq!(self.jar(), Jar::default());
+        self
+    }
+
+    /// The codes of a field's errors.
+    pub(crate) fn field(&self, name: &str) -> Vec<String> {
+        let errors = self.json()["errors"][name].clone();
+        let errors = errors.as_array().cloned().unwrap_or_default();
+        errors.iter().map(|error| error["code"].as_str().unwrap_or("?").to_owned()).collect()
+    }
+}
+
+/// The claims of a JWT, unchecked.
+pub(crate) fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
