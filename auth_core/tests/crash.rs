@@ -1,8 +1,6 @@
 //! Crashes: a flow fails, or its caller goes away, at each of its store calls, before or after the call did its work.
 //! Whatever is left behind must be no more permissive than before or after the flow, and a second try must mend it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! The reference store, where a mistake of its own would hide mistakes of the flows.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! One account under random operations, beside a model small enough to be read: what is alive in the model is exactly
 //! what authenticates.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// For the helpers: clippy.toml covers test functions only.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! Revocation across nodes: what one ends, the others refuse within the lag; without knowledge nobody answers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// For the helpers: clippy.toml covers test functions only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
