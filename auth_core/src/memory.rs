@@ -3,6 +3,7 @@
 //! One lock guards everything, so every verb is atomic by construction. Nothing survives the process.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -87,6 +88,11 @@ impl MemoryStore {
     }
 }
 
+/// Ids are random: one that is there already comes from a broken generator. Never is a row replaced.
+fn id_taken() -> StoreError {
+    StoreError::corrupt("a new row's id is taken")
+}
+
 impl State {
     /// Which unique value of `user` another account of the tenant has.
     fn conflict(&self, user: &User) -> Option<Unique> {
@@ -107,8 +113,10 @@ impl UserStore for MemoryStore {
         if let Some(unique) = state.conflict(&user) {
             return Ok(UserInsert::Conflict(unique));
         }
-        state.users.insert((user.tenant, user.id), user.clone());
-        Ok(UserInsert::Created(user))
+        match state.users.entry((user.tenant, user.id)) {
+            Entry::Occupied(_) => Err(id_taken()),
+            Entry::Vacant(place) => Ok(UserInsert::Created(place.insert(user).clone())),
+        }
     }
 
     async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError> {
@@ -175,8 +183,13 @@ impl SessionStore for MemoryStore {
         if session.slot.is_some() && state.sessions.values().any(rival) {
             return Ok(SessionInsert::SlotTaken);
         }
-        state.sessions.insert(session.id, Session { changed_at: self.clock.now(), ..session.clone() });
-        Ok(SessionInsert::Created)
+        match state.sessions.entry(session.id) {
+            Entry::Occupied(_) => Err(id_taken()),
+            Entry::Vacant(place) => {
+                place.insert(Session { changed_at: self.clock.now(), ..session.clone() });
+                Ok(SessionInsert::Created)
+            }
+        }
     }
 
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {

@@ -17,6 +17,7 @@ pub struct PasswordVerified {
     user: UserId,
     revision: Revision,
     token_version: TokenVersion,
+    /// When the check began, right after the row was read. The check itself may wait long for its turn.
     at: Timestamp,
     /// The hash that matched, if it should be replaced by one with today's parameters.
     pub(crate) outdated: Option<PasswordHash>,
@@ -30,6 +31,7 @@ pub(crate) async fn verify_password(
     user: Option<&User>,
     password: &Password,
 ) -> Result<Option<PasswordVerified>, Error> {
+    let at = clock.now();
     let hash = user.and_then(|user| user.password_hash.as_ref());
     let verdict = hasher.verify(ticket, password, hash).await?;
     let proof = |user: &User, outdated| PasswordVerified {
@@ -37,7 +39,7 @@ pub(crate) async fn verify_password(
         user: user.id,
         revision: user.revision,
         token_version: user.token_version,
-        at: clock.now(),
+        at,
         outdated,
     };
     Ok(match (verdict, user) {
@@ -55,6 +57,9 @@ pub struct Authenticated {
     pub(crate) token_version: TokenVersion,
     pub(crate) methods: AuthMethods,
     pub(crate) at: Timestamp,
+    /// When the account's row was read, where that was a while ago: the session's first tokens count from then. What
+    /// counted from later could outlive what nodes remember of a change made in between.
+    pub(crate) row_read_at: Option<Timestamp>,
 }
 
 impl Authenticated {
@@ -74,19 +79,28 @@ impl Authenticated {
             token_version: proof.token_version,
             methods: AuthMethods::PASSWORD,
             at: proof.at,
+            row_read_at: Some(proof.at),
         })
     }
 
     /// **Dangerous.** Declares that *you* have authenticated this user, by means that this crate knows nothing of: no
     /// password, second factor or limit is checked. Only the account's own state is: it must be active and verified.
     ///
-    /// For single sign-on of your own. Whoever can reach a call of this logs in as anybody.
+    /// For single sign-on of your own. Whoever can reach a call of this logs in as anybody. `user` must have been read
+    /// just now; `at` is when they proved who they are.
     ///
     /// # Errors
     /// [`LoginRefusal`] when the account is not to be used.
     pub fn dangerously_vouched_for(user: &User, methods: AuthMethods, at: Timestamp) -> Result<Self, LoginRefusal> {
         may_log_in(user)?;
-        Ok(Self { tenant: user.tenant, user: user.id, token_version: user.token_version, methods, at })
+        Ok(Self {
+            tenant: user.tenant,
+            user: user.id,
+            token_version: user.token_version,
+            methods,
+            at,
+            row_read_at: None,
+        })
     }
 }
 

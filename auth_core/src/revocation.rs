@@ -31,8 +31,7 @@ pub(crate) struct Revocations {
     max_lag: Duration,
     view: RwLock<View>,
     polling: Mutex<()>,
-    /// Polls that ended, well or not.
-    polls: AtomicU64,
+    failed_polls: AtomicU64,
 }
 
 #[derive(Default)]
@@ -68,12 +67,12 @@ impl Revocations {
             max_lag,
             view: RwLock::default(),
             polling: Mutex::new(()),
-            polls: AtomicU64::new(0),
+            failed_polls: AtomicU64::new(0),
         }
     }
 
-    /// Judges a token whose signature and claims are good. No I/O.
-    pub(crate) fn standing(&self, claims: &AccessClaims, monotonic: Duration) -> Standing {
+    /// Judges a token, whose signature and claims are good, of a request that arrived at `arrived`. No I/O.
+    pub(crate) fn standing(&self, claims: &AccessClaims, arrived: Duration) -> Standing {
         let view = self.read();
         if !view.sessions.is_empty() && view.sessions.contains_key(&claims.session) {
             return Standing::Revoked;
@@ -82,7 +81,7 @@ impl Revocations {
         if !view.users.is_empty() && account().is_some_and(|account| ends(&account.what, claims)) {
             return Standing::Revoked;
         }
-        if view.is_fresh(monotonic, self.max_lag) { Standing::Live } else { Standing::Unknown }
+        if view.is_fresh(arrived, self.max_lag) { Standing::Live } else { Standing::Unknown }
     }
 
     /// A session that this node ended.
@@ -95,7 +94,8 @@ impl Revocations {
         self.write().learn_account(account, clock.monotonic());
     }
 
-    /// Makes the view fresh enough, or fails. Callers that wait for another one's poll share its outcome.
+    /// Makes the view fresh enough for who arrives now, or fails. Callers that wait for another one's poll share its
+    /// outcome; how long it takes does not matter, for it began no earlier than they allow.
     pub(crate) async fn refresh(
         &self,
         users: &dyn UserStore,
@@ -103,17 +103,19 @@ impl Revocations {
         clock: &dyn Clock,
         max_age: Duration,
     ) -> Result<(), Error> {
-        let polls_before = self.polls.load(Ordering::Acquire);
+        let arrived = clock.monotonic();
+        let failed_before = self.failed_polls.load(Ordering::Acquire);
         let _turn = self.polling.lock().await;
-        let started = clock.monotonic();
-        if self.read().is_fresh(started, max_age) {
+        if self.read().is_fresh(arrived, max_age) {
             return Ok(());
         }
-        if self.polls.load(Ordering::Acquire) != polls_before {
+        if self.failed_polls.load(Ordering::Acquire) != failed_before {
             return Err(Error::unavailable("the poll for revocations failed"));
         }
-        let outcome = self.poll(users, sessions, started).await;
-        self.polls.fetch_add(1, Ordering::Release);
+        let outcome = self.poll(users, sessions, clock.monotonic()).await;
+        if outcome.is_err() {
+            self.failed_polls.fetch_add(1, Ordering::Release);
+        }
         Ok(outcome?)
     }
 
@@ -170,8 +172,9 @@ impl Revocations {
 }
 
 impl View {
-    fn is_fresh(&self, monotonic: Duration, max_age: Duration) -> bool {
-        self.polled_at.is_some_and(|at| monotonic.saturating_sub(at) <= max_age)
+    /// Whether the last good poll began no longer than `max_age` before `moment`.
+    fn is_fresh(&self, moment: Duration, max_age: Duration) -> bool {
+        self.polled_at.is_some_and(|at| moment.saturating_sub(at) <= max_age)
     }
 
     fn learn_session(&mut self, session: SessionId, at: Duration) {
@@ -188,9 +191,83 @@ impl View {
     }
 }
 
-/// Whether an account's state ends a token: it is shut, or its version moved past the token's. A version *behind* the
-/// token's only means that this node has not yet learnt of the latest change.
+/// Whether an account's state ends a token: its version moved past the token's, or it is shut. A version *behind* the
+/// token's, shut or not, only means that this node has not yet learnt of the latest change.
 fn ends(account: &UserSecurity, claims: &AccessClaims) -> bool {
-    let ahead = account.token_version.get().wrapping_sub(claims.token_version.get()) & 0x7fff_ffff;
-    !account.active || (1..0x4000_0000).contains(&ahead)
+    match account.token_version.get().wrapping_sub(claims.token_version.get()) & 0x7fff_ffff {
+        0 => !account.active,
+        1..0x4000_0000 => true,
+        _ => false,
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::memory::MemoryStore;
+    use crate::testing::ManualClock;
+    use crate::types::TokenVersion;
+
+    const LIFETIME: Duration = Duration::from_secs(900);
+
+    /// The view after a poll; memory answers at once.
+    fn polled(view: &Revocations, store: &MemoryStore, clock: &ManualClock) -> (usize, usize) {
+        let poll = pin!(view.refresh(store, store, clock, Duration::ZERO));
+        assert!(matches!(poll.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
+        let view = view.read();
+        (view.sessions.len(), view.users.len())
+    }
+
+    fn account(revision: u64, token_version: u32) -> UserSecurity {
+        let id = UserId::from(Uuid::from_u128(1));
+        let token_version = TokenVersion::new(token_version);
+        UserSecurity { tenant: TenantId::default(), id, token_version, active: true, revision }
+    }
+
+    #[test]
+    fn what_no_token_can_need_any_more_is_forgotten_and_nothing_earlier() {
+        let clock = ManualClock::new();
+        let store = MemoryStore::new(Arc::new(clock.clone()));
+        let view = Revocations::new(LIFETIME, Duration::from_secs(1));
+        view.session_ended(SessionId(Uuid::from_u128(1)), &clock);
+        view.account_changed(account(1, 1), &clock);
+        let mut age = Duration::ZERO;
+        while age <= LIFETIME + OVERLAP {
+            assert_eq!(polled(&view, &store, &clock), (1, 1), "{age:?}");
+            clock.advance(Duration::from_secs(1));
+            age += Duration::from_secs(1);
+        }
+        clock.advance(RESYNC);
+        assert_eq!(polled(&view, &store, &clock), (0, 0));
+    }
+
+    #[test]
+    fn a_later_change_is_remembered_from_then_on() {
+        let clock = ManualClock::new();
+        let store = MemoryStore::new(Arc::new(clock.clone()));
+        let view = Revocations::new(LIFETIME, Duration::from_secs(1));
+        view.account_changed(account(1, 1), &clock);
+        clock.advance(LIFETIME);
+        view.account_changed(account(2, 2), &clock);
+        clock.advance(LIFETIME);
+        assert_eq!(polled(&view, &store, &clock), (0, 1));
+    }
+
+    #[test]
+    fn an_older_report_never_replaces_a_newer_one() {
+        let clock = ManualClock::new();
+        let view = Revocations::new(LIFETIME, Duration::from_secs(1));
+        view.account_changed(account(2, 2), &clock);
+        view.account_changed(account(1, 1), &clock);
+        view.account_changed(account(2, 1), &clock);
+        let known: Vec<_> = view.read().users.values().map(|learnt| learnt.what.clone()).collect();
+        assert_eq!(known, [account(2, 2)]);
+    }
 }

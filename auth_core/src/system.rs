@@ -57,9 +57,13 @@ impl AuthSystem {
     /// Joins the parts.
     ///
     /// # Errors
-    /// [`InvalidSetting`] when the policy is contradictory.
+    /// [`InvalidSetting`] when the policy is contradictory, or the tokens were made for other lifetimes than it says.
     pub fn new(ports: Ports, policy: Policy, tokens: Tokens) -> Result<Self, InvalidSetting> {
         policy.check()?;
+        // Revocations are remembered as long as the policy lets a token live: a longer one would come back to life.
+        if !tokens.fit(&policy) {
+            return Err(InvalidSetting::new("access_lifetime", "the tokens were made with another policy"));
+        }
         let revocations = Revocations::new(policy.access_lifetime, policy.revocation_lag);
         Ok(Self { inner: Arc::new(Inner { ports, policy, tokens, revocations, mail_queued: Signal::new() }) })
     }

@@ -1,7 +1,5 @@
 //! Tokens of mailed links: bound to purpose, tenant, user, address, version and time; nothing else opens.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use auth_core::policy::Policy;
@@ -47,7 +45,8 @@ fn a_link_opens_what_it_was_made_for_and_nothing_else() {
 
 #[test]
 fn a_link_dies_with_whatever_it_depends_on() {
-    let changes: [(&str, fn(&mut User)); 5] = [
+    type Change = fn(&mut User);
+    let changes: [(&str, Change); 5] = [
         ("tenant", |user| user.tenant = TenantId::parse("other").unwrap()),
         ("id", |user| user.id = UserId::parse("43").unwrap()),
         ("email", |user| user.email = Email::parse("eve@example.org").unwrap()),

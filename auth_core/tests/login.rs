@@ -1,7 +1,5 @@
 //! Login: one answer and one piece of work for every refusal, and a session stamped from what was checked.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use std::net::IpAddr;

@@ -1,6 +1,7 @@
 //! Mail: what a flow promised is sent, late rather than never, and only what fits the account when it is sent.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// For the helpers: clippy.toml covers test functions only.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,7 +1,5 @@
 //! Reset: a mailed link sets the password once, and that write ends all that the old one opened.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use auth_core::Reason;

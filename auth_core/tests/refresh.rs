@@ -1,6 +1,7 @@
 //! Refresh: one lineage of tokens whoever asks how often, and a copy that is used ends the session.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// For the helpers: clippy.toml covers test functions only.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,7 +1,5 @@
 //! Nothing that is shown, logged or reported opens anything.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use std::fmt::Write as _;

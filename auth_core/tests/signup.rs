@@ -1,6 +1,7 @@
 //! Sign-up: one answer and one piece of work for every address, and nobody shares an account with a mailbox's owner.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// For the helpers: clippy.toml covers test functions only.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -202,7 +203,7 @@ async fn only_the_attributes_of_the_policy_are_taken() {
 #[tokio::test]
 async fn all_wrong_fields_are_told_at_once_and_nothing_is_done() {
     let world = World::with(|policy| policy.usernames = true);
-    let attributes = vec![("first_name", "x".repeat(151)), ("last_name", "y".repeat(151))];
+    let attributes = [("first_name", "x".repeat(151)), ("last_name", "y".repeat(151))];
     let attributes = attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let request = SignUpRequest { email: "ada@", username: Some("a b"), password: "1234", attributes };
     let refusal = world.auth.sign_up(&world.client, request).await;

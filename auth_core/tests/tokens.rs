@@ -1,7 +1,5 @@
 //! Access and refresh tokens: what they carry, and every way to bend them (RFC 8725).
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use std::time::Duration;

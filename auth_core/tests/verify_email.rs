@@ -1,7 +1,5 @@
 //! Verification: a mailed link proves a mailbox, once, and does nothing else.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use auth_core::Reason;

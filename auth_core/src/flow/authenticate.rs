@@ -4,7 +4,7 @@ use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::proof::LiveSession;
 use crate::revocation::Standing;
-use crate::token::{AccessClaims, TokenError};
+use crate::token::TokenError;
 
 impl AuthSystem {
     /// Checks an access token: locally, unless this node's view of revocations is too old; then one poll, shared by all
@@ -13,32 +13,22 @@ impl AuthSystem {
     /// # Errors
     /// `token_not_valid`, told apart by reason; `not_authenticated` for a token that was revoked; `unavailable`.
     pub async fn authenticate(&self, access_token: &str) -> Result<LiveSession, Error> {
-        match self.authenticate_locally(access_token) {
-            Ok(Ok(live)) => Ok(live),
-            Err(error) => Err(error),
-            Ok(Err(claims)) => {
-                self.sync_revocations(self.policy().revocation_lag).await?;
-                match self.revocations().standing(&claims, self.ports().clock.monotonic()) {
-                    Standing::Live => Ok(LiveSession::new(claims)),
-                    Standing::Revoked => Err(Reason::NotAuthenticated.into()),
-                    Standing::Unknown => Err(Error::unavailable("the view of revocations is too old")),
-                }
-            }
-        }
-    }
-
-    /// The part of the check that needs no I/O and allocates nothing: `Ok(Err(_))` when only a poll can tell.
-    fn authenticate_locally(&self, access_token: &str) -> Result<Result<LiveSession, AccessClaims>, Error> {
         let clock = self.ports().clock.as_ref();
+        let arrived = clock.monotonic();
         let claims = self.tokens().verify_access(access_token, clock.now()).map_err(|error| match error {
             TokenError::Invalid => Reason::TokenInvalid,
             TokenError::Expired => Reason::TokenExpired,
             TokenError::WrongType => Reason::TokenWrongType,
         })?;
-        match self.revocations().standing(&claims, clock.monotonic()) {
-            Standing::Live => Ok(Ok(LiveSession::new(claims))),
+        let mut standing = self.revocations().standing(&claims, arrived);
+        if standing == Standing::Unknown {
+            self.sync_revocations(self.policy().revocation_lag).await?;
+            standing = self.revocations().standing(&claims, arrived);
+        }
+        match standing {
+            Standing::Live => Ok(LiveSession::new(claims)),
             Standing::Revoked => Err(Reason::NotAuthenticated.into()),
-            Standing::Unknown => Ok(Err(claims)),
+            Standing::Unknown => Err(Error::unavailable("the view of revocations is too old")),
         }
     }
 

@@ -34,7 +34,7 @@ impl AuthSystem {
         channel: Channel,
         proof: Authenticated,
     ) -> Result<SessionTokens, Error> {
-        let now = self.ports().clock.now();
+        let began = proof.row_read_at.unwrap_or_else(|| self.ports().clock.now());
         let policy = self.policy();
         let agent: Option<String> = client.agent.as_ref().map(|agent| agent.chars().take(MAX_AGENT_CHARS).collect());
         let session = Session {
@@ -43,18 +43,18 @@ impl AuthSystem {
             user: proof.user,
             token_version: proof.token_version,
             generation: 0,
-            rotated_at: now,
-            created_at: now,
-            last_seen_at: now,
-            idle_expires_at: now + policy.idle_lifetime,
-            expires_at: now + policy.session_lifetime,
+            rotated_at: began,
+            created_at: began,
+            last_seen_at: began,
+            idle_expires_at: began + policy.idle_lifetime,
+            expires_at: began + policy.session_lifetime,
             auth_time: proof.at,
             methods: proof.methods,
             channel,
             context: json!({ "address": client.address, "agent": agent }),
             slot: None,
             revoked_at: None,
-            changed_at: now,
+            changed_at: began,
         };
         match self.ports().sessions.insert(&session).await? {
             SessionInsert::Created => {}

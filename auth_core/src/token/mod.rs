@@ -89,6 +89,11 @@ impl Tokens {
             session_lifetime: policy.session_lifetime,
         })
     }
+
+    /// Whether the tokens live as long as `policy` says.
+    pub(crate) fn fit(&self, policy: &Policy) -> bool {
+        self.access_lifetime == policy.access_lifetime && self.session_lifetime == policy.session_lifetime
+    }
 }
 
 impl fmt::Debug for Tokens {

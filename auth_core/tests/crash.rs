@@ -1,0 +1,320 @@
+//! Crashes: a flow fails, or its caller goes away, at each of its store calls, before or after the call did its work.
+//! Whatever is left behind must be no more permissive than before or after the flow, and a second try must mend it.
+
+mod common;
+
+use std::time::Duration;
+
+use auth_core::flow::SessionTokens;
+use auth_core::port::{MailPurpose, UserChange};
+use auth_core::types::PasswordHash;
+use auth_core::{AuthSystem, Error, Reason};
+use common::{ADA, Fault, Link, Look, MINUTE, OTHER_PASSWORD, PASSWORD, World, bytes, login, now, poll_once, refused};
+
+/// `None` when the caller went away.
+type Outcome<T> = Option<Result<T, Error>>;
+
+/// Runs a flow with each fault at each of its store calls, each time in a world of its own, and returns the number of
+/// calls that the flow makes.
+fn at_every_call<S, T>(
+    set_up: impl AsyncFn(&World) -> S,
+    flow: impl AsyncFn(&World, &S) -> Result<T, Error>,
+    check: impl AsyncFn(&World, S, Outcome<T>),
+) -> usize {
+    for call in 0.. {
+        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::HangBefore, Fault::HangAfter] {
+            let world = World::new();
+            let state = now(set_up(&world));
+            world.store.plan(move |number, _| (number == call).then(|| fault.clone()));
+            let outcome = poll_once(flow(&world, &state));
+            world.store.heal();
+            if world.store.calls().len() <= call {
+                assert!(matches!(outcome, Some(Ok(_))), "the flow fails without a fault");
+                return call;
+            }
+            now(async {
+                check(&world, state, outcome).await;
+                no_session_is_alive_beyond_its_account(&world).await;
+            });
+        }
+    }
+    unreachable!("a flow has an end")
+}
+
+async fn no_session_is_alive_beyond_its_account(world: &World) {
+    world.pass_lag();
+    for session in world.store.sessions() {
+        let user = world.user(ADA).await;
+        let may = user.is_active() && user.is_verified() && user.token_version == session.token_version;
+        for node in [&world.auth, &world.node()] {
+            let alive = node.authenticate(world.tokens().access(&session).token.expose()).await.is_ok();
+            assert!(may || !alive, "{session:?} of {user:?}");
+        }
+    }
+}
+
+async fn assert_dead(node: &AuthSystem, tokens: &SessionTokens) {
+    assert_eq!(refused(node.authenticate(tokens.access.token.expose()).await), Reason::NotAuthenticated);
+    assert_eq!(refused(node.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+}
+
+#[test]
+fn a_sign_up_that_was_taken_has_its_mail_and_one_that_was_not_can_be_repeated() {
+    let calls = at_every_call(
+        async |_| (),
+        async |world, ()| world.sign_up(ADA, PASSWORD).await,
+        async |world, (), outcome| {
+            assert_eq!(refused(login(&world.auth, ADA, PASSWORD).await), Reason::InvalidCredentials);
+            if !matches!(outcome, Some(Ok(_))) {
+                world.sign_up(ADA, PASSWORD).await.unwrap();
+            }
+            let links = world.links().await;
+            assert!(links.iter().any(|link| link.purpose == MailPurpose::VerifyEmail), "{links:?}");
+            world.verify(&links[0]).await.unwrap();
+            world.login(ADA, PASSWORD).await.unwrap();
+        },
+    );
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn a_squatter_is_thrown_out_wherever_the_owners_sign_up_breaks_off() {
+    const SQUATTER: &str = "the squatter's password";
+    let calls = at_every_call(
+        async |world| {
+            world.sign_up(ADA, SQUATTER).await.unwrap();
+            world.link().await
+        },
+        async |world, _| world.sign_up(ADA, PASSWORD).await,
+        async |world, squatters_link, outcome| {
+            if !matches!(outcome, Some(Ok(_))) {
+                world.sign_up(ADA, PASSWORD).await.unwrap();
+            }
+            assert_eq!(refused(world.verify(&squatters_link).await), Reason::LinkInvalid);
+            let links = world.links().await;
+            assert!(links.iter().any(|link| link.purpose == MailPurpose::SetPassword), "{links:?}");
+            for link in links {
+                match link.purpose {
+                    MailPurpose::VerifyEmail => drop(world.verify(&link).await),
+                    _ => drop(world.reset(&link, OTHER_PASSWORD).await),
+                }
+                assert_eq!(refused(world.login(ADA, SQUATTER).await), Reason::InvalidCredentials);
+            }
+            world.login(ADA, OTHER_PASSWORD).await.unwrap();
+        },
+    );
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn a_verification_happened_or_not_and_can_be_repeated() {
+    let calls = at_every_call(
+        async |world| {
+            world.sign_up(ADA, PASSWORD).await.unwrap();
+            world.link().await
+        },
+        async |world, link| world.verify(link).await,
+        async |world, link: Link, _| {
+            let verified = world.user(ADA).await.is_verified();
+            assert_eq!(world.login(ADA, PASSWORD).await.is_ok(), verified);
+            match world.verify(&link).await {
+                Ok(()) => assert!(!verified),
+                Err(error) => assert_eq!((verified, error.reason()), (true, Reason::AlreadyVerified)),
+            }
+            world.login(ADA, PASSWORD).await.unwrap();
+        },
+    );
+    assert_eq!(calls, 2);
+}
+
+#[test]
+fn a_login_leaves_at_most_a_session_that_nobody_holds() {
+    let calls = at_every_call(
+        async |world| {
+            world.verified(ADA, PASSWORD).await;
+            let hash = PasswordHash::new(format!("$old${PASSWORD}"));
+            world.change(ADA, UserChange { password_hash: Some(Some(hash)), ..UserChange::default() }).await
+        },
+        async |world, _| world.login(ADA, PASSWORD).await,
+        async |world, before, outcome| {
+            let after = world.user(ADA).await;
+            assert_eq!((after.token_version, after.revision), (before.token_version, before.revision));
+            if let Some(Ok(tokens)) = outcome {
+                world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+            }
+            world.login(ADA, PASSWORD).await.unwrap();
+            assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
+        },
+    );
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn a_refresh_that_broke_off_is_answered_at_the_second_try() {
+    let calls = at_every_call(
+        async |world| {
+            let tokens = world.logged_in().await;
+            world.clock.advance(MINUTE);
+            tokens
+        },
+        async |world, tokens| world.auth.refresh(tokens.refresh.token.expose()).await,
+        async |world, tokens: SessionTokens, outcome| {
+            let again = world.node().refresh(tokens.refresh.token.expose()).await.unwrap();
+            if let Some(Ok(first)) = outcome {
+                assert_eq!(bytes(&first), bytes(&again));
+            }
+            let session = world.store.memory().find_session(tokens.session).await;
+            assert_eq!((session.generation, session.revoked_at), (1, None));
+            world.clock.advance(MINUTE);
+            world.auth.refresh(again.refresh.token.expose()).await.unwrap();
+        },
+    );
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn a_stolen_token_is_never_forgiven() {
+    let calls = at_every_call(
+        async |world| {
+            let first = world.logged_in().await;
+            world.clock.advance(MINUTE);
+            let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
+            world.clock.advance(MINUTE);
+            (first, second)
+        },
+        // The refusal is what the flow is for.
+        async |world, (first, _)| match world.auth.refresh(first.refresh.token.expose()).await {
+            Err(error) if error.reason() == Reason::RefreshInvalid => Ok(()),
+            other => Err(other.expect_err("a used token was accepted")),
+        },
+        async |world, (first, second), outcome| {
+            if !matches!(outcome, Some(Ok(()))) {
+                assert_eq!(refused(world.auth.refresh(first.refresh.token.expose()).await), Reason::RefreshInvalid);
+            }
+            world.pass_lag();
+            for node in [&world.auth, &world.node()] {
+                assert_dead(node, &second).await;
+            }
+        },
+    );
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn a_logout_that_was_confirmed_holds_and_another_can_be_repeated() {
+    let calls = at_every_call(
+        async |world| {
+            let first = world.logged_in().await;
+            (first, world.login(ADA, PASSWORD).await.unwrap())
+        },
+        async |world, (first, second)| {
+            world.auth.logout(Some(first.access.token.expose()), Some(second.refresh.token.expose())).await
+        },
+        async |world, (first, second), outcome| {
+            if matches!(outcome, Some(Ok(()))) {
+                // At once here, without any poll.
+                assert_dead(&world.auth, &first).await;
+                assert_dead(&world.auth, &second).await;
+            }
+            let access = Some(first.access.token.expose());
+            match world.auth.logout(access, Some(second.refresh.token.expose())).await {
+                Ok(()) => {}
+                Err(error) => assert_eq!(error.reason(), Reason::NotAuthenticated),
+            }
+            world.pass_lag();
+            for node in [&world.auth, &world.node()] {
+                assert_dead(node, &first).await;
+                assert_dead(node, &second).await;
+            }
+        },
+    );
+    assert_eq!(calls, 2);
+}
+
+#[test]
+fn after_a_reset_either_the_old_password_and_its_sessions_live_or_the_new_one_does() {
+    let calls = at_every_call(
+        async |world| (world.logged_in().await, world.reset_link().await),
+        async |world, (_, link)| world.reset(link, OTHER_PASSWORD).await,
+        async |world, (tokens, link), outcome| {
+            world.pass_lag();
+            let old = world.login(ADA, PASSWORD).await.is_ok();
+            let new = world.login(ADA, OTHER_PASSWORD).await.is_ok();
+            assert_ne!(old, new);
+            assert!(new || !matches!(outcome, Some(Ok(()))));
+            if new {
+                assert_dead(&world.auth, &tokens).await;
+                assert_dead(&world.node(), &tokens).await;
+                assert_eq!(refused(world.reset(&link, PASSWORD).await), Reason::LinkInvalid);
+            } else {
+                world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+                world.reset(&link, OTHER_PASSWORD).await.unwrap();
+                assert_dead(&world.auth, &tokens).await;
+            }
+        },
+    );
+    assert_eq!(calls, 2);
+}
+
+#[test]
+fn a_mail_that_was_promised_arrives() {
+    for reset in [true, false] {
+        let flow = async |world: &World| match reset {
+            true => world.auth.request_password_reset(&world.client, ADA).await,
+            false => world.auth.resend_verification(&world.client, ADA).await,
+        };
+        let calls = at_every_call(
+            async |world| {
+                world.sign_up(ADA, PASSWORD).await.unwrap();
+                world.mails().await;
+            },
+            async |world, ()| flow(world).await,
+            async |world, (), outcome| {
+                let arrived = world.mails().await.len();
+                assert!(arrived == 1 || !matches!(outcome, Some(Ok(()))));
+                flow(world).await.unwrap();
+                assert_eq!(world.mails().await.len(), 1);
+            },
+        );
+        assert_eq!(calls, 1);
+    }
+}
+
+#[test]
+fn a_worker_may_die_anywhere_and_every_mail_arrives() {
+    let addresses = ["ada@example.org", "bob@example.org", "eve@example.org"];
+    let calls = at_every_call(
+        async |world| {
+            for email in addresses {
+                world.sign_up(email, PASSWORD).await.unwrap();
+            }
+        },
+        async |world, ()| world.auth.deliver_mail().await,
+        async |world, (), _| {
+            world.clock.advance(Duration::from_secs(120));
+            let mut recipients: Vec<_> = world.mails().await.into_iter().map(|(to, _)| to).collect();
+            recipients.sort();
+            recipients.dedup();
+            assert_eq!(recipients, addresses);
+        },
+    );
+    assert_eq!(calls, 3 * 3 + 1);
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_not_passed() {
+    let calls = at_every_call(
+        async |world| {
+            let ended = world.logged_in().await;
+            let alive = world.login(ADA, PASSWORD).await.unwrap();
+            world.node().logout(Some(ended.access.token.expose()), None).await.unwrap();
+            (ended, alive)
+        },
+        async |world, (_, alive)| world.auth.authenticate(alive.access.token.expose()).await,
+        async |world, (ended, alive), _| {
+            assert_eq!(refused(world.auth.authenticate(ended.access.token.expose()).await), Reason::NotAuthenticated);
+            world.auth.authenticate(alive.access.token.expose()).await.unwrap();
+        },
+    );
+    assert_eq!(calls, 2);
+}
