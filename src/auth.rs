@@ -11,7 +11,7 @@ use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
 
 use crate::config::{Config, SameSite};
-use crate::hash::{HashConfig, HashPool, Pepper};
+use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
 use crate::http::table::Table;
 use crate::http::{HttpSettings, Origins};
 use crate::mail::{TemplateMailer, Templates, Transport};
@@ -29,6 +29,8 @@ pub(crate) struct Inner {
     http: HttpSettings,
     table: Table,
     workers: Workers,
+    /// The pool that `build` started, unless the application brought a hasher of its own.
+    hash_pool: Option<Arc<HashPool>>,
 }
 
 impl Auth {
@@ -53,6 +55,11 @@ impl Auth {
     /// The flows, to be called without HTTP.
     pub fn system(&self) -> &AuthSystem {
         &self.inner.system
+    }
+
+    /// How the hash pool fares: queue, waiting time, refusals. `None` with a hasher of your own.
+    pub fn hash_stats(&self) -> Option<HashStats> {
+        self.inner.hash_pool.as_ref().map(|pool| pool.stats())
     }
 
     /// Ends the workers, after one more attempt to send what waits. What cannot be sent stays in the outbox.
@@ -186,9 +193,13 @@ impl AuthBuilder {
         config.check()?;
         let policy = config.effective_policy();
         policy.check()?;
-        let hasher = match self.hasher {
-            Some(hasher) => hasher,
-            None => Arc::new(HashPool::start(hash_config(config)?, self.clock.clone(), self.random.clone())?),
+        let (hasher, hash_pool): (Arc<dyn PasswordHasher>, _) = match self.hasher {
+            Some(hasher) => (hasher, None),
+            None => {
+                let pool = HashPool::start(hash_config(config)?, self.clock.clone(), self.random.clone())?;
+                let pool = Arc::new(pool);
+                (pool.clone(), Some(pool))
+            }
         };
         let mailer = match (self.mailer, self.transport) {
             (Some(mailer), _) => mailer,
@@ -219,7 +230,7 @@ impl AuthBuilder {
         };
         let system = AuthSystem::new(ports, policy, tokens)?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
-        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers }) })
+        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers, hash_pool }) })
     }
 }
 

@@ -23,7 +23,7 @@ impl Throttle {
     const ALL: [Self; 6] =
         [Self::SignUp, Self::Login, Self::Refresh, Self::PasswordReset, Self::ResendVerification, Self::Confirm];
 
-    /// The name on the wire, in settings and in keys.
+    /// The name on the wire and in keys.
     const fn name(self) -> &'static str {
         match self {
             Self::SignUp => "signup",
@@ -32,6 +32,18 @@ impl Throttle {
             Self::PasswordReset => "password_reset",
             Self::ResendVerification => "resend_verification",
             Self::Confirm => "confirm",
+        }
+    }
+
+    /// The field of [`Config`](crate::Config).
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::SignUp => "throttles.signup",
+            Self::Login => "throttles.login",
+            Self::Refresh => "throttles.refresh",
+            Self::PasswordReset => "throttles.password_reset",
+            Self::ResendVerification => "throttles.resend_verification",
+            Self::Confirm => "throttles.confirm",
         }
     }
 
@@ -67,5 +79,5 @@ impl Throttle {
 
 /// Refuses limits outside their ranges.
 pub(crate) fn check(throttles: &Throttles) -> Result<(), InvalidSetting> {
-    Throttle::ALL.iter().try_for_each(|throttle| check_limit(throttle.name(), throttle.limit(throttles)))
+    Throttle::ALL.iter().try_for_each(|throttle| check_limit(throttle.setting(), throttle.limit(throttles)))
 }
