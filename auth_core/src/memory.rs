@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::port::{
-    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Clock, FeedPosition, Hit, LoginRecord, MailIntent,
-    MailOutbox, NewUser, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError, Unique, UserChange,
-    UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Clock, DeadMail, DeadMails, FeedPosition, Hit, LoginRecord,
+    MailIntent, MailOutbox, NewUser, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError, Unique,
+    UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };
 use crate::types::{Limit, MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
 
@@ -53,7 +53,7 @@ struct QueuedMail {
 enum MailState {
     Waiting,
     Leased,
-    Dead,
+    Dead(String),
 }
 
 impl MemoryStore {
@@ -269,8 +269,11 @@ impl MailOutbox for MemoryStore {
 
     async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError> {
         let mut state = self.lock();
-        let mut due: Vec<_> =
-            state.mails.iter_mut().filter(|mail| mail.state != MailState::Dead && mail.due <= now).collect();
+        let mut due: Vec<_> = state
+            .mails
+            .iter_mut()
+            .filter(|mail| !matches!(mail.state, MailState::Dead(_)) && mail.due <= now)
+            .collect();
         due.sort_by_key(|mail| mail.due);
         let claim = |mail: &mut QueuedMail| {
             mail.state = MailState::Leased;
@@ -294,7 +297,33 @@ impl MailOutbox for MemoryStore {
             Settlement::Done | Settlement::Retry(_) => {
                 state.mails.remove(index);
             }
-            Settlement::Dead(_) => state.mails[index].state = MailState::Dead,
+            Settlement::Dead(reason) => state.mails[index].state = MailState::Dead(reason),
+        }
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl DeadMails for MemoryStore {
+    async fn dead_mails(&self, limit: usize) -> Result<Vec<DeadMail>, StoreError> {
+        let state = self.lock();
+        let dead = state.mails.iter().filter_map(|mail| match &mail.state {
+            MailState::Dead(reason) => {
+                Some(DeadMail { id: mail.id, intent: mail.intent.clone(), tries: mail.tries, reason: reason.clone() })
+            }
+            MailState::Waiting | MailState::Leased => None,
+        });
+        Ok(dead.take(limit).collect())
+    }
+
+    async fn revive(&self, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let dead = |mail: &QueuedMail| mail.id == id && matches!(mail.state, MailState::Dead(_));
+        let Some(index) = state.mails.iter().position(dead) else { return Ok(false) };
+        let mut mail = state.mails.remove(index);
+        if state.waiting(&mail.intent).is_none() {
+            (mail.state, mail.tries, mail.due) = (MailState::Waiting, 0, now);
+            state.mails.insert(index, mail);
         }
         Ok(true)
     }

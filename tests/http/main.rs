@@ -6,6 +6,7 @@ mod limits;
 mod login;
 mod logout;
 mod me;
+mod outbox;
 mod password_reset;
 mod races;
 mod refresh;

@@ -5,6 +5,7 @@
 
 mod attempt_store;
 mod clock;
+mod dead_mails;
 mod event_sink;
 mod feed;
 mod mail_outbox;
@@ -16,6 +17,7 @@ mod user_store;
 
 pub use attempt_store::{AttemptKey, AttemptStore, Hit};
 pub use clock::Clock;
+pub use dead_mails::{DeadMail, DeadMails};
 pub use event_sink::{Event, EventSink, LoginRefusal, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
 pub use mail_outbox::{ClaimedMail, MailIntent, MailOutbox, MailPurpose, Settlement};
