@@ -177,11 +177,14 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Whether a confirmation repeats a password, where one was sent or the profile asks for it.
+    /// Whether a confirmation repeats a password, where one was sent or the profile asks for it. What is no text, on
+    /// either side, is told as such and not as a difference.
     pub(crate) fn repeats(&mut self, field: &'static str, password: &str, required: bool) -> bool {
-        let asked = required || self.has(field);
-        let before = self.errors.len();
-        !asked || self.exact(field) == password || self.errors.len() > before
+        if !required && !self.has(field) {
+            return true;
+        }
+        let confirmation = self.exact(field);
+        password.is_empty() || confirmation.is_empty() || confirmation == password
     }
 
     /// A password to be set.
