@@ -50,10 +50,22 @@ impl Fields {
         match essence.as_deref() {
             Some("application/json") if body.is_empty() => Ok(Self::default()),
             Some("application/json") => Self::from_json(body),
-            Some("application/x-www-form-urlencoded") => Ok(Self::from_urlencoded(body)),
+            Some("application/x-www-form-urlencoded") => Ok(Self::from_form(body)),
             None if body.is_empty() => Ok(Self::default()),
             _ => Err(Problem::unsupported_media_type(content_type.unwrap_or(""))),
         }
+    }
+
+    /// Reads a form. Bytes that are no UTF-8 are decoded to one and the same character, which would make one password of
+    /// many: such a value is no text.
+    fn from_form(body: &[u8]) -> Self {
+        let mut fields = Self::from_urlencoded(body);
+        for slot in fields.values.values_mut() {
+            if matches!(slot, Slot::Text(text) if text.contains(char::REPLACEMENT_CHARACTER)) {
+                *slot = Slot::NotAText;
+            }
+        }
+        fields
     }
 
     /// Reads `a=1&b=2`.
