@@ -8,6 +8,7 @@ mod me;
 mod password_reset;
 mod races;
 mod refresh;
+mod routing;
 mod signup;
 mod verify_email;
 mod world;
