@@ -1,5 +1,6 @@
 //! Behaviour through the public door: every scenario over HTTP, through each adapter, on each store.
 
+mod arbitrary;
 mod bad_body;
 mod bad_input;
 mod login;
