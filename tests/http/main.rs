@@ -3,6 +3,8 @@
 mod arbitrary;
 mod bad_body;
 mod bad_input;
+mod conventions;
+mod faults;
 mod login;
 mod logout;
 mod me;
