@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use auth_core::token::IssuedToken;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
-use crate::config::CookieConfig;
+use crate::config::{CookieConfig, SameSite};
 
 /// What a request has under one cookie name.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,9 +64,12 @@ pub(crate) fn set(config: &CookieConfig, name: &str, path: &str, issued: &Issued
 
 /// Takes a cookie away from one path.
 pub(crate) fn clear(config: &CookieConfig, name: &str, path: &str) -> Option<HeaderValue> {
+    // Without the attribute a cookie is Lax, and browsers take none of that kind from an answer to another site.
+    let same_site = if config.same_site == SameSite::None { "; SameSite=None" } else { "" };
     let secure = secure(config);
-    HeaderValue::try_from(format!("{name}=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}{secure}"))
-        .ok()
+    let cookie =
+        format!("{name}=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}{same_site}{secure}");
+    HeaderValue::try_from(cookie).ok()
 }
 
 fn secure(config: &CookieConfig) -> &'static str {
