@@ -4,6 +4,7 @@ mod arbitrary;
 mod bad_body;
 mod bad_input;
 mod conventions;
+mod cookies;
 mod faults;
 mod login;
 mod logout;
