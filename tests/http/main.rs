@@ -5,6 +5,7 @@ mod bad_body;
 mod bad_input;
 mod conventions;
 mod cookies;
+mod cross_origin;
 mod faults;
 mod login;
 mod logout;
