@@ -4,7 +4,7 @@ use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::proof::LiveSession;
 use crate::revocation::Standing;
-use crate::token::{AccessClaims, TokenError};
+use crate::token::TokenError;
 
 impl AuthSystem {
     /// Checks an access token: locally, unless this node's view of revocations is too old; then one poll, shared by all
@@ -13,32 +13,29 @@ impl AuthSystem {
     /// # Errors
     /// `token_not_valid`, told apart by reason; `not_authenticated` for a token that was revoked; `unavailable`.
     pub async fn authenticate(&self, access_token: &str) -> Result<LiveSession, Error> {
-        match self.authenticate_locally(access_token) {
-            Ok(Ok(live)) => Ok(live),
-            Err(error) => Err(error),
-            Ok(Err(claims)) => {
-                self.sync_revocations(self.policy().revocation_lag).await?;
-                match self.revocations().standing(&claims, self.ports().clock.monotonic()) {
-                    Standing::Live => Ok(LiveSession::new(claims)),
-                    Standing::Revoked => Err(Reason::NotAuthenticated.into()),
-                    Standing::Unknown => Err(Error::unavailable("the view of revocations is too old")),
-                }
-            }
+        if let Some(outcome) = self.authenticate_now(access_token) {
+            return outcome;
         }
+        self.sync_revocations(self.policy().revocation_lag).await?;
+        let too_old = || Err(Error::unavailable("the view of revocations is too old"));
+        self.authenticate_now(access_token).unwrap_or_else(too_old)
     }
 
-    /// The part of the check that needs no I/O and allocates nothing: `Ok(Err(_))` when only a poll can tell.
-    fn authenticate_locally(&self, access_token: &str) -> Result<Result<LiveSession, AccessClaims>, Error> {
+    /// As [`authenticate`](Self::authenticate), at once: without I/O and without allocating. `None` when only a poll can
+    /// tell, which `authenticate` makes.
+    ///
+    /// # Errors
+    /// As [`authenticate`](Self::authenticate), never `unavailable`.
+    pub fn authenticate_now(&self, access_token: &str) -> Option<Result<LiveSession, Error>> {
         let clock = self.ports().clock.as_ref();
-        let claims = self.tokens().verify_access(access_token, clock.now()).map_err(|error| match error {
-            TokenError::Invalid => Reason::TokenInvalid,
-            TokenError::Expired => Reason::TokenExpired,
-            TokenError::WrongType => Reason::TokenWrongType,
-        })?;
+        let claims = match self.tokens().verify_access(access_token, clock.now()) {
+            Ok(claims) => claims,
+            Err(error) => return Some(Err(refusal(error).into())),
+        };
         match self.revocations().standing(&claims, clock.monotonic()) {
-            Standing::Live => Ok(Ok(LiveSession::new(claims))),
-            Standing::Revoked => Err(Reason::NotAuthenticated.into()),
-            Standing::Unknown => Ok(Err(claims)),
+            Standing::Live => Some(Ok(LiveSession::new(claims))),
+            Standing::Revoked => Some(Err(Reason::NotAuthenticated.into())),
+            Standing::Unknown => None,
         }
     }
 
@@ -50,5 +47,13 @@ impl AuthSystem {
     pub async fn sync_revocations(&self, max_age: Duration) -> Result<(), Error> {
         let ports = self.ports();
         self.revocations().refresh(ports.users.as_ref(), ports.sessions.as_ref(), ports.clock.as_ref(), max_age).await
+    }
+}
+
+fn refusal(error: TokenError) -> Reason {
+    match error {
+        TokenError::Invalid => Reason::TokenInvalid,
+        TokenError::Expired => Reason::TokenExpired,
+        TokenError::WrongType => Reason::TokenWrongType,
     }
 }
