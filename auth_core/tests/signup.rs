@@ -169,7 +169,7 @@ async fn sign_up_is_no_way_to_guess_a_password() {
             world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
             let link = world.link().await;
             world.verify(&link).await.unwrap();
-            (world.store.calls(), world.events.take());
+            let _ = (world.store.calls(), world.events.take());
             let request = SignUpRequest { username, ..request(ADA, password) };
             let answer = world.auth.sign_up(&world.client, request).await.map_err(|error| error.to_string());
             (answer, world.store.calls(), world.events.take(), world.mails().await)
