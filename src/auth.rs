@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
-    Clock, EventSink, MailOutbox, Mailer, PasswordHasher, Random, SessionStore, TracingEvents, UserStore,
+    AttemptStore, Clock, EventSink, MailOutbox, Mailer, PasswordHasher, Random, SessionStore, TracingEvents, UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
 
 use crate::config::{Config, SameSite};
-use crate::hash::{HashConfig, HashPool, Pepper};
+use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
 use crate::http::table::Table;
 use crate::http::{HttpSettings, Origins};
 use crate::mail::{TemplateMailer, Templates, Transport};
@@ -29,6 +29,8 @@ pub(crate) struct Inner {
     http: HttpSettings,
     table: Table,
     workers: Workers,
+    /// The pool that `build` started, unless the application brought a hasher of its own.
+    hash_pool: Option<Arc<HashPool>>,
 }
 
 impl Auth {
@@ -39,6 +41,7 @@ impl Auth {
             users: None,
             sessions: None,
             outbox: None,
+            attempts: None,
             mailer: None,
             transport: None,
             hasher: None,
@@ -52,6 +55,11 @@ impl Auth {
     /// The flows, to be called without HTTP.
     pub fn system(&self) -> &AuthSystem {
         &self.inner.system
+    }
+
+    /// How the hash pool fares: queue, waiting time, refusals. `None` with a hasher of your own.
+    pub fn hash_stats(&self) -> Option<HashStats> {
+        self.inner.hash_pool.as_ref().map(|pool| pool.stats())
     }
 
     /// Ends the workers, after one more attempt to send what waits. What cannot be sent stays in the outbox.
@@ -80,6 +88,7 @@ pub struct AuthBuilder {
     users: Option<Arc<dyn UserStore>>,
     sessions: Option<Arc<dyn SessionStore>>,
     outbox: Option<Arc<dyn MailOutbox>>,
+    attempts: Option<Arc<dyn AttemptStore>>,
     mailer: Option<Arc<dyn Mailer>>,
     transport: Option<Box<dyn Transport>>,
     hasher: Option<Arc<dyn PasswordHasher>>,
@@ -92,8 +101,8 @@ pub struct AuthBuilder {
 impl AuthBuilder {
     /// One store for everything.
     #[must_use]
-    pub fn store<S: UserStore + SessionStore + MailOutbox + Clone>(self, store: S) -> Self {
-        self.users(store.clone()).sessions(store.clone()).outbox(store)
+    pub fn store<S: UserStore + SessionStore + MailOutbox + AttemptStore + Clone>(self, store: S) -> Self {
+        self.users(store.clone()).sessions(store.clone()).outbox(store.clone()).attempts(store)
     }
 
     /// The store of accounts: your own table, maybe.
@@ -114,6 +123,13 @@ impl AuthBuilder {
     #[must_use]
     pub fn outbox(mut self, outbox: impl MailOutbox) -> Self {
         self.outbox = Some(Arc::new(outbox));
+        self
+    }
+
+    /// The store of attempts within timed windows.
+    #[must_use]
+    pub fn attempts(mut self, attempts: impl AttemptStore) -> Self {
+        self.attempts = Some(Arc::new(attempts));
         self
     }
 
@@ -177,9 +193,13 @@ impl AuthBuilder {
         config.check()?;
         let policy = config.effective_policy();
         policy.check()?;
-        let hasher = match self.hasher {
-            Some(hasher) => hasher,
-            None => Arc::new(HashPool::start(hash_config(config)?, self.clock.clone(), self.random.clone())?),
+        let (hasher, hash_pool): (Arc<dyn PasswordHasher>, _) = match self.hasher {
+            Some(hasher) => (hasher, None),
+            None => {
+                let pool = HashPool::start(hash_config(config)?, self.clock.clone(), self.random.clone())?;
+                let pool = Arc::new(pool);
+                (pool.clone(), Some(pool))
+            }
         };
         let mailer = match (self.mailer, self.transport) {
             (Some(mailer), _) => mailer,
@@ -190,6 +210,7 @@ impl AuthBuilder {
             users: self.users.ok_or_else(|| missing("store"))?,
             sessions: self.sessions.ok_or_else(|| missing("sessions"))?,
             outbox: self.outbox.ok_or_else(|| missing("outbox"))?,
+            attempts: self.attempts.ok_or_else(|| missing("attempts"))?,
             mailer,
             hasher,
             events: self.events,
@@ -202,13 +223,14 @@ impl AuthBuilder {
             profile: config.profile,
             public_path: config.public_path.clone(),
             origins: Origins::new(config.effective_origins()?, config.cookies.same_site == SameSite::None),
+            throttles: config.throttles.clone(),
             cookies: config.cookies.clone(),
             bearer: config.bearer,
             trusted_proxies: config.trusted_proxies.clone(),
         };
         let system = AuthSystem::new(ports, policy, tokens)?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
-        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers }) })
+        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers, hash_pool }) })
     }
 }
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use auth_core::policy::{InvalidSetting, Policy};
 use auth_core::token::RootSecret;
+use auth_core::types::Limit;
 use http::uri::{PathAndQuery, Uri};
 use ipnet::IpNet;
 
 use crate::hash::Argon2Params;
+use crate::http::throttle;
 
 /// The settings. Start from [`Config::new`] or [`Config::from_env`] and change what differs;
 /// [`AuthBuilder::build`](crate::AuthBuilder::build) refuses what cannot be.
@@ -42,8 +44,10 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` counts. Empty: the header is ignored.
     pub trusted_proxies: Vec<IpNet>,
-    /// The two cookies.
+    /// The cookies.
     pub cookies: CookieConfig,
+    /// How often one address may call what.
+    pub throttles: Throttles,
     /// Whether an access token is also taken from `Authorization: Bearer`. Default off.
     pub bearer: bool,
     /// The `iss` of tokens. Default `auth-system`.
@@ -86,13 +90,46 @@ impl SameSite {
     }
 }
 
-/// The two cookies.
+/// How often one address (of IPv6: one /64) may call what, successes included.
+#[derive(Clone, Debug)]
+pub struct Throttles {
+    /// `signup/`. Default 5 a minute.
+    pub signup: Limit,
+    /// `login/`. Default 10 a minute.
+    pub login: Limit,
+    /// `refresh/`. Default 60 a minute.
+    pub refresh: Limit,
+    /// `password-reset/`. Default 5 a minute.
+    pub password_reset: Limit,
+    /// `resend-verification/`. Default 5 a minute.
+    pub resend_verification: Limit,
+    /// `verify-account/` and `password-reset-confirm/` together. Default 20 a minute.
+    pub confirm: Limit,
+}
+
+impl Default for Throttles {
+    fn default() -> Self {
+        let a_minute = |count| Limit::new(count, Duration::from_secs(60));
+        Self {
+            signup: a_minute(5),
+            login: a_minute(10),
+            refresh: a_minute(60),
+            password_reset: a_minute(5),
+            resend_verification: a_minute(5),
+            confirm: a_minute(20),
+        }
+    }
+}
+
+/// The cookies.
 #[derive(Clone, Debug)]
 pub struct CookieConfig {
     /// Name of the access cookie. Default `access_token`.
     pub access_name: String,
     /// Name of the refresh cookie. Default `refresh_token`.
     pub refresh_name: String,
+    /// Name of the cookie that marks a known device. Default `known_device`.
+    pub device_name: String,
     /// `Secure`. Default true.
     pub secure: bool,
     /// `HttpOnly`. Default true; without it any script on the page can steal the session.
@@ -106,6 +143,7 @@ impl Default for CookieConfig {
         Self {
             access_name: "access_token".into(),
             refresh_name: "refresh_token".into(),
+            device_name: "known_device".into(),
             secure: true,
             http_only: true,
             same_site: SameSite::Lax,
@@ -132,6 +170,7 @@ impl Config {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             cookies: CookieConfig::default(),
+            throttles: Throttles::default(),
             bearer: false,
             issuer: "auth-system".into(),
             audience: "auth-system".into(),
@@ -176,13 +215,25 @@ impl Config {
         env.list("AUTH_TRUSTED_PROXIES", &mut config.trusted_proxies, parse_network)?;
         env.set("AUTH_ACCESS_COOKIE_NAME", &mut config.cookies.access_name, parse_text)?;
         env.set("AUTH_REFRESH_COOKIE_NAME", &mut config.cookies.refresh_name, parse_text)?;
+        env.set("AUTH_DEVICE_COOKIE_NAME", &mut config.cookies.device_name, parse_text)?;
         env.set("AUTH_COOKIE_SECURE", &mut config.cookies.secure, parse_bool)?;
         env.set("AUTH_COOKIE_HTTPONLY", &mut config.cookies.http_only, parse_bool)?;
         env.set("AUTH_COOKIE_SAMESITE", &mut config.cookies.same_site, parse_same_site)?;
         env.set("AUTH_BEARER", &mut config.bearer, parse_bool)?;
         env.set("AUTH_ISSUER", &mut config.issuer, parse_text)?;
         env.set("AUTH_AUDIENCE", &mut config.audience, parse_text)?;
+        let throttles = &mut config.throttles;
+        env.set("AUTH_THROTTLE_SIGNUP", &mut throttles.signup, parse_limit)?;
+        env.set("AUTH_THROTTLE_LOGIN", &mut throttles.login, parse_limit)?;
+        env.set("AUTH_THROTTLE_REFRESH", &mut throttles.refresh, parse_limit)?;
+        env.set("AUTH_THROTTLE_PASSWORD_RESET", &mut throttles.password_reset, parse_limit)?;
+        env.set("AUTH_THROTTLE_RESEND_VERIFICATION", &mut throttles.resend_verification, parse_limit)?;
+        env.set("AUTH_THROTTLE_CONFIRM", &mut throttles.confirm, parse_limit)?;
         let policy = &mut config.policy;
+        env.set("AUTH_THROTTLE", &mut policy.timed_limits, parse_bool)?;
+        env.set("AUTH_LOGIN_ATTEMPTS", &mut policy.login_attempts, parse_limit)?;
+        env.set("AUTH_DEVICE_ATTEMPTS", &mut policy.device_attempts, parse_limit)?;
+        env.set("AUTH_MAX_CONSECUTIVE_FAILURES", &mut policy.max_consecutive_failures, parse_number)?;
         env.set("AUTH_ACCESS_LIFETIME", &mut policy.access_lifetime, parse_seconds)?;
         env.set("AUTH_IDLE_LIFETIME", &mut policy.idle_lifetime, parse_seconds)?;
         env.set("AUTH_SESSION_LIFETIME", &mut policy.session_lifetime, parse_seconds)?;
@@ -227,6 +278,7 @@ impl Config {
             return Err(InvalidSetting::new("public_path", "must look like `/api/auth`, without a slash at the end"));
         }
         self.cookies.check()?;
+        throttle::check(&self.throttles)?;
         if self.product.is_empty() || self.product.len() > 100 || self.product.chars().any(char::is_control) {
             return Err(InvalidSetting::new("product", "must be 1 to 100 bytes without control characters"));
         }
@@ -236,7 +288,11 @@ impl Config {
 
 impl CookieConfig {
     fn check(&self) -> Result<(), InvalidSetting> {
-        let names = [("cookies.access_name", &self.access_name), ("cookies.refresh_name", &self.refresh_name)];
+        let names = [
+            ("cookies.access_name", &self.access_name),
+            ("cookies.refresh_name", &self.refresh_name),
+            ("cookies.device_name", &self.device_name),
+        ];
         for (setting, name) in names {
             // RFC 6265 section 4.1.1: a token of RFC 9110.
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -248,12 +304,17 @@ impl CookieConfig {
                 return Err(InvalidSetting::new(setting, "this prefix needs `cookies.secure`"));
             }
         }
-        if self.refresh_name.to_ascii_lowercase().starts_with("__host-") {
-            let problem = "browsers take `__Host-` only with the path `/`, and this cookie's path is narrower";
-            return Err(InvalidSetting::new("cookies.refresh_name", problem));
+        for (setting, name) in [names[1], names[2]] {
+            if name.to_ascii_lowercase().starts_with("__host-") {
+                let problem = "browsers take `__Host-` only with the path `/`, and this cookie's path is narrower";
+                return Err(InvalidSetting::new(setting, problem));
+            }
         }
         if self.access_name == self.refresh_name {
             return Err(InvalidSetting::new("cookies.refresh_name", "must differ from `cookies.access_name`"));
+        }
+        if [&self.access_name, &self.refresh_name].contains(&&self.device_name) {
+            return Err(InvalidSetting::new("cookies.device_name", "must differ from the other cookies' names"));
         }
         if self.same_site == SameSite::None && !self.secure {
             return Err(InvalidSetting::new("cookies.same_site", "browsers take `None` only with `cookies.secure`"));
@@ -351,6 +412,25 @@ fn parse_seconds(name: &'static str, text: &str) -> Result<Duration, InvalidSett
     let seconds: f64 = parse_number(name, text)?;
     Duration::try_from_secs_f64(seconds)
         .map_err(|_| InvalidSetting::new(name, format!("`{text}` is not a number of seconds")))
+}
+
+/// `10/min`, `5/2h`, `3/30s`: so many in so much time.
+fn parse_limit(name: &'static str, text: &str) -> Result<Limit, InvalidSetting> {
+    let parse = || {
+        let (count, window) = text.split_once('/')?;
+        let digits = window.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = window.split_at(digits);
+        let number: u64 = if number.is_empty() { 1 } else { number.parse().ok()? };
+        let seconds = match unit.trim() {
+            "s" | "sec" | "second" => 1,
+            "m" | "min" | "minute" => 60,
+            "h" | "hour" => 60 * 60,
+            "d" | "day" => 24 * 60 * 60,
+            _ => return None,
+        };
+        Some(Limit::new(count.trim().parse().ok()?, Duration::from_secs(number.checked_mul(seconds)?)))
+    };
+    parse().ok_or_else(|| InvalidSetting::new(name, format!("`{text}` is not a limit such as `10/min`")))
 }
 
 fn parse_network(name: &'static str, text: &str) -> Result<IpNet, InvalidSetting> {

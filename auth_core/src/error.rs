@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::port::{HashError, StoreError};
+use crate::port::{HashError, Hit, StoreError};
+use crate::types::Limit;
 
 /// A flow's refusal. Clients see the reason (and the fields, if any); the source goes to tracing only.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub struct Error {
     reason: Reason,
     fields: Vec<FieldError>,
     retry_after: Option<Duration>,
+    throttle: Option<Throttle>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -43,6 +45,8 @@ pub enum Reason {
     LinkInvalid,
     /// The link is fine, but the account was verified before.
     AlreadyVerified,
+    /// Too many attempts within a window; [`Error::throttle`] tells which.
+    Throttled,
     /// Something the flow needs does not answer; try again.
     Unavailable,
     /// Too much expensive work is waiting; try again.
@@ -60,6 +64,8 @@ pub enum Class {
     Unauthenticated,
     /// The caller is known and may not.
     Forbidden,
+    /// The caller asks too often; the same request may pass later.
+    Throttled,
     /// A dependency is down or overloaded; the same request may pass later.
     Unavailable,
     /// Our fault.
@@ -80,6 +86,7 @@ impl Reason {
             Self::RefreshInvalid => "refresh_invalid",
             Self::LinkInvalid => "link_invalid",
             Self::AlreadyVerified => "already_verified",
+            Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
             Self::Overloaded => "overloaded",
             Self::Internal => "internal",
@@ -99,6 +106,7 @@ impl Reason {
             | Self::UserNotFound
             | Self::RefreshInvalid => Class::Unauthenticated,
             Self::SecondFactorUnavailable => Class::Forbidden,
+            Self::Throttled => Class::Throttled,
             Self::Unavailable | Self::Overloaded => Class::Unavailable,
             Self::Internal => Class::Internal,
         }
@@ -170,6 +178,17 @@ impl FieldReason {
     }
 }
 
+/// A limit that was reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Throttle {
+    /// The limit's name.
+    pub name: &'static str,
+    /// What it allows.
+    pub limit: Limit,
+    /// Where its count stands.
+    pub hit: Hit,
+}
+
 impl Error {
     /// The reason, stable.
     pub fn reason(&self) -> Reason {
@@ -191,6 +210,17 @@ impl Error {
         self.retry_after
     }
 
+    /// The limit that was reached, for [`Reason::Throttled`].
+    pub fn throttle(&self) -> Option<&Throttle> {
+        self.throttle.as_ref()
+    }
+
+    /// A refusal because of too many attempts.
+    pub fn throttled(name: &'static str, limit: Limit, hit: Hit) -> Self {
+        let throttle = Some(Throttle { name, limit, hit });
+        Self { throttle, retry_after: Some(hit.reset_after), ..Reason::Throttled.into() }
+    }
+
     /// A refusal because of wrong fields.
     pub fn invalid_fields(fields: Vec<FieldError>) -> Self {
         Self { fields, ..Reason::InvalidFields.into() }
@@ -209,7 +239,7 @@ impl Error {
 
 impl From<Reason> for Error {
     fn from(reason: Reason) -> Self {
-        Self { reason, fields: Vec::new(), retry_after: None, source: None }
+        Self { reason, fields: Vec::new(), retry_after: None, throttle: None, source: None }
     }
 }
 

@@ -39,7 +39,7 @@
 //! # let clock = Arc::new(ManualClock::new());
 //! # let store = Arc::new(MemoryStore::new(clock.clone()));
 //! # let ports = Ports {
-//! #     users: store.clone(), sessions: store.clone(), outbox: store, mailer: Arc::new(RecordingMailer::default()),
+//! #     users: store.clone(), sessions: store.clone(), outbox: store.clone(), attempts: store, mailer: Arc::new(RecordingMailer::default()),
 //! #     hasher: Arc::new(InsecurePlainHasher::default()), events: Arc::new(TracingEvents), clock,
 //! #     random: Arc::new(InsecureCountingRandom::default()),
 //! # };
@@ -53,7 +53,7 @@
 //! auth.sign_up(&client, request).await?;
 //!
 //! let password = Password::new("a long one").unwrap_or_default();
-//! let request = LoginRequest { identifier: "ada@example.org", password: &password, channel: Channel::Header };
+//! let request = LoginRequest { identifier: "ada@example.org", password: &password, channel: Channel::Header, device: None };
 //! let refused = auth.login(&client, request).await.map(|_| ()).map_err(|error| error.reason());
 //! assert_eq!(refused, Err(Reason::InvalidCredentials), "the mailbox is not proven yet");
 //! # Ok(()) }

@@ -10,11 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::port::{
-    At, ChangePage, ClaimedMail, Clock, FeedPosition, LoginRecord, MailIntent, MailOutbox, NewUser, Rotation,
-    SessionInsert, SessionStore, Settlement, Since, StoreError, Unique, UserChange, UserInsert, UserKey, UserSecurity,
-    UserStore, UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Clock, DeadMail, DeadMails, FeedPosition, Hit, LoginRecord,
+    MailIntent, MailOutbox, NewUser, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError, Unique,
+    UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };
-use crate::types::{MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
+use crate::types::{Limit, MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
 
 /// Every store of the account system in one. Clones share the data.
 #[derive(Clone)]
@@ -28,7 +28,18 @@ struct State {
     users: HashMap<(TenantId, UserId), User>,
     sessions: HashMap<SessionId, Session>,
     mails: Vec<QueuedMail>,
+    attempts: HashMap<AttemptKey, Window>,
 }
+
+/// A running count.
+#[derive(Clone, Copy)]
+struct Window {
+    ends_at: Timestamp,
+    attempts: u32,
+}
+
+/// The most windows that are kept. An attacker would have to start as many, each within its own limit, to push one out.
+const MAX_WINDOWS: usize = 1_000_000;
 
 struct QueuedMail {
     id: MailId,
@@ -42,7 +53,7 @@ struct QueuedMail {
 enum MailState {
     Waiting,
     Leased,
-    Dead,
+    Dead(String),
 }
 
 impl MemoryStore {
@@ -134,6 +145,14 @@ impl UserStore for MemoryStore {
         Ok(UserUpdate::Done(next))
     }
 
+    async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let user = state.users.get_mut(&(*tenant, *id)).filter(|user| user.consecutive_failures < below);
+        let Some(user) = user else { return Ok(false) };
+        user.consecutive_failures += 1;
+        Ok(true)
+    }
+
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
         if let Some(user) = self.lock().users.get_mut(&(*tenant, *id)) {
             user.last_login_at = Some(login.at);
@@ -212,20 +231,49 @@ impl SessionStore for MemoryStore {
 }
 
 #[async_trait]
+impl AttemptStore for MemoryStore {
+    async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        if state.attempts.len() >= MAX_WINDOWS && !state.attempts.contains_key(key) {
+            state.make_room(now);
+        }
+        let fresh = Window { ends_at: now + limit.window, attempts: 0 };
+        let window = state.attempts.entry(*key).or_insert(fresh);
+        if window.ends_at <= now {
+            *window = fresh;
+        }
+        window.attempts = window.attempts.saturating_add(1);
+        Ok(Hit::of(window.attempts, limit, window.ends_at.since(now)))
+    }
+
+    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
+        self.lock().attempts.remove(key);
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl MailOutbox for MemoryStore {
     async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
         let mut state = self.lock();
-        if !state.waits(intent) {
-            let state_of_new = MailState::Waiting;
-            state.mails.push(QueuedMail { id, intent: intent.clone(), tries: 0, due: now, state: state_of_new });
+        match state.waiting(intent) {
+            Some(mail) => mail.due = mail.due.min(now),
+            None => {
+                let (intent, state_of_new) = (intent.clone(), MailState::Waiting);
+                state.mails.push(QueuedMail { id, intent, tries: 0, due: now, state: state_of_new });
+            }
         }
         Ok(())
     }
 
     async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError> {
         let mut state = self.lock();
-        let mut due: Vec<_> =
-            state.mails.iter_mut().filter(|mail| mail.state != MailState::Dead && mail.due <= now).collect();
+        let mut due: Vec<_> = state
+            .mails
+            .iter_mut()
+            .filter(|mail| !matches!(mail.state, MailState::Dead(_)) && mail.due <= now)
+            .collect();
         due.sort_by_key(|mail| mail.due);
         let claim = |mail: &mut QueuedMail| {
             mail.state = MailState::Leased;
@@ -242,26 +290,62 @@ impl MailOutbox for MemoryStore {
             |mail: &QueuedMail| mail.id == claim.id && mail.tries == claim.tries && mail.state == MailState::Leased;
         let Some(index) = state.mails.iter().position(held) else { return Ok(false) };
         match settlement {
-            Settlement::Retry(due) if !state.waits(&claim.intent) => {
+            Settlement::Retry(due) if state.waiting(&claim.intent).is_none() => {
                 state.mails[index].due = due;
                 state.mails[index].state = MailState::Waiting;
             }
             Settlement::Done | Settlement::Retry(_) => {
                 state.mails.remove(index);
             }
-            Settlement::Dead(_) => state.mails[index].state = MailState::Dead,
+            Settlement::Dead(reason) => state.mails[index].state = MailState::Dead(reason),
+        }
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl DeadMails for MemoryStore {
+    async fn dead_mails(&self, limit: usize) -> Result<Vec<DeadMail>, StoreError> {
+        let state = self.lock();
+        let dead = state.mails.iter().filter_map(|mail| match &mail.state {
+            MailState::Dead(reason) => {
+                Some(DeadMail { id: mail.id, intent: mail.intent.clone(), tries: mail.tries, reason: reason.clone() })
+            }
+            MailState::Waiting | MailState::Leased => None,
+        });
+        Ok(dead.take(limit).collect())
+    }
+
+    async fn revive(&self, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let dead = |mail: &QueuedMail| mail.id == id && matches!(mail.state, MailState::Dead(_));
+        let Some(index) = state.mails.iter().position(dead) else { return Ok(false) };
+        let mut mail = state.mails.remove(index);
+        if state.waiting(&mail.intent).is_none() {
+            (mail.state, mail.tries, mail.due) = (MailState::Waiting, 0, now);
+            state.mails.insert(index, mail);
         }
         Ok(true)
     }
 }
 
 impl State {
-    /// Whether an equal mail waits already.
-    fn waits(&self, intent: &MailIntent) -> bool {
-        let equal = |mail: &QueuedMail| {
+    /// Drops the windows that are over; if that is too few, the half that ends soonest.
+    fn make_room(&mut self, now: Timestamp) {
+        self.attempts.retain(|_, window| window.ends_at > now);
+        if self.attempts.len() >= MAX_WINDOWS / 2 {
+            let mut ends: Vec<_> = self.attempts.values().map(|window| window.ends_at).collect();
+            let (_, middle, _) = ends.select_nth_unstable(MAX_WINDOWS / 2 - 1);
+            let middle = *middle;
+            self.attempts.retain(|_, window| window.ends_at > middle);
+        }
+    }
+
+    /// An equal mail that waits already.
+    fn waiting(&mut self, intent: &MailIntent) -> Option<&mut QueuedMail> {
+        self.mails.iter_mut().find(|mail| {
             let same = (mail.intent.tenant, mail.intent.purpose) == (intent.tenant, intent.purpose);
             same && mail.intent.to == intent.to && mail.state == MailState::Waiting
-        };
-        self.mails.iter().any(equal)
+        })
     }
 }

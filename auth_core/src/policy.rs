@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{FieldError, FieldReason};
-use crate::types::{MAX_PASSWORD_BYTES, Password};
+use crate::types::{Limit, MAX_PASSWORD_BYTES, Password};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,6 +36,16 @@ pub struct Policy {
     pub usernames: bool,
     /// Whether sign-up says openly that an address is taken. Default off.
     pub reveal_taken_emails: bool,
+    /// Whether attempts are limited by time at all: per account here, per address in HTTP. Default on. Durable limits
+    /// stay whatever this says.
+    pub timed_limits: bool,
+    /// Logins for one identifier from devices that are not known, successes aside. Default 10 in 10 min.
+    pub login_attempts: Limit,
+    /// Logins from one known device, successes aside. Default 10 in 10 min.
+    pub device_attempts: Limit,
+    /// Wrong passwords in a row, over any time, after which the password is off until it is reset: 10 to 1000. Default
+    /// 100 (NIST SP 800-63B-4 section 3.2.2). A known device may fail as often again.
+    pub max_consecutive_failures: u32,
     /// The application's own sign-up fields; whatever else a client sends is dropped.
     pub attributes: Vec<AttributeRule>,
     /// How often a mail is tried before it is set aside as dead: 1 to 100. Default 20, which spans about a day.
@@ -55,6 +65,10 @@ impl Default for Policy {
             password: PasswordPolicy::default(),
             usernames: false,
             reveal_taken_emails: false,
+            timed_limits: true,
+            login_attempts: Limit::new(10, Duration::from_secs(600)),
+            device_attempts: Limit::new(10, Duration::from_secs(600)),
+            max_consecutive_failures: 100,
             attributes: vec![AttributeRule::new("first_name", 150), AttributeRule::new("last_name", 150)],
             mail_attempts: 20,
         }
@@ -132,6 +146,13 @@ impl Policy {
                 format!("{} is not between 1 and 100", self.mail_attempts),
             ));
         }
+        for (setting, limit) in [("login_attempts", self.login_attempts), ("device_attempts", self.device_attempts)] {
+            check_limit(setting, limit)?;
+        }
+        if !(10..=1000).contains(&self.max_consecutive_failures) {
+            let problem = format!("{} is not between 10 and 1000", self.max_consecutive_failures);
+            return Err(InvalidSetting::new("max_consecutive_failures", problem));
+        }
         for (index, rule) in self.attributes.iter().enumerate() {
             let repeated = self.attributes.iter().take(index).any(|other| other.name == rule.name);
             if RESERVED_FIELDS.contains(&rule.name) || repeated || !(1..=10_000).contains(&rule.max_chars) {
@@ -141,6 +162,19 @@ impl Policy {
         }
         self.password.check()
     }
+}
+
+/// Refuses a limit outside its ranges, by the setting's name.
+///
+/// # Errors
+/// [`InvalidSetting`].
+pub fn check_limit(setting: &'static str, limit: Limit) -> Result<(), InvalidSetting> {
+    if limit.is_valid() {
+        return Ok(());
+    }
+    let Limit { count, window } = limit;
+    let problem = format!("{count} in {window:?} is not 1 to 1,000,000 in 1 s to 1 d");
+    Err(InvalidSetting::new(setting, problem))
 }
 
 /// What makes an acceptable password (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 section 6.2).
@@ -218,7 +252,10 @@ mod tests {
     #[test]
     fn each_setting_out_of_range_is_refused_by_name() {
         type Spoil = fn(&mut Policy);
-        let cases: [(&str, Spoil); 12] = [
+        let cases: [(&str, Spoil); 15] = [
+            ("login_attempts", |p| p.login_attempts.count = 0),
+            ("device_attempts", |p| p.device_attempts.window = Duration::ZERO),
+            ("max_consecutive_failures", |p| p.max_consecutive_failures = 9),
             ("revocation_lag", |p| p.revocation_lag = Duration::ZERO),
             ("refresh_window", |p| p.refresh_window = 2 * MINUTE),
             ("access_lifetime", |p| p.access_lifetime = Duration::ZERO),

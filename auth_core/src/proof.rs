@@ -4,7 +4,7 @@
 //! proof: if the account changed in the meantime, what was made from the old state is dead on arrival.
 
 use crate::error::Error;
-use crate::port::{Clock, LoginRefusal, PasswordHasher, Verdict};
+use crate::port::{Clock, LoginRefusal, PasswordHasher, Ticket, Verdict};
 use crate::token::AccessClaims;
 use crate::types::{
     AuthMethods, Channel, Password, PasswordHash, Revision, SessionId, TenantId, Timestamp, TokenVersion, User, UserId,
@@ -27,13 +27,13 @@ pub struct PasswordVerified {
 pub(crate) async fn verify_password(
     hasher: &dyn PasswordHasher,
     clock: &dyn Clock,
-    lane: u128,
+    ticket: Ticket,
     user: Option<&User>,
     password: &Password,
 ) -> Result<Option<PasswordVerified>, Error> {
     let at = clock.now();
     let hash = user.and_then(|user| user.password_hash.as_ref());
-    let verdict = hasher.verify(lane, password, hash).await?;
+    let verdict = hasher.verify(ticket, password, hash).await?;
     let proof = |user: &User, outdated| PasswordVerified {
         tenant: user.tenant,
         user: user.id,

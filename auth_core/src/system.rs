@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
-    Clock, Event, EventSink, MailIntent, MailOutbox, MailPurpose, Mailer, PasswordHasher, Random, SessionStore,
-    UserStore,
+    AttemptStore, Clock, Event, EventSink, MailIntent, MailOutbox, MailPurpose, Mailer, PasswordHasher, Random,
+    SessionStore, UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::Tokens;
@@ -23,6 +23,8 @@ pub struct Ports {
     pub users: Arc<dyn UserStore>,
     /// The sessions.
     pub sessions: Arc<dyn SessionStore>,
+    /// Attempts within timed windows.
+    pub attempts: Arc<dyn AttemptStore>,
     /// The mails that wait.
     pub outbox: Arc<dyn MailOutbox>,
     /// What sends them.

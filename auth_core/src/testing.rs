@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::port::{
     Clock, Event, EventSink, HashError, Mail, MailError, MailPurpose, Mailer, PasswordHasher, Random, RandomError,
-    Verdict,
+    Ticket, Verdict,
 };
 use crate::types::{Password, PasswordHash, TenantId, Timestamp};
 
@@ -63,14 +63,18 @@ impl InsecurePlainHasher {
 
 #[async_trait]
 impl PasswordHasher for InsecurePlainHasher {
-    async fn hash(&self, _lane: u128, password: &Password) -> Result<PasswordHash, HashError> {
+    fn admit(&self, lane: u128) -> Result<Ticket, HashError> {
+        Ok(Ticket::new(lane, ()))
+    }
+
+    async fn hash(&self, _ticket: Ticket, password: &Password) -> Result<PasswordHash, HashError> {
         self.checks.fetch_add(1, Ordering::SeqCst);
         Ok(PasswordHash::new(format!("$plain${}", password.expose())))
     }
 
     async fn verify(
         &self,
-        _lane: u128,
+        _ticket: Ticket,
         password: &Password,
         hash: Option<&PasswordHash>,
     ) -> Result<Verdict, HashError> {

@@ -9,7 +9,7 @@ use auth_core::flow::{LoginRequest, SignUpRequest};
 use auth_core::port::{Event, HashError, LoginRefusal, MailPurpose, UserChange};
 use auth_core::proof::Authenticated;
 use auth_core::types::{
-    AuthMethods, Channel, Client, CredentialId, EnrolledFactor, FactorKind, Password, PasswordHash, TenantId,
+    AuthMethods, Channel, Client, CredentialId, EnrolledFactor, FactorKind, Password, PasswordHash, TenantId, User,
     UserStatus,
 };
 use common::{ADA, DAY, Fault, Look, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, World, login, refused};
@@ -64,10 +64,10 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         let calls = world.store.calls();
         if why == LoginRefusal::Unverified {
             // Only who knows the password can tell.
-            assert_eq!(calls, ["users.find", "outbox.enqueue"]);
+            assert_eq!(calls, ["users.find", "users.count_failure", "outbox.enqueue"]);
             assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
         } else {
-            assert_eq!(calls, ["users.find"], "{kind}");
+            assert_eq!(calls, ["users.find", "users.count_failure"], "{kind}");
             assert_eq!(world.mails().await, [], "{kind}");
         }
         let id = user.as_ref().map(|user| user.id);
@@ -75,7 +75,8 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         assert_eq!(refusals[0], Event::LoginRefused { user: id, why }, "{kind}");
         assert_eq!(world.store.sessions(), [], "{kind}");
         if let Some(user) = user {
-            assert_eq!(world.user(ADA).await, user, "{kind}");
+            let counted = User { consecutive_failures: 1, ..user };
+            assert_eq!(world.user(ADA).await, counted, "{kind}");
         }
     }
 }
@@ -91,8 +92,9 @@ async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
         agent: Some("x".repeat(1000)),
         ..Client::default()
     };
-    let request = LoginRequest { identifier: " ADA@example.org", password: &password, channel: Channel::Cookie };
-    let tokens = world.auth.login(&client, request).await.unwrap();
+    let request =
+        LoginRequest { identifier: " ADA@example.org", password: &password, channel: Channel::Cookie, device: None };
+    let tokens = world.auth.login(&client, request).await.unwrap().session;
     let user = world.user(ADA).await;
     let session = world.store.memory().find_session(tokens.session).await;
     assert_eq!(world.events.take(), [Event::LoggedIn { user: id, session: session.id }]);
@@ -163,7 +165,8 @@ async fn a_refused_login_replaces_no_hash() {
     let (before, work) = (world.user(ADA).await, world.hasher.work());
     assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
     assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
-    assert_eq!((world.user(ADA).await, world.hasher.work() - work), (before, 2));
+    let counted = User { consecutive_failures: 2, ..before };
+    assert_eq!((world.user(ADA).await, world.hasher.work() - work), (counted, 2));
 }
 
 #[tokio::test]
@@ -280,7 +283,7 @@ async fn an_account_of_another_tenant_does_not_log_in() {
     world.verified(ADA, PASSWORD).await;
     let other = Client { tenant: TenantId::parse("other").unwrap(), ..Client::default() };
     let password = Password::new(PASSWORD).unwrap();
-    let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header };
+    let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header, device: None };
     assert_eq!(refused(world.auth.login(&other, request).await), Reason::InvalidCredentials);
 }
 

@@ -73,7 +73,7 @@ fn requests_show_no_secret() {
     let secrets = [PASSWORD.to_owned(), "a-mailed-token".to_owned(), "ada@".to_owned()];
     let sign_up = SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
     assert_clean(&format!("{sign_up:?}"), &secrets);
-    let login = LoginRequest { identifier: ADA, password: &password, channel: Channel::Cookie };
+    let login = LoginRequest { identifier: ADA, password: &password, channel: Channel::Cookie, device: None };
     assert_clean(&format!("{login:?}"), &secrets);
     let confirm = PasswordResetConfirm { user: None, token: "a-mailed-token", password: PASSWORD };
     assert_clean(&format!("{confirm:?}"), &secrets);

@@ -8,7 +8,7 @@ use std::{fmt, thread};
 use argon2::Block;
 use async_trait::async_trait;
 use auth_core::policy::InvalidSetting;
-use auth_core::port::{Clock, HashError, PasswordHasher, Random, Verdict};
+use auth_core::port::{Clock, HashError, PasswordHasher, Random, Ticket, Verdict};
 use auth_core::types::{Password, PasswordHash};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -91,26 +91,68 @@ impl HashPool {
 
     async fn submit<T>(
         &self,
-        lane: u128,
+        ticket: Ticket,
         password: &Password,
         task: impl FnOnce(oneshot::Sender<Answer<T>>) -> Task,
     ) -> Answer<T> {
+        let lane = ticket.lane();
+        let place = match ticket.into_place::<Place>() {
+            Some(place) if Arc::ptr_eq(&place.shared, &self.shared) => place,
+            _ => self.reserve(lane)?,
+        };
         let (reply, answer) = oneshot::channel();
         let password = Zeroizing::new(password.expose().to_owned());
-        self.shared.push(lane, Job { password, asked_at: self.shared.clock.monotonic(), task: task(reply) })?;
+        place.fill(Job { password, asked_at: self.shared.clock.monotonic(), task: task(reply) });
         answer.await.unwrap_or_else(|_| Err(HashFault::NotRun("the pool has ended".into()).into()))
+    }
+
+    fn reserve(&self, lane: u128) -> Result<Place, HashError> {
+        self.shared.reserve(lane)?;
+        Ok(Place { shared: Arc::clone(&self.shared), lane, filled: false })
     }
 }
 
 #[async_trait]
 impl PasswordHasher for HashPool {
-    async fn hash(&self, lane: u128, password: &Password) -> Result<PasswordHash, HashError> {
-        self.submit(lane, password, Task::Hash).await
+    fn admit(&self, lane: u128) -> Result<Ticket, HashError> {
+        self.reserve(lane).map(|place| Ticket::new(lane, place))
     }
 
-    async fn verify(&self, lane: u128, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, HashError> {
+    async fn hash(&self, ticket: Ticket, password: &Password) -> Result<PasswordHash, HashError> {
+        self.submit(ticket, password, Task::Hash).await
+    }
+
+    async fn verify(
+        &self,
+        ticket: Ticket,
+        password: &Password,
+        hash: Option<&PasswordHash>,
+    ) -> Result<Verdict, HashError> {
         let hash = hash.cloned();
-        self.submit(lane, password, |reply| Task::Verify(hash, reply)).await
+        self.submit(ticket, password, |reply| Task::Verify(hash, reply)).await
+    }
+}
+
+/// A place in the queue, given back unless it is filled.
+struct Place {
+    shared: Arc<Shared>,
+    lane: u128,
+    filled: bool,
+}
+
+impl Place {
+    fn fill(mut self, job: Job) {
+        self.filled = true;
+        self.shared.state().queue.fill(self.lane, job);
+        self.shared.news.notify_one();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.filled {
+            self.shared.state().queue.release(self.lane);
+        }
     }
 }
 
@@ -200,17 +242,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, lane: u128, job: Job) -> Result<(), HashError> {
+    fn reserve(&self, lane: u128) -> Result<(), HashError> {
         let mut state = self.state();
-        if let Err(Full) = state.queue.push(lane, job) {
+        if let Err(Full) = state.queue.reserve(lane) {
             state.refused += 1;
             let rounds = u32::try_from(state.queue.len().div_ceil(self.threads)).unwrap_or(u32::MAX);
             let until_empty = mean(state.worked, state.done).saturating_mul(rounds);
             let retry_after = until_empty.clamp(Duration::from_secs(1), Duration::from_secs(30));
             return Err(HashError::Overloaded { retry_after });
         }
-        drop(state);
-        self.news.notify_one();
         Ok(())
     }
 

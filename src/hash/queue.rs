@@ -3,13 +3,20 @@
 use std::collections::{HashMap, VecDeque};
 
 /// Holds items by lane: a lane's items leave in order, and each lane gives one item per turn, so that what one lane
-/// piles up delays only itself. Memory is bounded by the capacity: a lane exists only while it holds items.
+/// piles up delays only itself. A place is reserved before it is filled. Memory is bounded by the capacity: a lane exists
+/// only while it has places.
 pub(super) struct FairQueue<T> {
-    lanes: HashMap<u128, VecDeque<T>>,
+    lanes: HashMap<u128, Lane<T>>,
     /// The lanes that hold items, each once, next first.
     turns: VecDeque<u128>,
+    /// Places that are reserved or filled.
     len: usize,
     capacity: usize,
+}
+
+struct Lane<T> {
+    items: VecDeque<T>,
+    reserved: usize,
 }
 
 /// The queue, or the lane's share of it, is full.
@@ -20,32 +27,54 @@ impl<T> FairQueue<T> {
         Self { lanes: HashMap::new(), turns: VecDeque::new(), len: 0, capacity }
     }
 
-    /// Appends to a lane, which may hold half of the capacity (at least 1). What is refused is dropped.
-    pub(super) fn push(&mut self, lane: u128, item: T) -> Result<(), Full> {
-        let held = self.lanes.get(&lane).map_or(0, VecDeque::len);
+    /// Reserves a place in a lane, which may have half of the capacity (at least 1).
+    pub(super) fn reserve(&mut self, lane: u128) -> Result<(), Full> {
+        let held = self.lanes.get(&lane).map_or(0, |lane| lane.items.len() + lane.reserved);
         if self.len >= self.capacity || held >= (self.capacity / 2).max(1) {
             return Err(Full);
         }
-        if held == 0 {
-            self.turns.push_back(lane);
-        }
-        self.lanes.entry(lane).or_default().push_back(item);
+        self.lanes.entry(lane).or_insert_with(|| Lane { items: VecDeque::new(), reserved: 0 }).reserved += 1;
         self.len += 1;
         Ok(())
+    }
+
+    /// Gives a reserved place back.
+    pub(super) fn release(&mut self, lane: u128) {
+        if let Some(found) = self.lanes.get_mut(&lane) {
+            found.reserved -= 1;
+            self.len -= 1;
+            self.forget_if_empty(lane);
+        }
+    }
+
+    /// Fills a reserved place.
+    pub(super) fn fill(&mut self, lane: u128, item: T) {
+        if let Some(found) = self.lanes.get_mut(&lane) {
+            found.reserved -= 1;
+            found.items.push_back(item);
+            if found.items.len() == 1 {
+                self.turns.push_back(lane);
+            }
+        }
     }
 
     /// The oldest item of the lane whose turn it is.
     pub(super) fn pop(&mut self) -> Option<T> {
         let lane = self.turns.pop_front()?;
-        let items = self.lanes.get_mut(&lane)?;
-        let item = items.pop_front()?;
+        let found = self.lanes.get_mut(&lane)?;
+        let item = found.items.pop_front()?;
         self.len -= 1;
-        if items.is_empty() {
-            self.lanes.remove(&lane);
-        } else {
+        if !found.items.is_empty() {
             self.turns.push_back(lane);
         }
+        self.forget_if_empty(lane);
         Some(item)
+    }
+
+    fn forget_if_empty(&mut self, lane: u128) {
+        if self.lanes.get(&lane).is_some_and(|lane| lane.items.is_empty() && lane.reserved == 0) {
+            self.lanes.remove(&lane);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -57,6 +86,14 @@ impl<T> FairQueue<T> {
 mod tests {
     use super::*;
 
+    fn push(queue: &mut FairQueue<u32>, lane: u128, item: u32) -> bool {
+        let reserved = queue.reserve(lane).is_ok();
+        if reserved {
+            queue.fill(lane, item);
+        }
+        reserved
+    }
+
     fn drain(queue: &mut FairQueue<u32>) -> Vec<u32> {
         std::iter::from_fn(|| queue.pop()).collect()
     }
@@ -65,10 +102,10 @@ mod tests {
     fn lanes_take_turns_and_keep_their_order() {
         let mut queue = FairQueue::new(20);
         for item in [10, 11, 12, 13] {
-            assert!(queue.push(1, item).is_ok());
+            assert!(push(&mut queue, 1, item));
         }
         for (lane, item) in [(2, 20), (3, 30), (2, 21)] {
-            assert!(queue.push(lane, item).is_ok());
+            assert!(push(&mut queue, lane, item));
         }
         assert_eq!(queue.len(), 7);
         assert_eq!(drain(&mut queue), [10, 20, 30, 11, 21, 12, 13]);
@@ -78,12 +115,26 @@ mod tests {
     #[test]
     fn a_lane_holds_half_and_all_lanes_the_whole() {
         let mut queue = FairQueue::new(5);
-        let accepted: Vec<bool> = [1, 1, 1, 2, 2, 2, 3, 4].iter().map(|lane| queue.push(*lane, 0).is_ok()).collect();
+        let accepted: Vec<bool> = [1, 1, 1, 2, 2, 2, 3, 4].iter().map(|lane| push(&mut queue, *lane, 0)).collect();
         assert_eq!(accepted, [true, true, false, true, true, false, true, false]);
         assert_eq!(drain(&mut queue).len(), 5);
-        assert!(queue.push(1, 0).is_ok(), "room again");
+        assert!(push(&mut queue, 1, 0), "room again");
         let mut smallest = FairQueue::new(1);
-        assert!(smallest.push(1, 0).is_ok());
-        assert!(smallest.push(2, 0).is_err());
+        assert!(push(&mut smallest, 1, 0));
+        assert!(!push(&mut smallest, 2, 0));
+    }
+
+    #[test]
+    fn a_reserved_place_counts_and_can_be_given_back() {
+        let mut queue = FairQueue::<u32>::new(2);
+        assert!(queue.reserve(1).is_ok() && queue.reserve(2).is_ok());
+        assert!(queue.reserve(3).is_err());
+        queue.release(2);
+        assert_eq!((queue.len(), queue.lanes.len()), (1, 1));
+        assert!(queue.reserve(3).is_ok());
+        queue.fill(3, 30);
+        assert_eq!(drain(&mut queue), [30]);
+        queue.release(1);
+        assert_eq!((queue.len(), queue.lanes.len(), queue.turns.len()), (0, 0, 0));
     }
 }

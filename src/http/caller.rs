@@ -101,6 +101,14 @@ pub(crate) fn refresh_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&
     }
 }
 
+/// The device token of a request; of several none, as it only decides whose budget is used.
+pub(crate) fn device_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
+    match cookie::find(headers, &auth.http().cookies.device_name) {
+        Presented::One(token) => Some(token),
+        Presented::None | Presented::Many(_) => None,
+    }
+}
+
 /// The access token of a request for logging out, where one that is revoked or ambiguous counts as none.
 pub(crate) fn access_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
     match cookie::find(headers, &auth.http().cookies.access_name) {

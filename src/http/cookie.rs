@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use auth_core::token::IssuedToken;
+use auth_core::types::{Timestamp, Token};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
 use crate::config::CookieConfig;
@@ -44,12 +44,19 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a st
         .filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// A cookie that carries a token and ends with it.
-pub(crate) fn set(config: &CookieConfig, name: &str, path: &str, issued: &IssuedToken) -> Option<HeaderValue> {
-    let expires = u64::try_from(issued.expires_at.seconds()).ok()?;
+/// A cookie that carries a token for a time.
+pub(crate) fn set(
+    config: &CookieConfig,
+    name: &str,
+    path: &str,
+    token: &Token,
+    from: Timestamp,
+    until: Timestamp,
+) -> Option<HeaderValue> {
+    let expires = u64::try_from(until.seconds()).ok()?;
     let expires = httpdate::fmt_http_date(UNIX_EPOCH.checked_add(Duration::from_secs(expires))?);
-    let max_age = issued.expires_at.since(issued.issued_at).as_secs();
-    let token = issued.token.expose();
+    let max_age = until.since(from).as_secs();
+    let token = token.expose();
     let http_only = if config.http_only { " HttpOnly;" } else { "" };
     let same_site = config.same_site.as_str();
     let secure = secure(config);

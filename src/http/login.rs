@@ -3,6 +3,7 @@ use auth_core::types::{Channel, MAX_USERNAME_CHARS};
 use http::StatusCode;
 
 use super::Exchange;
+use super::caller;
 use super::problem::Problem;
 use super::reply::Reply;
 
@@ -14,7 +15,9 @@ pub(super) async fn log_in(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let identifier = if by_username { read.text("username", MAX_USERNAME_CHARS) } else { read.email("email") };
     let password = read.password("password");
     read.finish()?;
-    let request = LoginRequest { identifier, password: &password, channel: Channel::Cookie };
-    let tokens = system.login(&x.client, request).await?;
-    Ok(Reply::detail(StatusCode::OK, "Login successful.").with_session(x.auth, &tokens))
+    let device = caller::device_token(x.auth, x.headers);
+    let request = LoginRequest { identifier, password: &password, channel: Channel::Cookie, device };
+    let logged_in = system.login(&x.client, request).await?;
+    let reply = Reply::detail(StatusCode::OK, "Login successful.");
+    Ok(reply.with_session(x.auth, &logged_in.session).with_device(x.auth, &logged_in.device))
 }

@@ -18,6 +18,7 @@ mod refresh;
 mod reply;
 mod signup;
 pub(crate) mod table;
+pub(crate) mod throttle;
 mod verify_email;
 
 use std::net::IpAddr;
@@ -40,7 +41,7 @@ use self::problem::Problem;
 use self::reply::Reply;
 use self::table::{Effect, Endpoint, Handler};
 use crate::Auth;
-use crate::config::{CookieConfig, Profile};
+use crate::config::{CookieConfig, Profile, Throttles};
 
 /// The largest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -54,6 +55,7 @@ pub(crate) struct HttpSettings {
     pub(crate) cookies: CookieConfig,
     pub(crate) bearer: bool,
     pub(crate) origins: Origins,
+    pub(crate) throttles: Throttles,
     pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
@@ -127,12 +129,17 @@ impl Auth {
                 return Ok(Reply::empty().into_response());
             }
         }
+        let client = caller::client(self, headers, peer);
+        // Before the body is read: what is malformed counts as well.
+        if let Some(throttle) = endpoint.throttle {
+            throttle.count(self, &client).await?;
+        }
         let fields = match endpoint.effect {
             _ if endpoint.method == Method::GET => Fields::from_urlencoded(parts.uri.query().unwrap_or("").as_bytes()),
             _ if !endpoint.reads_body => Fields::default(),
             _ => Fields::from_body(headers, &read_body(headers, body).await?)?,
         };
-        let exchange = Exchange { auth: self, client: caller::client(self, headers, peer), headers, fields };
+        let exchange = Exchange { auth: self, client, headers, fields };
         let reply = match endpoint.handler {
             Handler::Public(handler) => handler(&exchange).await?,
             Handler::Session(handler) => {

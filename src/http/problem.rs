@@ -5,13 +5,16 @@
 
 use std::time::Duration;
 
-use auth_core::error::{Error, FieldError, FieldReason, Reason};
+use auth_core::error::{Error, FieldError, FieldReason, Reason, Throttle};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderName, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::config::Profile;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// A refusal on its way out.
 #[derive(Debug)]
@@ -52,6 +55,16 @@ impl Problem {
     fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
+    }
+
+    /// Says when to come back, in words and in the fields of draft-ietf-httpapi-ratelimit-headers.
+    fn throttled(mut self, Throttle { name, limit, hit }: &Throttle) -> Self {
+        let seconds = whole_seconds(hit.reset_after);
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        self.detail = format!("Request was throttled. Expected available in {seconds} {unit}.");
+        let policy = format!("\"{name}\";q={};w={}", limit.count, limit.window.as_secs());
+        let state = format!("\"{name}\";r={};t={seconds}", hit.remaining);
+        self.with_header(RATE_LIMIT_POLICY, &policy).with_header(RATE_LIMIT, &state)
     }
 
     pub(crate) fn with_cookies(mut self, cookies: impl Iterator<Item = HeaderValue>) -> Self {
@@ -221,6 +234,7 @@ impl From<Error> for Problem {
             Reason::SecondFactorUnavailable => {
                 (S::FORBIDDEN, "This account asks for a second factor, which cannot be checked here.")
             }
+            Reason::Throttled => (S::TOO_MANY_REQUESTS, "Request was throttled."),
             Reason::Unavailable => (S::SERVICE_UNAVAILABLE, "The service is unavailable for the moment. Try again."),
             Reason::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is busy. Try again."),
             Reason::Internal => (S::INTERNAL_SERVER_ERROR, "Something went wrong."),
@@ -237,6 +251,9 @@ impl From<Error> for Problem {
         let mut problem = Self::new(status, error.reason().code(), detail).shaped(shape);
         if let Some(wait) = error.retry_after() {
             problem = problem.with_header(RETRY_AFTER, &whole_seconds(wait).to_string());
+        }
+        if let Some(throttle) = error.throttle() {
+            problem = problem.throttled(throttle);
         }
         Self { cause: Some(error), ..problem }
     }

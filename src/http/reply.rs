@@ -1,6 +1,10 @@
 //! Answers that are no refusals.
 
+use std::time::Duration;
+
 use auth_core::flow::SessionTokens;
+use auth_core::token::IssuedToken;
+use auth_core::types::Token;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
@@ -8,6 +12,10 @@ use serde_json::{Value, json};
 
 use super::cookie;
 use crate::Auth;
+use crate::config::CookieConfig;
+
+/// How long a browser keeps its device token.
+const DEVICE_LIFETIME: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 
 /// An answer on its way out.
 #[derive(Debug)]
@@ -36,8 +44,18 @@ impl Reply {
     pub(crate) fn with_session(mut self, auth: &Auth, tokens: &SessionTokens) -> Self {
         let http = auth.http();
         let names = &http.cookies;
-        self.cookies.extend(cookie::set(names, &names.access_name, "/", &tokens.access));
-        self.cookies.extend(cookie::set(names, &names.refresh_name, &http.public_path, &tokens.refresh));
+        self.cookies.extend(issued(names, &names.access_name, "/", &tokens.access));
+        self.cookies.extend(issued(names, &names.refresh_name, &http.public_path, &tokens.refresh));
+        self
+    }
+
+    /// Lets the browser show at its next login that it is known.
+    pub(crate) fn with_device(mut self, auth: &Auth, token: &Token) -> Self {
+        let http = auth.http();
+        let now = auth.system().ports().clock.now();
+        let lasts = now + DEVICE_LIFETIME;
+        let names = &http.cookies;
+        self.cookies.extend(cookie::set(names, &names.device_name, &http.public_path, token, now, lasts));
         self
     }
 
@@ -57,6 +75,11 @@ impl Reply {
         response.headers_mut().extend(self.cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
         response
     }
+}
+
+/// A cookie that ends with its token.
+fn issued(config: &CookieConfig, name: &str, path: &str, issued: &IssuedToken) -> Option<HeaderValue> {
+    cookie::set(config, name, path, &issued.token, issued.issued_at, issued.expires_at)
 }
 
 /// `Set-Cookie`s that take both cookies away.

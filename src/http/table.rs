@@ -1,4 +1,4 @@
-//! THE table: every endpoint, its method, path, access and handler. The site map of the library.
+//! THE table: every endpoint, its method, path, effect, throttle, access and handler. The site map of the library.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,6 +8,7 @@ use http::Method;
 
 use super::problem::Problem;
 use super::reply::Reply;
+use super::throttle::Throttle;
 use super::{Exchange, login, logout, me, password_reset, refresh, signup, verify_email};
 
 /// One row.
@@ -16,6 +17,8 @@ pub(crate) struct Endpoint {
     /// Below the public path, with its trailing slash; requests may leave that out.
     pub(crate) path: &'static str,
     pub(crate) effect: Effect,
+    /// How often one address may call it.
+    pub(crate) throttle: Option<Throttle>,
     /// Whether the body's fields are read; other bodies are ignored whatever they hold.
     pub(crate) reads_body: bool,
     pub(crate) handler: Handler,
@@ -49,18 +52,21 @@ impl Table {
     pub(crate) fn new() -> Self {
         use Effect::{Changes, Reads};
         use Handler::{Public, Session};
-        let row = |method, path, effect, reads_body, handler| Endpoint { method, path, effect, reads_body, handler };
+        use Throttle::{Confirm, Login, PasswordReset, Refresh, ResendVerification, SignUp};
+        let row = |method, path, effect, throttle, reads_body, handler| {
+            Endpoint { method, path, effect, throttle, reads_body, handler }
+        };
         Self { endpoints: vec![
-            //  method        path                       effect   body   access and handler
-            row(Method::POST, "signup/",                 Changes, true,  Public(|x| Box::pin(signup::sign_up(x)))),
-            row(Method::GET,  "verify-account/",         Changes, false, Public(|x| Box::pin(verify_email::verify(x)))),
-            row(Method::POST, "resend-verification/",    Changes, true,  Public(|x| Box::pin(verify_email::resend(x)))),
-            row(Method::POST, "login/",                  Changes, true,  Public(|x| Box::pin(login::log_in(x)))),
-            row(Method::POST, "refresh/",                Changes, false, Public(|x| Box::pin(refresh::refresh(x)))),
-            row(Method::POST, "logout/",                 Changes, false, Public(|x| Box::pin(logout::log_out(x)))),
-            row(Method::GET,  "me/",                     Reads,   false, Session(|x, live| Box::pin(me::show(x, live)))),
-            row(Method::POST, "password-reset/",         Changes, true,  Public(|x| Box::pin(password_reset::request(x)))),
-            row(Method::POST, "password-reset-confirm/", Changes, true,  Public(|x| Box::pin(password_reset::confirm(x)))),
+            //  method        path                       effect   throttle                  body   access and handler
+            row(Method::POST, "signup/",                 Changes, Some(SignUp),             true,  Public(|x| Box::pin(signup::sign_up(x)))),
+            row(Method::GET,  "verify-account/",         Changes, Some(Confirm),            false, Public(|x| Box::pin(verify_email::verify(x)))),
+            row(Method::POST, "resend-verification/",    Changes, Some(ResendVerification), true,  Public(|x| Box::pin(verify_email::resend(x)))),
+            row(Method::POST, "login/",                  Changes, Some(Login),              true,  Public(|x| Box::pin(login::log_in(x)))),
+            row(Method::POST, "refresh/",                Changes, Some(Refresh),            false, Public(|x| Box::pin(refresh::refresh(x)))),
+            row(Method::POST, "logout/",                 Changes, None,                     false, Public(|x| Box::pin(logout::log_out(x)))),
+            row(Method::GET,  "me/",                     Reads,   None,                     false, Session(|x, live| Box::pin(me::show(x, live)))),
+            row(Method::POST, "password-reset/",         Changes, Some(PasswordReset),      true,  Public(|x| Box::pin(password_reset::request(x)))),
+            row(Method::POST, "password-reset-confirm/", Changes, Some(Confirm),            true,  Public(|x| Box::pin(password_reset::confirm(x)))),
         ] }
     }
 

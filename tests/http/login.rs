@@ -33,7 +33,10 @@ async fn a_login_sets_both_cookies_as_the_contract_has_them(ground: Ground) {
             attributes(604_800, "Thu, 08 Jan 2026 00:00:00 GMT", "/api/auth")
         ),
     ];
-    assert_eq!(answer.set_cookies(), expected);
+    let cookies = answer.set_cookies();
+    assert_eq!(cookies[..2], expected);
+    let device = format!("known_device={}; ", jar.cookies["known_device"]);
+    assert_eq!(cookies[2], device + &attributes(15_552_000, "Tue, 30 Jun 2026 00:00:00 GMT", "/api/auth"));
     assert!(matches!(world.events.take()[..], [Event::LoggedIn { .. }]));
 }
 

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
+mod limits;
 mod login;
 mod logout;
 mod me;
+mod outbox;
 mod password_reset;
 mod races;
 mod refresh;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_system::auth_core::memory::MemoryStore;
-use auth_system::auth_core::port::MailPurpose;
+use auth_system::auth_core::port::{DeadMails, MailPurpose};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer, SentMail};
 use auth_system::auth_core::token::RootSecret;
 use auth_system::config::Profile;
@@ -75,11 +75,17 @@ pub(crate) struct World {
     pub(crate) hasher: InsecurePlainHasher,
     ground: Ground,
     memory: Option<MemoryStore>,
+    dead_mails: Arc<dyn DeadMails>,
     dir: Arc<tempfile::TempDir>,
     router: Router,
 }
 
 impl Ground {
+    /// Whether the store writes to a file: slower, so where the number does not matter, do less.
+    pub(crate) fn is_durable(self) -> bool {
+        self.store == Store::Sqlite
+    }
+
     pub(crate) async fn world(self) -> World {
         self.world_with(|_| {}).await
     }
@@ -109,16 +115,19 @@ impl World {
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         let mut config = config();
+        // One peer sends most of a scenario's requests.
+        config.policy.timed_limits = false;
         configure(&mut config);
         let (mailer, events) = (RecordingMailer::default(), RecordingEvents::default());
         let hasher = InsecurePlainHasher::default();
         let builder = Auth::builder(config).mailer(mailer.clone()).events(events.clone()).hasher(hasher.clone());
         let builder = builder.clock(clock.clone()).without_workers();
-        let builder = match &memory {
-            Some(memory) => builder.store(memory.clone()),
+        let (builder, dead_mails): (_, Arc<dyn DeadMails>) = match &memory {
+            Some(memory) => (builder.store(memory.clone()), Arc::new(memory.clone())),
             None => {
                 let url = format!("sqlite://{}", dir.path().join("auth.db").display());
-                builder.store(SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap())
+                let store = SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap();
+                (builder.store(store.clone()), Arc::new(store))
             }
         };
         let auth = builder.build().unwrap();
@@ -129,13 +138,17 @@ impl World {
             .layer(auth.layer());
         let required = Router::new().route("/required", routing::any(|| async { "in" })).layer(auth.layer().required());
         let router = app.merge(required).merge(auth_system::router(auth.clone()));
-        Self { auth, clock, mailer, events, hasher, ground, memory, dir, router }
+        Self { auth, clock, mailer, events, hasher, ground, memory, dead_mails, dir, router }
     }
 
     /// The same accounts after a restart of the process, or on another node.
     pub(crate) async fn restarted(&self, configure: impl FnOnce(&mut Config)) -> Self {
         let (memory, dir) = (self.memory.clone(), self.dir.clone());
         Self::start(self.ground, self.clock.clone(), memory, dir, configure).await
+    }
+
+    pub(crate) fn dead_mails(&self) -> Arc<dyn DeadMails> {
+        self.dead_mails.clone()
     }
 
     pub(crate) fn database(&self) -> std::path::PathBuf {

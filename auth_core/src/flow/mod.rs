@@ -13,7 +13,7 @@ mod signup;
 mod verify_email;
 
 pub use deliver_mail::Delivery;
-pub use login::LoginRequest;
+pub use login::{LoggedIn, LoginRequest};
 pub use password_reset::PasswordResetConfirm;
 pub use session::SessionTokens;
 pub use signup::{SignUpRequest, SignedUp};

@@ -59,7 +59,7 @@ impl AuthSystem {
             // Hashed only for a good link, and once: a flood of bad ones costs nothing.
             let hash = match &hash {
                 Some(hash) => hash,
-                None => hash.insert(ports.hasher.hash(client.lane(), &password).await?),
+                None => hash.insert(ports.hasher.hash(ports.hasher.admit(client.lane())?, &password).await?),
             };
             let change = UserChange {
                 password_hash: Some(Some(hash.clone())),

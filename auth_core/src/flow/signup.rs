@@ -88,7 +88,10 @@ impl AuthSystem {
             }
             let hash = match &hash {
                 Some(hash) => hash.clone(),
-                None => hash.insert(self.ports().hasher.hash(lane, &fields.password).await?).clone(),
+                None => {
+                    let hasher = &self.ports().hasher;
+                    hash.insert(hasher.hash(hasher.admit(lane)?, &fields.password).await?).clone()
+                }
             };
             match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
                 UserInsert::Created(user) => {
@@ -109,8 +112,9 @@ impl AuthSystem {
         let ports = self.ports();
         // A proven account's password is not for guessing here: the check then runs against none, at the same cost.
         let against = (!user.is_verified()).then_some(&user);
-        let clock = ports.clock.as_ref();
-        let proof = verify_password(ports.hasher.as_ref(), clock, client.lane(), against, &fields.password).await?;
+        let (hasher, clock) = (ports.hasher.as_ref(), ports.clock.as_ref());
+        let ticket = hasher.admit(client.lane())?;
+        let proof = verify_password(hasher, clock, ticket, against, &fields.password).await?;
         let namesake = match &fields.username {
             Some(username) => ports.users.find(&client.tenant, UserKey::Username(username)).await?,
             None => None,

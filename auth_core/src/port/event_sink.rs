@@ -101,6 +101,8 @@ pub enum LoginRefusal {
     Unknown,
     /// Wrong password, or none set.
     WrongPassword,
+    /// Too many wrong passwords in a row: the password is off until it is set anew.
+    PasswordOff,
     /// The mailbox was never proven.
     Unverified,
     /// The account is disabled or deleted.

@@ -11,7 +11,8 @@ use crate::types::{Email, Locale, MailId, TenantId, Timestamp};
 /// costs the request the same as one with, a crash loses nothing, and a dump of the table opens nothing.
 #[async_trait]
 pub trait MailOutbox: Send + Sync + 'static {
-    /// Queues an intent. One that already waits, unclaimed, for the same address and purpose serves both.
+    /// Queues an intent. One that already waits, unclaimed, for the same address and purpose serves both and becomes due
+    /// at once.
     async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError>;
 
     /// Takes up to `limit` intents that are due, oldest first, for `lease`. Until it ends, no other call gets them;

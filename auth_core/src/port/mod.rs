@@ -3,7 +3,9 @@
 //! Every trait is dyn-safe. Methods on which security depends have no default bodies. A store that cannot answer
 //! returns [`StoreError::Unavailable`]; it never guesses.
 
+mod attempt_store;
 mod clock;
+mod dead_mails;
 mod event_sink;
 mod feed;
 mod mail_outbox;
@@ -13,12 +15,14 @@ mod random;
 mod session_store;
 mod user_store;
 
+pub use attempt_store::{AttemptKey, AttemptStore, Hit};
 pub use clock::Clock;
+pub use dead_mails::{DeadMail, DeadMails};
 pub use event_sink::{Event, EventSink, LoginRefusal, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
 pub use mail_outbox::{ClaimedMail, MailIntent, MailOutbox, MailPurpose, Settlement};
 pub use mailer::{Mail, MailError, MailLink, Mailer};
-pub use password_hasher::{HashError, PasswordHasher, Verdict};
+pub use password_hasher::{HashError, PasswordHasher, Ticket, Verdict};
 pub use random::{Random, RandomError};
 pub use session_store::{At, Rotation, SessionInsert, SessionStore};
 pub use user_store::{

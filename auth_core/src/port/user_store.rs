@@ -24,6 +24,14 @@ pub trait UserStore: Send + Sync + 'static {
     /// `changed_at` becomes the store's clock at the statement.
     async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError>;
 
+    /// Counts one more wrong password in a row, in advance, if fewer than `below` are counted: one atomic step, durable
+    /// before it returns. `false` when there are that many, or no such account; nothing is written then. Touches
+    /// neither revision nor token version.
+    ///
+    /// Called before a password is evaluated, so that parallel guesses never evaluate more than the limit;
+    /// `record_login` takes it back.
+    async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError>;
+
     /// Notes a login: sets `last_login_at`, clears the consecutive failures and, where given, replaces a hash that
     /// still is the old one. Touches neither revision nor token version.
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError>;

@@ -2,6 +2,7 @@
 
 mod access;
 mod claims;
+mod device;
 mod jwt;
 mod link;
 mod refresh;
@@ -9,6 +10,7 @@ mod ring;
 mod scanner;
 
 pub use access::AccessClaims;
+pub use device::DeviceId;
 pub use link::LinkPurpose;
 pub use refresh::RefreshClaims;
 pub use ring::{DataRing, KeyId, RootSecret, TokenRing, WeakSecret};

@@ -174,6 +174,7 @@ pub(super) struct TokenKey {
     pub(super) header: Box<str>,
     pub(super) access: Hmac<Sha256>,
     pub(super) refresh: Hmac<Sha256>,
+    pub(super) device: Hmac<Sha256>,
     links: [Hmac<Sha256>; LinkPurpose::ALL.len()],
 }
 
@@ -186,6 +187,7 @@ impl TokenKey {
             header: format!("{}.", URL_SAFE_NO_PAD.encode(header)).into(),
             access: secret.hmac("access"),
             refresh: secret.hmac("refresh"),
+            device: secret.hmac("device"),
             links: LinkPurpose::ALL.map(|purpose| secret.hmac(purpose.context())),
         }
     }
@@ -254,7 +256,8 @@ mod tests {
     #[test]
     fn every_purpose_has_a_key_of_its_own() -> Result<(), WeakSecret> {
         let secret = RootSecret::parse(HEX)?;
-        let purposes = ["key-id", "access", "refresh", "data/pepper", "link/verify-email", "link/set-password"];
+        let purposes =
+            ["key-id", "access", "refresh", "device", "data/pepper", "link/verify-email", "link/set-password"];
         let keys: std::collections::HashSet<_> = purposes.iter().map(|purpose| *secret.derive(purpose)).collect();
         assert_eq!(keys.len(), purposes.len());
         assert!(LinkPurpose::ALL.iter().enumerate().all(|(index, purpose)| *purpose as usize == index));

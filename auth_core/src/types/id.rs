@@ -84,6 +84,16 @@ text_id! {
     UserId
 }
 
+impl Default for UserId {
+    /// Nobody: an id that no store gives out.
+    fn default() -> Self {
+        let mut name = ArrayString::new();
+        // One byte into sixty-four always fits.
+        let _ = name.try_push('-');
+        Self(name)
+    }
+}
+
 impl From<Uuid> for UserId {
     fn from(id: Uuid) -> Self {
         let mut buffer = Uuid::encode_buffer();

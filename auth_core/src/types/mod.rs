@@ -3,6 +3,7 @@
 mod client;
 mod email;
 mod id;
+mod limit;
 mod secret;
 mod session;
 mod time;
@@ -12,6 +13,7 @@ mod username;
 pub use client::{Client, Locale};
 pub use email::{Email, InvalidEmail, MAX_EMAIL_BYTES};
 pub use id::{CredentialId, InvalidId, MAX_ID_BYTES, MailId, SessionId, TenantId, UserId};
+pub use limit::Limit;
 pub use secret::{MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordTooLong, Token};
 pub use session::{AuthMethods, Channel, Session};
 pub use time::Timestamp;

@@ -81,7 +81,7 @@ pub struct User {
     pub token_version: TokenVersion,
     /// The second factors that login asks for.
     pub factors: Vec<EnrolledFactor>,
-    /// Wrong passwords in a row, durable.
+    /// Logins that failed in a row, durable.
     pub consecutive_failures: u32,
     /// The application's own fields.
     pub attributes: Attributes,

@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::memory::MemoryStore;
 use auth_core::port::{
-    At, ChangePage, ClaimedMail, LoginRecord, MailIntent, MailOutbox, NewUser, Rotation, SessionInsert, SessionStore,
-    Settlement, Since, StoreError, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Hit, LoginRecord, MailIntent, MailOutbox, NewUser, Rotation,
+    SessionInsert, SessionStore, Settlement, Since, StoreError, UserChange, UserInsert, UserKey, UserSecurity,
+    UserStore, UserUpdate,
 };
-use auth_core::types::{MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
+use auth_core::types::{Limit, MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
 
 /// What happens at a call.
 #[derive(Clone, Debug)]
@@ -167,6 +168,10 @@ impl UserStore for FaultyStore {
         self.call("users.update_if", self.memory.update_if(current, change)).await
     }
 
+    async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
+        self.call("users.count_failure", self.memory.count_failure(tenant, id, below)).await
+    }
+
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
         self.call("users.record_login", self.memory.record_login(tenant, id, login)).await
     }
@@ -197,6 +202,17 @@ impl SessionStore for FaultyStore {
 
     async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
         self.call("sessions.revocations", self.memory.revocations(since, limit)).await
+    }
+}
+
+#[async_trait]
+impl AttemptStore for FaultyStore {
+    async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
+        self.call("attempts.hit", self.memory.hit(key, limit)).await
+    }
+
+    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
+        self.call("attempts.clear", self.memory.clear(key)).await
     }
 }
 

@@ -19,7 +19,7 @@ use auth_core::flow::{LoginRequest, PasswordResetConfirm, SessionTokens, SignUpR
 use auth_core::memory::MemoryStore;
 use auth_core::policy::Policy;
 use auth_core::port::{
-    Clock, HashError, MailPurpose, NewUser, PasswordHasher, UserChange, UserKey, UserStore, UserUpdate, Verdict,
+    Clock, HashError, MailPurpose, NewUser, PasswordHasher, Ticket, UserChange, UserKey, UserStore, UserUpdate, Verdict,
 };
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{RootSecret, TokenRing, Tokens};
@@ -83,11 +83,13 @@ impl World {
     ) -> Self {
         let store = FaultyStore::new(MemoryStore::new(store_clock));
         let (hasher, mailer, events) = Default::default();
-        let mut policy = Policy::default();
+        // Most tests log in more often than anybody may.
+        let mut policy = Policy { timed_limits: false, ..Policy::default() };
         adjust(&mut policy);
         let ports = Ports {
             users: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
+            attempts: Arc::new(store.clone()),
             outbox: Arc::new(store.clone()),
             mailer: Arc::new(RecordingMailer::clone(&mailer)),
             hasher: Arc::new(InsecurePlainHasher::clone(&hasher)),
@@ -231,8 +233,8 @@ pub(crate) fn node(ports: &Ports, policy: &Policy) -> AuthSystem {
 
 pub(crate) async fn login(auth: &AuthSystem, identifier: &str, password: &str) -> Result<SessionTokens, Error> {
     let password = Password::new(password).unwrap();
-    let request = LoginRequest { identifier, password: &password, channel: Channel::Header };
-    auth.login(&Client::default(), request).await
+    let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
+    auth.login(&Client::default(), request).await.map(|logged_in| logged_in.session)
 }
 
 /// The bytes of both tokens.
@@ -330,12 +332,21 @@ pub(crate) struct HookedHasher<F> {
 
 #[async_trait]
 impl<F: Fn() -> Result<(), HashError> + Send + Sync + 'static> PasswordHasher for HookedHasher<F> {
-    async fn hash(&self, lane: u128, password: &Password) -> Result<PasswordHash, HashError> {
-        self.inner.hash(lane, password).await
+    fn admit(&self, lane: u128) -> Result<Ticket, HashError> {
+        self.inner.admit(lane)
     }
 
-    async fn verify(&self, lane: u128, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, HashError> {
-        let verdict = self.inner.verify(lane, password, hash).await?;
+    async fn hash(&self, ticket: Ticket, password: &Password) -> Result<PasswordHash, HashError> {
+        self.inner.hash(ticket, password).await
+    }
+
+    async fn verify(
+        &self,
+        ticket: Ticket,
+        password: &Password,
+        hash: Option<&PasswordHash>,
+    ) -> Result<Verdict, HashError> {
+        let verdict = self.inner.verify(ticket, password, hash).await?;
         (self.during_verify)()?;
         Ok(verdict)
     }

@@ -78,7 +78,7 @@ fn password() -> Password {
 async fn probe(pool: &Arc<HashPool>, lane: u128, what: &str) -> JoinHandle<Answer<Verdict>> {
     let before = pool.stats();
     let (own, hash) = (Arc::clone(pool), PasswordHash::new(format!("$probe${what}")));
-    let task = tokio::spawn(async move { own.verify(lane, &password(), Some(&hash)).await });
+    let task = tokio::spawn(async move { own.verify(own.admit(lane).unwrap(), &password(), Some(&hash)).await });
     until(|| pool.stats() != before).await;
     task
 }
@@ -127,25 +127,25 @@ async fn gated(queue: usize) -> Gated {
 #[tokio::test]
 async fn a_hash_matches_its_password_alone() {
     let pool = start(config(1, 8), Arc::default());
-    let hash = pool.hash(1, &password()).await.unwrap();
-    assert_ne!(hash, pool.hash(1, &password()).await.unwrap(), "each hash has a salt of its own");
-    assert_eq!(pool.verify(1, &password(), Some(&hash)).await.unwrap(), Verdict::Match);
+    let hash = pool.hash(pool.admit(1).unwrap(), &password()).await.unwrap();
+    assert_ne!(hash, pool.hash(pool.admit(1).unwrap(), &password()).await.unwrap(), "each hash has a salt of its own");
+    assert_eq!(pool.verify(pool.admit(1).unwrap(), &password(), Some(&hash)).await.unwrap(), Verdict::Match);
     let wrong = Password::new("correct horsf").unwrap();
-    assert_eq!(pool.verify(1, &wrong, Some(&hash)).await.unwrap(), Verdict::Mismatch);
-    assert_eq!(pool.verify(1, &password(), None).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(pool.verify(pool.admit(1).unwrap(), &wrong, Some(&hash)).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(pool.verify(pool.admit(1).unwrap(), &password(), None).await.unwrap(), Verdict::Mismatch);
     assert_eq!(pool.stats(), HashStats { queued: 0, running: 0, done: 5, refused: 0, mean_wait: Duration::ZERO });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_at_once_are_all_answered() {
     let pool = start(config(2, 400), Arc::default());
-    let hash = pool.hash(0, &password()).await.unwrap();
+    let hash = pool.hash(pool.admit(0).unwrap(), &password()).await.unwrap();
     let tasks: Vec<_> = (0..200u128)
         .map(|number| {
             let (pool, hash) = (Arc::clone(&pool), hash.clone());
             tokio::spawn(async move {
                 let hash = (number % 3 != 0).then_some(&hash);
-                (hash.is_some(), pool.verify(number % 7, &password(), hash).await)
+                (hash.is_some(), pool.verify(pool.admit(number % 7).unwrap(), &password(), hash).await)
             })
         })
         .collect();
@@ -182,7 +182,7 @@ async fn past_the_bounds_calls_are_refused_and_nothing_else_is_lost() {
     let full = |lane| {
         let pool = Arc::clone(&pool);
         async move {
-            match pool.verify(lane, &password(), None).await {
+            match pool.admit(lane) {
                 Err(HashError::Overloaded { retry_after }) => retry_after,
                 other => panic!("{other:?}"),
             }
@@ -224,7 +224,7 @@ async fn retry_after_is_never_beyond_half_a_minute() {
     let gate = probe(&pool, 0, "gate").await;
     until(|| pool.stats().running == 1).await;
     let waiting = probe(&pool, 1, "a").await;
-    let refused = pool.hash(1, &password()).await;
+    let refused = pool.admit(1);
     let most = Duration::from_secs(30);
     assert!(matches!(refused, Err(HashError::Overloaded { retry_after }) if retry_after == most), "{refused:?}");
     open.send(()).unwrap();
@@ -248,10 +248,10 @@ async fn who_goes_away_is_not_hashed_for() {
 async fn a_panic_fails_its_own_job_alone() {
     let pool = start_with_probe(config(1, 8), |_| panic!("a defect of the scheme"));
     let hash = PasswordHash::new("$probe$secret");
-    let failed = in_time(pool.verify(1, &password(), Some(&hash))).await.unwrap_err();
+    let failed = in_time(pool.verify(pool.admit(1).unwrap(), &password(), Some(&hash))).await.unwrap_err();
     assert!(matches!(&failed, HashError::Failed(fault) if fault.is::<HashFault>()), "{failed:?}");
     assert!(!format!("{failed} {failed:?}").contains("secret"));
-    assert_eq!(in_time(pool.verify(1, &password(), None)).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(in_time(pool.verify(pool.admit(1).unwrap(), &password(), None)).await.unwrap(), Verdict::Mismatch);
     let stats = pool.stats();
     assert_eq!((stats.running, stats.done), (0, 2));
 }
@@ -275,7 +275,7 @@ async fn threads_are_named_and_give_way() {
 async fn dropping_the_pool_ends_its_threads() {
     let pool = HashPool::start(config(3, 8), Arc::<StillClock>::default(), Arc::new(Counter(AtomicU64::new(1))));
     let pool = pool.unwrap();
-    assert!(pool.hash(1, &password()).await.is_ok());
+    assert!(pool.hash(pool.admit(1).unwrap(), &password()).await.is_ok());
     let shared = Arc::downgrade(&pool.shared);
     assert_eq!(shared.strong_count(), 4);
     drop(pool);
@@ -304,10 +304,10 @@ async fn debug_shows_no_secret() {
     let shown = format!("{config:?}");
     assert!(shown.contains("2026") && shown.contains("$probe$") && !shown.contains("201"), "{shown}");
     let pool = start(config, Arc::default());
-    let hash = pool.hash(1, &password()).await.unwrap();
+    let hash = pool.hash(pool.admit(1).unwrap(), &password()).await.unwrap();
     let shown = format!("{pool:?} {:?} {hash:?}", pool.stats());
     assert!(!shown.contains("argon2id") && !shown.contains("correct") && !shown.contains("201"), "{shown}");
     // The pool uses the pepper that it was given.
     assert!(hash.expose().contains(",keyid=MjAyNg$"));
-    assert_eq!(pool.verify(1, &password(), Some(&hash)).await.unwrap(), Verdict::Match);
+    assert_eq!(pool.verify(pool.admit(1).unwrap(), &password(), Some(&hash)).await.unwrap(), Verdict::Match);
 }

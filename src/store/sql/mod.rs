@@ -12,6 +12,7 @@ macro_rules! statements {
     };
 }
 
+mod attempts;
 mod error;
 mod outbox;
 mod row;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_core::port::{ClaimedMail, MailIntent, MailOutbox, MailPurpose, Settlement, StoreError};
+use auth_core::port::{ClaimedMail, DeadMail, DeadMails, MailIntent, MailOutbox, MailPurpose, Settlement, StoreError};
 use auth_core::types::{Locale, MailId, Timestamp};
 use sqlx::query;
 
@@ -14,7 +14,8 @@ use super::sqlite::SqliteStore;
 statements! {
     ENQUEUE = "INSERT INTO auth_mail_outbox (id, tenant, address, purpose, locale, state, due_at, tries, created_at) \
         VALUES ($1, $2, $3, $4, $5, 'waiting', $6, 0, $6) \
-        ON CONFLICT (tenant, address, purpose) WHERE state = 'waiting' DO NOTHING";
+        ON CONFLICT (tenant, address, purpose) WHERE state = 'waiting' \
+        DO UPDATE SET due_at = MIN(auth_mail_outbox.due_at, excluded.due_at)";
     // Waiting and due, or leased to a worker that did not settle in time: both are rows whose `due_at` has come.
     CLAIM = "UPDATE auth_mail_outbox SET state = 'leased', due_at = $2, tries = tries + 1 WHERE id IN \
         (SELECT id FROM auth_mail_outbox WHERE state <> 'dead' AND due_at <= $1 ORDER BY created_at, id LIMIT $3) \
@@ -24,6 +25,11 @@ statements! {
         WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
     BURY = "UPDATE auth_mail_outbox SET state = 'dead', dead_reason = $3 \
         WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
+    DEAD = "SELECT id, tenant, address, purpose, locale, tries, dead_reason, created_at FROM auth_mail_outbox \
+        WHERE state = 'dead' ORDER BY created_at, id LIMIT $1";
+    REVIVE = "UPDATE auth_mail_outbox SET state = 'waiting', due_at = $2, tries = 0, dead_reason = NULL \
+        WHERE id = $1 AND state = 'dead' RETURNING id";
+    REMOVE_DEAD = "DELETE FROM auth_mail_outbox WHERE id = $1 AND state = 'dead' RETURNING id";
 }
 
 #[async_trait]
@@ -68,6 +74,29 @@ impl MailOutbox for SqliteStore {
                 Err(Failure::Duplicate(_)) => self.write(done).await?,
                 settled => settled?,
             },
+        };
+        Ok(!settled.is_empty())
+    }
+}
+
+#[async_trait]
+impl DeadMails for SqliteStore {
+    async fn dead_mails(&self, limit: usize) -> Result<Vec<DeadMail>, StoreError> {
+        let rows = self.read(query(DEAD).bind(sql_limit(limit))).await?;
+        let dead = |row| {
+            let row = Fields(row);
+            let (_, ClaimedMail { id, intent, tries }) = read(&row)?;
+            let reason = row.parse("dead_reason", |text: Option<&str>| Some(text.unwrap_or("").to_owned()))?;
+            Ok(DeadMail { id, intent, tries, reason })
+        };
+        rows.iter().map(dead).collect()
+    }
+
+    async fn revive(&self, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
+        let revived = self.write(|_| query(REVIVE).bind(uuid_bytes(id.0)).bind(now.micros())).await;
+        let settled = match revived {
+            Err(Failure::Duplicate(_)) => self.write(|_| query(REMOVE_DEAD).bind(uuid_bytes(id.0))).await?,
+            revived => revived?,
         };
         Ok(!settled.is_empty())
     }

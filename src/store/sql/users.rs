@@ -37,6 +37,8 @@ statements! {
         "attributes = COALESCE($12, attributes), token_version = $13, revision = $14, changed_at = $15 ",
         "WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING ", columns!(),
     );
+    COUNT_FAILURE = "UPDATE auth_users SET consecutive_failures = consecutive_failures + 1 \
+        WHERE tenant = $1 AND id = $2 AND consecutive_failures < $3 RETURNING id";
     RECORD_LOGIN = "UPDATE auth_users SET last_login_at = $3, consecutive_failures = 0, \
         password_hash = CASE WHEN password_hash = $4 THEN $5 ELSE password_hash END WHERE tenant = $1 AND id = $2";
     CHANGES = "SELECT tenant, id, token_version, status, revision, changed_at FROM auth_users \
@@ -76,6 +78,11 @@ impl UserStore for SqliteStore {
             Err(Failure::Duplicate(_)) => Ok(UserUpdate::Conflict(Unique::Email)),
             rows => rows?.first().map_or(Ok(UserUpdate::Stale), |row| Ok(UserUpdate::Done(Fields(row).user()?))),
         }
+    }
+
+    async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
+        let statement = |_| query(COUNT_FAILURE).bind(tenant.as_str()).bind(id.as_str()).bind(below);
+        Ok(!self.write(statement).await?.is_empty())
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {

@@ -90,3 +90,11 @@ CREATE TABLE auth_mail_outbox (
 -- What waits for the same address and purpose is one mail.
 CREATE UNIQUE INDEX auth_mail_outbox_waiting ON auth_mail_outbox (tenant, address, purpose) WHERE state = 'waiting';
 CREATE INDEX auth_mail_outbox_due ON auth_mail_outbox (due_at, created_at, id) WHERE state <> 'dead';
+CREATE INDEX auth_mail_outbox_dead ON auth_mail_outbox (state, created_at, id) WHERE state = 'dead';
+
+CREATE TABLE auth_attempts (
+    key      BLOB NOT NULL PRIMARY KEY, -- a digest of what is counted
+    attempts INTEGER NOT NULL,
+    ends_at  INTEGER NOT NULL -- the end of the window
+) STRICT;
+CREATE INDEX auth_attempts_end ON auth_attempts (ends_at);

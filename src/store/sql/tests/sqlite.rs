@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::super::{SqliteStore, outbox, sessions, users};
+use super::super::{SqliteStore, attempts, outbox, sessions, users};
 use super::users::{create, load, new_user};
 use super::{in_parallel, url};
 use crate::system::SystemClock;
@@ -361,7 +361,7 @@ async fn a_new_password_starts_with_no_failures() {
 async fn every_statement_uses_an_index() {
     let (_store, folder) = store().await;
     let mut connection = stranger(&file(&folder)).await;
-    let statements = [users::STATEMENTS, sessions::STATEMENTS, outbox::STATEMENTS].concat();
+    let statements = [attempts::STATEMENTS, users::STATEMENTS, sessions::STATEMENTS, outbox::STATEMENTS].concat();
     for statement in statements {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         for step in query(explain).fetch_all(&mut connection).await.unwrap() {

@@ -1,0 +1,83 @@
+//! Limits by address: how often one client may call an endpoint, whatever it sends.
+
+use auth_core::error::Error;
+use auth_core::policy::{InvalidSetting, check_limit};
+use auth_core::port::AttemptKey;
+use auth_core::types::{Client, Limit};
+
+use crate::Auth;
+use crate::config::Throttles;
+
+/// Endpoints that share a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Throttle {
+    SignUp,
+    Login,
+    Refresh,
+    PasswordReset,
+    ResendVerification,
+    Confirm,
+}
+
+impl Throttle {
+    const ALL: [Self; 6] =
+        [Self::SignUp, Self::Login, Self::Refresh, Self::PasswordReset, Self::ResendVerification, Self::Confirm];
+
+    /// The name on the wire and in keys.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "signup",
+            Self::Login => "login",
+            Self::Refresh => "refresh",
+            Self::PasswordReset => "password_reset",
+            Self::ResendVerification => "resend_verification",
+            Self::Confirm => "confirm",
+        }
+    }
+
+    /// The field of [`Config`](crate::Config).
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::SignUp => "throttles.signup",
+            Self::Login => "throttles.login",
+            Self::Refresh => "throttles.refresh",
+            Self::PasswordReset => "throttles.password_reset",
+            Self::ResendVerification => "throttles.resend_verification",
+            Self::Confirm => "throttles.confirm",
+        }
+    }
+
+    fn limit(self, throttles: &Throttles) -> Limit {
+        match self {
+            Self::SignUp => throttles.signup,
+            Self::Login => throttles.login,
+            Self::Refresh => throttles.refresh,
+            Self::PasswordReset => throttles.password_reset,
+            Self::ResendVerification => throttles.resend_verification,
+            Self::Confirm => throttles.confirm,
+        }
+    }
+
+    /// Counts a request of this client and refuses it past the limit.
+    ///
+    /// Clients whose address is not known share one count: better a tight limit than none.
+    pub(crate) async fn count(self, auth: &Auth, client: &Client) -> Result<(), Error> {
+        let system = auth.system();
+        if !system.policy().timed_limits {
+            return Ok(());
+        }
+        if client.address.is_none() {
+            let hint = "serve the app with `into_make_service_with_connect_info::<SocketAddr>()`";
+            tracing::warn!(target: "auth", hint, "no client address: all clients share one limit");
+        }
+        let limit = self.limit(&auth.http().throttles);
+        let key = AttemptKey::new("address", &[self.name().as_bytes(), &client.lane().to_be_bytes()]);
+        let hit = system.ports().attempts.hit(&key, limit).await?;
+        if hit.allowed { Ok(()) } else { Err(Error::throttled(self.name(), limit, hit)) }
+    }
+}
+
+/// Refuses limits outside their ranges.
+pub(crate) fn check(throttles: &Throttles) -> Result<(), InvalidSetting> {
+    Throttle::ALL.iter().try_for_each(|throttle| check_limit(throttle.setting(), throttle.limit(throttles)))
+}
