@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::memory::MemoryStore;
     use crate::testing::ManualClock;
-    use crate::types::TokenVersion;
+    use crate::types::{AuthMethods, Channel, Timestamp, TokenVersion};
 
     const LIFETIME: Duration = Duration::from_secs(900);
 
@@ -229,6 +229,38 @@ mod tests {
         let id = UserId::from(Uuid::from_u128(1));
         let token_version = TokenVersion::new(token_version);
         UserSecurity { tenant: TenantId::default(), id, token_version, active: true, revision }
+    }
+
+    #[test]
+    fn an_account_ends_tokens_that_it_left_behind_and_none_that_are_ahead() {
+        let claims = |version| AccessClaims {
+            tenant: TenantId::default(),
+            user: UserId::from(Uuid::from_u128(1)),
+            session: SessionId(Uuid::from_u128(1)),
+            token_version: TokenVersion::new(version),
+            channel: Channel::Cookie,
+            auth_time: Timestamp::default(),
+            methods: AuthMethods::PASSWORD,
+            issued_at: Timestamp::default(),
+            expires_at: Timestamp::default(),
+        };
+        let half = 1 << 30;
+        for (known, active, token, ended) in [
+            (5, true, 5, false),
+            // A store of one's own may shut an account without a bump.
+            (5, false, 5, true),
+            (6, true, 5, true),
+            (6, false, 5, true),
+            (5, true, 6, false),
+            (5, false, 6, false),
+            (half + 4, true, 5, true),
+            (half + 5, true, 5, false),
+            (0, true, u32::MAX, true),
+            (u32::MAX, true, 0, false),
+        ] {
+            let account = UserSecurity { active, ..account(1, known) };
+            assert_eq!(ends(&account, &claims(token)), ended, "{known} {active} {token}");
+        }
     }
 
     #[test]

@@ -242,3 +242,36 @@ async fn of_parallel_uses_of_a_link_one_sets_the_password() {
         world.login(ADA, &format!("password no. {}", winner.unwrap())).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_login_with_the_old_password_gets_past_a_reset() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    world.store.plan(|_, _| Some(Fault::Yield));
+    let passwords = [PASSWORD, OTHER_PASSWORD];
+    for round in 0..50 {
+        let (old, new) = (passwords[round % 2], passwords[(round + 1) % 2]);
+        let link = world.reset_link().await;
+        let log_in = |_| {
+            let auth = world.auth.clone();
+            tokio::spawn(async move { login(&auth, ADA, old).await.ok() })
+        };
+        let before: Vec<_> = (0..5).map(log_in).collect();
+        let (auth, client) = (world.auth.clone(), world.client.clone());
+        let reset = tokio::spawn(async move {
+            let request = PasswordResetConfirm { user: Some(link.user), token: &link.token, password: new };
+            auth.confirm_password_reset(&client, request).await
+        });
+        let after: Vec<_> = (0..5).map(log_in).collect();
+        reset.await.unwrap().unwrap();
+        for task in before.into_iter().chain(after) {
+            if let Some(tokens) = task.await.unwrap() {
+                let access = world.auth.authenticate(tokens.access.token.expose()).await;
+                assert_eq!(refused(access), Reason::NotAuthenticated);
+                let refresh = world.auth.refresh(tokens.refresh.token.expose()).await;
+                assert_eq!(refused(refresh), Reason::RefreshInvalid);
+            }
+        }
+        world.login(ADA, new).await.unwrap();
+    }
+}

@@ -163,15 +163,20 @@ async fn a_verified_account_is_not_touched_by_any_sign_up() {
 
 #[tokio::test]
 async fn sign_up_is_no_way_to_guess_a_password() {
-    // The check for a verified account runs against nothing, so neither mail nor event tells right from wrong.
-    let outcome = async |password: &str| {
-        let world = World::new();
-        world.verified(ADA, PASSWORD).await;
-        world.store.calls();
-        world.sign_up(ADA, password).await.unwrap();
-        (world.store.calls(), world.events.take(), world.mails().await)
-    };
-    assert_eq!(outcome(PASSWORD).await, outcome(OTHER_PASSWORD).await);
+    // The check for a verified account runs against nothing, so neither answer nor mail nor event tells right from wrong.
+    for username in [None, Some("ada"), Some("eve")] {
+        let outcome = async |password| {
+            let world = World::with(|policy| policy.usernames = true);
+            world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+            let link = world.link().await;
+            world.verify(&link).await.unwrap();
+            let _ = (world.store.calls(), world.events.take());
+            let request = SignUpRequest { username, ..request(ADA, password) };
+            let answer = world.auth.sign_up(&world.client, request).await.map_err(|error| error.to_string());
+            (answer, world.store.calls(), world.events.take(), world.mails().await)
+        };
+        assert_eq!(outcome(PASSWORD).await, outcome(OTHER_PASSWORD).await, "{username:?}");
+    }
 }
 
 #[tokio::test]

@@ -208,14 +208,15 @@ fn a_token_that_is_too_long_is_refused_unread() {
     for rubbish in [".".repeat(1_000_000), "A".repeat(1_000_000), format!("{}.", access(&session())).repeat(1000)] {
         assert_rubbish(&rubbish);
     }
-    // Not for its signature: this one's is good.
+    // Not for its signature: this one's is good, and its payload would fit.
     let payload = forge::decode(access(&session()).split('.').nth(1).unwrap());
-    let padded = |bytes| {
-        let payload = payload.replace("{\"iss\"", &format!("{{\"x\":\"{}\",\"iss\"", "x".repeat(bytes)));
+    let of_length = |bytes| {
+        let padding = "x".repeat(bytes - payload.len() - r#""x":"","#.len());
+        let payload = payload.replacen('{', &format!(r#"{{"x":"{padding}","#), 1);
         forge::jwt("access", forge::HEADER, &payload)
     };
-    let (fits, too_long) = (padded(1000), padded(1300));
-    assert!(fits.len() <= 2048 && too_long.len() > 2048);
+    let (fits, too_long) = (of_length(1456), of_length(1460));
+    assert!((2040..=2048).contains(&fits.len()) && (2049..2060).contains(&too_long.len()));
     assert!(tokens().verify_access(&fits, now()).is_ok());
     assert_eq!(tokens().verify_access(&too_long, now()), Err(TokenError::Invalid));
 }
