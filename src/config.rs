@@ -1,5 +1,7 @@
 //! One [`Config`] for everything outside the flows: keys, addresses, cookies and the profile. In code or from `AUTH_*`.
 
+use std::cell::Cell;
+use std::env::{self, VarError};
 use std::time::Duration;
 
 use auth_core::policy::{InvalidSetting, Policy};
@@ -10,6 +12,8 @@ use ipnet::IpNet;
 
 use crate::hash::Argon2Params;
 use crate::http::throttle;
+#[cfg(feature = "mail")]
+use crate::mail::Sender;
 
 /// The settings. Start from [`Config::new`] or [`Config::from_env`] and change what differs;
 /// [`AuthBuilder::build`](crate::AuthBuilder::build) refuses what cannot be.
@@ -38,7 +42,7 @@ pub struct Config {
     pub frontend_url: String,
     /// What the application is called in mails. Default `AuthSystem`.
     pub product: String,
-    /// The sender of mails. Default `AuthSystem <no-reply@localhost>`.
+    /// The sender of mails; transports take it from `Config::sender`. Default `AuthSystem <no-reply@localhost>`.
     pub mail_from: String,
     /// Origins whose pages may send requests with credentials. Empty: the front-end's.
     pub allowed_origins: Vec<String>,
@@ -183,7 +187,16 @@ impl Config {
     /// # Errors
     /// [`InvalidSetting`] names a variable that is missing or cannot be read.
     pub fn from_env() -> Result<Self, InvalidSetting> {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        let garbled = Cell::new(None);
+        let config = Self::from_lookup(|name| match env::var(name) {
+            Err(VarError::NotUnicode(_)) => {
+                garbled.set(Some(name));
+                None
+            }
+            found => found.ok(),
+        });
+        // Never taken for unset.
+        garbled.get().map_or(config, |name| Err(InvalidSetting::new(name, "is not UTF-8")))
     }
 
     /// As [`from_env`](Self::from_env), with variables from anywhere.
@@ -204,7 +217,7 @@ impl Config {
         env.set("AUTH_ARGON2_MEMORY_KIB", &mut memory_kib, parse_number)?;
         env.set("AUTH_ARGON2_ITERATIONS", &mut iterations, parse_number)?;
         env.set("AUTH_ARGON2_PARALLELISM", &mut parallelism, parse_number)?;
-        config.argon2 = Argon2Params::new(memory_kib, iterations, parallelism)?;
+        config.argon2 = Argon2Params::new(memory_kib, iterations, parallelism).map_err(by_variable)?;
         env.set("AUTH_HASH_THREADS", &mut config.hash_threads, |name, text| parse_number(name, text).map(Some))?;
         env.set("AUTH_HASH_QUEUE", &mut config.hash_queue, parse_number)?;
         env.set("AUTH_PROFILE", &mut config.profile, parse_profile)?;
@@ -282,7 +295,24 @@ impl Config {
         if self.product.is_empty() || self.product.len() > 100 || self.product.chars().any(char::is_control) {
             return Err(InvalidSetting::new("product", "must be 1 to 100 bytes without control characters"));
         }
+        if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+            let problem = "must not hold every address: a client could then claim any other one";
+            return Err(InvalidSetting::new("trusted_proxies", problem));
+        }
+        #[cfg(feature = "mail")]
+        self.sender()?;
         self.effective_origins().map(|_| ())
+    }
+
+    /// The sender of mails, for the transports that take one.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] when `mail_from` is not exactly one mailbox.
+    #[cfg(feature = "mail")]
+    pub fn sender(&self) -> Result<Sender, InvalidSetting> {
+        self.mail_from
+            .parse()
+            .map_err(|error: crate::mail::SetupError| InvalidSetting::new("mail_from", error.to_string()))
     }
 }
 
@@ -325,7 +355,9 @@ impl CookieConfig {
 
 /// The origin of a URL, as browsers spell it (RFC 6454 section 6.2). With `base`, a path may follow.
 fn parse_origin(setting: &'static str, url: &str, base: bool) -> Result<String, InvalidSetting> {
-    let wrong = |problem: &str| InvalidSetting::new(setting, format!("`{url}` {problem}"));
+    // What stands before an `@` may be a password.
+    let shown = if url.contains('@') { String::new() } else { format!("`{url}` ") };
+    let wrong = |problem: &str| InvalidSetting::new(setting, format!("{shown}{problem}"));
     let uri: Uri = url.parse().map_err(|_| wrong("is not a URL"))?;
     let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme));
     let (Some(scheme), Some(authority)) = (scheme, uri.authority()) else {
@@ -386,6 +418,17 @@ impl<F: Fn(&'static str) -> Option<String>> Env<F> {
     ) -> Result<(), InvalidSetting> {
         self.set(name, slot, |name, text| text.split(',').map(|item| parse(name, item.trim())).collect())
     }
+}
+
+/// Which variable is at fault for the cost of a hash: what is too little depends on all three.
+fn by_variable(error: InvalidSetting) -> InvalidSetting {
+    let setting = match error.setting {
+        "hash.memory_kib" => "AUTH_ARGON2_MEMORY_KIB",
+        "hash.iterations" => "AUTH_ARGON2_ITERATIONS",
+        "hash.parallelism" => "AUTH_ARGON2_PARALLELISM",
+        other => other,
+    };
+    InvalidSetting { setting, ..error }
 }
 
 fn parse_text(_name: &'static str, text: &str) -> Result<String, InvalidSetting> {
