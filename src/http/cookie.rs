@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use auth_core::types::{Timestamp, Token};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
-use crate::config::CookieConfig;
+use crate::config::{CookieConfig, SameSite};
 
 /// What a request has under one cookie name.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,10 +38,11 @@ pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> {
 }
 
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
-    let headers = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    headers
-        .flat_map(|header| header.split(';'))
-        .filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    // Bytes, for other people's cookies need not be text. Ours are: a value that is none is no token.
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    pairs
+        .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .map(|value| std::str::from_utf8(value).unwrap_or(""))
 }
 
 /// A cookie that carries a token for a time.
@@ -70,9 +71,12 @@ pub(crate) fn set(
 
 /// Takes a cookie away from one path.
 pub(crate) fn clear(config: &CookieConfig, name: &str, path: &str) -> Option<HeaderValue> {
+    // Without the attribute a cookie is Lax, and browsers take none of that kind from an answer to another site.
+    let same_site = if config.same_site == SameSite::None { "; SameSite=None" } else { "" };
     let secure = secure(config);
-    HeaderValue::try_from(format!("{name}=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}{secure}"))
-        .ok()
+    let cookie =
+        format!("{name}=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}{same_site}{secure}");
+    HeaderValue::try_from(cookie).ok()
 }
 
 fn secure(config: &CookieConfig) -> &'static str {

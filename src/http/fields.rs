@@ -50,10 +50,22 @@ impl Fields {
         match essence.as_deref() {
             Some("application/json") if body.is_empty() => Ok(Self::default()),
             Some("application/json") => Self::from_json(body),
-            Some("application/x-www-form-urlencoded") => Ok(Self::from_urlencoded(body)),
+            Some("application/x-www-form-urlencoded") => Ok(Self::from_form(body)),
             None if body.is_empty() => Ok(Self::default()),
             _ => Err(Problem::unsupported_media_type(content_type.unwrap_or(""))),
         }
+    }
+
+    /// Reads a form. Bytes that are no UTF-8 are decoded to one and the same character, which would make one password of
+    /// many: such a value is no text.
+    fn from_form(body: &[u8]) -> Self {
+        let mut fields = Self::from_urlencoded(body);
+        for slot in fields.values.values_mut() {
+            if matches!(slot, Slot::Text(text) if text.contains(char::REPLACEMENT_CHARACTER)) {
+                *slot = Slot::NotAText;
+            }
+        }
+        fields
     }
 
     /// Reads `a=1&b=2`.
@@ -177,11 +189,14 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Whether a confirmation repeats a password, where one was sent or the profile asks for it.
+    /// Whether a confirmation repeats a password, where one was sent or the profile asks for it. What is no text, on
+    /// either side, is told as such and not as a difference.
     pub(crate) fn repeats(&mut self, field: &'static str, password: &str, required: bool) -> bool {
-        let asked = required || self.has(field);
-        let before = self.errors.len();
-        !asked || self.exact(field) == password || self.errors.len() > before
+        if !required && !self.has(field) {
+            return true;
+        }
+        let confirmation = self.exact(field);
+        password.is_empty() || confirmation.is_empty() || confirmation == password
     }
 
     /// A password to be set.

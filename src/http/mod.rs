@@ -90,7 +90,7 @@ impl Auth {
             Err(problem) => self.refuse(problem, &parts.headers, parts.uri.path()),
         };
         self.finish(&mut response, &parts.headers);
-        if parts.method == Method::HEAD {
+        if parts.method == Method::HEAD && response.status() != StatusCode::NO_CONTENT {
             let length = response.body().len();
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
             *response.body_mut() = Bytes::new();

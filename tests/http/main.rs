@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
+mod arbitrary;
+mod bad_body;
+mod bad_input;
+mod conventions;
+mod cookies;
+mod cross_origin;
+mod faults;
 mod limits;
 mod login;
 mod logout;
@@ -10,6 +17,7 @@ mod outbox;
 mod password_reset;
 mod races;
 mod refresh;
+mod routing;
 mod signup;
 mod verify_email;
 mod world;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth_system::auth_core::port::{DeadMails, MailPurpose};
+use auth_system::auth_core::port::MailPurpose;
 use auth_system::auth_core::types::MailId;
 
 use crate::scenarios;

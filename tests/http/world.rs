@@ -103,7 +103,10 @@ impl Ground {
 }
 
 pub(crate) fn config() -> Config {
-    Config::new(RootSecret::parse(SECRET).unwrap(), "https://app.example.org")
+    let mut config = Config::new(RootSecret::parse(SECRET).unwrap(), "https://app.example.org");
+    // One peer sends most of a scenario's requests.
+    config.policy.timed_limits = false;
+    config
 }
 
 impl World {
@@ -115,8 +118,6 @@ impl World {
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         let mut config = config();
-        // One peer sends most of a scenario's requests.
-        config.policy.timed_limits = false;
         configure(&mut config);
         let (mailer, events) = (RecordingMailer::default(), RecordingEvents::default());
         let hasher = InsecurePlainHasher::default();
@@ -131,13 +132,7 @@ impl World {
             }
         };
         let auth = builder.build().unwrap();
-        let app = Router::new()
-            .route("/open", routing::any(|| async { "open" }))
-            .route("/whoami", routing::any(whoami))
-            .route("/maybe", routing::any(maybe))
-            .layer(auth.layer());
-        let required = Router::new().route("/required", routing::any(|| async { "in" })).layer(auth.layer().required());
-        let router = app.merge(required).merge(auth_system::router(auth.clone()));
+        let router = app(&auth);
         Self { auth, clock, mailer, events, hasher, ground, memory, dead_mails, dir, router }
     }
 
@@ -145,6 +140,12 @@ impl World {
     pub(crate) async fn restarted(&self, configure: impl FnOnce(&mut Config)) -> Self {
         let (memory, dir) = (self.memory.clone(), self.dir.clone());
         Self::start(self.ground, self.clock.clone(), memory, dir, configure).await
+    }
+
+    /// The same world around another system, such as one whose store fails.
+    pub(crate) fn around(self, auth: Auth) -> Self {
+        let router = app(&auth);
+        Self { auth, router, ..self }
     }
 
     pub(crate) fn dead_mails(&self) -> Arc<dyn DeadMails> {
@@ -233,6 +234,17 @@ impl World {
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
+}
+
+/// An application with routes of its own beside ours.
+fn app(auth: &Auth) -> Router {
+    let own = Router::new()
+        .route("/open", routing::any(|| async { "open" }))
+        .route("/whoami", routing::any(whoami))
+        .route("/maybe", routing::any(maybe))
+        .layer(auth.layer());
+    let required = Router::new().route("/required", routing::any(|| async { "in" })).layer(auth.layer().required());
+    own.merge(required).merge(auth_system::router(auth.clone()))
 }
 
 async fn whoami(user: auth_system::CurrentUser, session: auth_system::CurrentSession) -> String {

@@ -1,0 +1,323 @@
+//! Fields that are missing, no texts, blank, too long, repeated: each is told by its name, and nothing happens.
+
+use auth_system::auth_core::port::MailPurpose;
+use serde_json::{Value, json};
+
+use crate::scenarios;
+use crate::world::{Answer, Call, Ground, PASSWORD, World, post};
+
+scenarios![
+    each_wrong_field_is_told_and_no_other,
+    django_tells_each_wrong_field_in_its_own_words,
+    a_form_is_judged_like_json,
+    a_field_that_comes_twice_is_refused_whatever_it_holds,
+    what_is_no_link_is_told_apart_from_a_wrong_one,
+    what_a_query_says_is_no_field_of_a_body,
+    white_space_and_case_around_an_address_do_not_matter,
+];
+
+/// What a field is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Email,
+    Username,
+    Password,
+    NewPassword,
+    Confirmation,
+    Attribute,
+}
+
+use Kind::{Attribute, Confirmation, Email, NewPassword, Password, Username};
+
+/// Every body that is read, without the two parts of links.
+const FORMS: [(&str, &[(&str, Kind)]); 5] = [
+    (
+        "signup/",
+        &[
+            ("email", Email),
+            ("password", NewPassword),
+            ("confirm_password", Confirmation),
+            ("username", Username),
+            ("first_name", Attribute),
+            ("last_name", Attribute),
+        ],
+    ),
+    ("resend-verification/", &[("email", Email)]),
+    ("login/", &[("email", Email), ("password", Password)]),
+    ("password-reset/", &[("email", Email)]),
+    ("password-reset-confirm/", &[("password", NewPassword), ("confirm_password", Confirmation)]),
+];
+
+/// Values that are wrong in any field of a kind, with the code for each. `None`: the field is left out.
+fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
+    let mut wrong = vec![(Some(Value::Null), "null"), (Some(json!("a\0@example.org")), "null_character")];
+    for no_text in [json!(7), json!(-1.5), json!(true), json!([]), json!(["ada@example.org"]), json!({ "$ne": "" })] {
+        wrong.push((Some(no_text), "not_a_string"));
+    }
+    if kind != Attribute && (kind != Confirmation || django) {
+        wrong.push((None, "required"));
+    }
+    if kind != Attribute {
+        wrong.push((Some(json!("")), "blank"));
+    }
+    let texts: &[(&str, &str)] = match kind {
+        Email => &[
+            ("  ", "blank"),
+            ("\t\r\n\u{a0}", "blank"),
+            ("ada", "invalid_email"),
+            ("ada\u{7}@example.org", "invalid_email"),
+            ("ada@example.org\r\nBcc: eve@example.org", "invalid_email"),
+            ("ada@example.org, eve@example.org", "invalid_email"),
+            ("\u{202e}ada@example.org", "invalid_email"),
+        ],
+        Username => &[(" ", "blank"), ("a\u{7}b", "invalid_username"), ("ada@example.org", "invalid_username")],
+        NewPassword => &[
+            ("       ", "password_too_short"),
+            ("\u{7}", "password_too_short"),
+            ("01234567", "password_entirely_numeric"),
+        ],
+        Password | Confirmation | Attribute => &[],
+    };
+    wrong.extend(texts.iter().map(|(text, code)| (Some(json!(text)), *code)));
+    let long = match kind {
+        Email => format!("ada@{}example.org", "sub.".repeat(61)),
+        Username | Attribute => "x".repeat(151),
+        Password => "x".repeat(1025),
+        NewPassword => "x".repeat(257),
+        Confirmation => return wrong,
+    };
+    wrong.push((Some(json!(long)), "too_long"));
+    wrong.push((Some(json!("\u{1d54f}".repeat(2_000))), "too_long"));
+    wrong
+}
+
+/// What the Django profile says for a code.
+fn words(code: &str, kind: Kind) -> String {
+    let limit = match kind {
+        Email => 254,
+        Username | Attribute => 150,
+        Password => 1024,
+        NewPassword | Confirmation => 256,
+    };
+    match code {
+        "required" => "This field is required.".into(),
+        "null" => "This field may not be null.".into(),
+        "blank" => "This field may not be blank.".into(),
+        "not_a_string" => "Not a valid string.".into(),
+        "null_character" => "Null characters are not allowed.".into(),
+        "invalid_email" => "Enter a valid email address.".into(),
+        "invalid_username" => "Enter a valid username: unaccented letters a to z, digits and _ . + - only.".into(),
+        "too_long" => format!("Ensure this field has no more than {limit} characters."),
+        "password_too_short" => "This password is too short. It must contain at least 8 characters.".into(),
+        "password_entirely_numeric" => "This password is entirely numeric.".into(),
+        other => panic!("{other}"),
+    }
+}
+
+/// A body that succeeds.
+async fn good(world: &World, path: &str) -> Value {
+    match path {
+        "signup/" => json!({
+            "email": "new@example.org", "password": PASSWORD, "confirm_password": PASSWORD,
+            "username": "new", "first_name": "New", "last_name": "",
+        }),
+        "login/" => json!({ "email": "ada@example.org", "password": PASSWORD }),
+        "password-reset-confirm/" => {
+            world.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
+            let link = world.link("ada@example.org", MailPurpose::ResetPassword).await;
+            json!({ "uid": link.uid, "token": link.token, "password": "a new password", "confirm_password": "a new password" })
+        }
+        _ => json!({ "email": "ada@example.org" }),
+    }
+}
+
+/// The good body with one field replaced. A confirmation follows its password where that is a text.
+fn spoilt(good: &Value, field: &str, value: Option<&Value>) -> Value {
+    let mut body = good.clone();
+    let fields = body.as_object_mut().unwrap();
+    match value {
+        Some(value) => fields.insert(field.into(), value.clone()),
+        None => fields.remove(field),
+    };
+    if let ("password", Some(Value::String(text))) = (field, value)
+        && good["confirm_password"].is_string()
+        && !text.is_empty()
+        && !text.contains('\0')
+    {
+        fields.insert("confirm_password".into(), text.as_str().into());
+    }
+    body
+}
+
+async fn nothing_happened(world: &World) {
+    assert_eq!(world.mails().await, []);
+    assert_eq!(world.events.take(), []);
+}
+
+/// Spoils every field of every form in every way, then sends what is good.
+async fn each_wrong_field(world: &World, django: bool, check: impl Fn(&Answer, &str, Kind, &str)) {
+    world.account("ada@example.org").await;
+    for (path, fields) in FORMS {
+        let good = good(world, path).await;
+        nothing_left(world).await;
+        for (field, kind) in fields.iter().filter(|(field, _)| django || *field != "username") {
+            for (value, code) in wrong(*kind, django) {
+                let answer = world.send(post(path).json(spoilt(&good, field, value.as_ref()))).await;
+                assert_eq!(answer.status, 400, "{path} {field} {value:?}");
+                check(&answer, field, *kind, code);
+            }
+        }
+        nothing_happened(world).await;
+        assert!(world.send(post(path).json(good)).await.status.is_success(), "{path}");
+    }
+}
+
+async fn nothing_left(world: &World) {
+    world.mails().await;
+    world.events.take();
+}
+
+async fn each_wrong_field_is_told_and_no_other(ground: Ground) {
+    let world = ground.world().await;
+    each_wrong_field(&world, false, |answer, field, _, code| {
+        answer.refused(400, "invalid_fields");
+        let errors = answer.json()["errors"].clone();
+        let named: Vec<_> = errors.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!((named, answer.field(field)), (vec![field], vec![code.to_owned()]));
+        assert!(errors[field][0]["detail"].is_string());
+    })
+    .await;
+}
+
+async fn django_tells_each_wrong_field_in_its_own_words(ground: Ground) {
+    let world = ground.django().await;
+    each_wrong_field(&world, true, |answer, field, kind, code| {
+        let mut expected = json!({ "code": "invalid_fields" });
+        expected[field] = json!([words(code, kind)]);
+        assert_eq!(answer.json(), expected);
+    })
+    .await;
+}
+
+fn form(body: &Value) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in body.as_object().unwrap() {
+        form.append_pair(name, value.as_str().unwrap());
+    }
+    form.finish()
+}
+
+fn send_form(path: &str, body: String) -> Call {
+    post(path).body("application/x-www-form-urlencoded", body)
+}
+
+async fn a_form_is_judged_like_json(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    for (path, fields) in FORMS {
+        let good = good(&world, path).await;
+        nothing_left(&world).await;
+        for (field, kind) in fields.iter().filter(|(field, _)| *field != "username") {
+            for (value, code) in wrong(*kind, false) {
+                let value = value.filter(|value| value.is_string());
+                if value.is_none() && code != "required" {
+                    continue;
+                }
+                let answer = world.send(send_form(path, form(&spoilt(&good, field, value.as_ref())))).await;
+                assert_eq!(answer.refused(400, "invalid_fields").field(field), [code], "{path} {value:?}");
+            }
+            let rest = form(&spoilt(&good, field, None));
+            for no_text in ["%FF%FE%FDxxxxxxxxx", "p%E4ssword%E4", "%ED%A0%80xxxxxxxx", "%C0%80xxxxxxxx"] {
+                let answer = world.send(send_form(path, format!("{rest}&{field}={no_text}"))).await;
+                assert_eq!(answer.refused(400, "invalid_fields").field(field), ["not_a_string"], "{path} {no_text}");
+            }
+        }
+        nothing_happened(&world).await;
+        assert!(world.send(send_form(path, form(&good))).await.status.is_success(), "{path}");
+    }
+}
+
+async fn a_field_that_comes_twice_is_refused_whatever_it_holds(ground: Ground) {
+    for world in [ground.world().await, ground.django().await] {
+        world.account("ada@example.org").await;
+        for (path, fields) in FORMS {
+            let good = good(&world, path).await;
+            nothing_left(&world).await;
+            let django = world.auth.system().policy().usernames;
+            for (field, _) in fields.iter().filter(|(field, _)| django || *field != "username") {
+                let json = good.to_string();
+                let inner = json.strip_prefix('{').unwrap();
+                let same = &good[field];
+                for other in [same.to_string(), "\"eve@example.org\"".into(), "null".into(), "[]".into()] {
+                    for body in [
+                        format!("{{\"{field}\":{other},{inner}"),
+                        format!("{},\"{field}\":{other}}}", &json[..json.len() - 1]),
+                    ] {
+                        let answer = world.send(post(path).body("application/json", body)).await;
+                        answer.refused(400, "invalid_fields");
+                        let expected = if django { answer.json()[field].clone() } else { json!(answer.field(field)) };
+                        let words = if django { "This field was given more than once." } else { "repeated" };
+                        assert_eq!(expected, json!([words]), "{path}");
+                    }
+                }
+                let twice = format!("{}&{field}=x", form(&good));
+                let answer = world.send(send_form(path, twice)).await;
+                answer.refused(400, "invalid_fields");
+            }
+            // The escaped spelling of a name is the same name.
+            let (field, _) = fields[0];
+            let escaped =
+                format!("{{\"\\u{:04x}{}\":\"x\",{}", field.as_bytes()[0], &field[1..], &good.to_string()[1..]);
+            world.send(post(path).body("application/json", escaped)).await.refused(400, "invalid_fields");
+            nothing_happened(&world).await;
+            assert!(world.send(post(path).json(good)).await.status.is_success(), "{path}");
+        }
+    }
+}
+
+async fn what_is_no_link_is_told_apart_from_a_wrong_one(ground: Ground) {
+    let world = ground.django().await;
+    world.account("ada@example.org").await;
+    let good = good(&world, "password-reset-confirm/").await;
+    nothing_left(&world).await;
+    let confirm = async |body: String| world.send(post("password-reset-confirm/").body("application/json", body)).await;
+    let missing = json!({ "error": "Missing uid or token.", "code": "link_incomplete" });
+    let wrong = json!({ "error": "Invalid or expired token.", "code": "link_invalid" });
+    for field in ["uid", "token"] {
+        let no_texts = [json!(""), json!(null), json!(7), json!(0), json!(true), json!([]), json!({}), json!(["x"])];
+        for value in no_texts.iter().map(Some).chain([None]) {
+            assert_eq!(confirm(spoilt(&good, field, value).to_string()).await.json(), missing, "{field} {value:?}");
+        }
+        let twice = good.to_string().replacen('{', &format!("{{\"{field}\":{},", good[field]), 1);
+        assert_eq!(confirm(twice).await.json(), missing, "{field} twice");
+        let real = good[field].as_str().unwrap();
+        for text in
+            [" ", "\0", "\u{7}", "\u{fffd}", "'--", &"x".repeat(50_000), &format!(" {real}"), &format!("{real}\n")]
+        {
+            let answer = confirm(spoilt(&good, field, Some(&json!(text))).to_string()).await;
+            assert_eq!(answer.json(), wrong, "{field} {text:?}");
+        }
+    }
+    nothing_happened(&world).await;
+    assert_eq!(confirm(good.to_string()).await.status, 200);
+}
+
+async fn what_a_query_says_is_no_field_of_a_body(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let query = format!("login/?email=ada@example.org&password={}", PASSWORD.replace(' ', "+"));
+    assert_eq!(world.send(post(&query)).await.refused(400, "invalid_fields").field("email"), ["required"]);
+    let query = "login/?email=eve@example.org&password=x&email=7";
+    let body = json!({ "email": "ada@example.org", "password": PASSWORD });
+    assert_eq!(world.send(post(query).json(body)).await.status, 200);
+}
+
+async fn white_space_and_case_around_an_address_do_not_matter(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    for email in ["\t ADA@example.org\r\n", "\u{2003}ada@EXAMPLE.org\u{a0}"] {
+        assert_eq!(world.log_in(email, PASSWORD).await.status, 200, "{email:?}");
+        world.send(post("password-reset/").json(json!({ "email": email }))).await;
+        assert_eq!(world.mails().await[0].to, "ada@example.org");
+    }
+}

@@ -1,0 +1,202 @@
+//! A world whose store or hasher fails when told to.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_system::auth_core::port::{
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, HashError, Hit, LoginRecord, MailIntent, MailOutbox,
+    NewUser, PasswordHasher, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError, Ticket, UserChange,
+    UserInsert, UserKey, UserSecurity, UserStore, UserUpdate, Verdict,
+};
+use auth_system::auth_core::testing::InsecurePlainHasher;
+use auth_system::auth_core::types::{
+    Limit, MailId, Password, PasswordHash, Session, SessionId, TenantId, Timestamp, User, UserId,
+};
+use auth_system::{Auth, Config};
+
+use crate::world::{self, World};
+
+/// What the store does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Fault {
+    #[default]
+    None,
+    Down,
+    Corrupt,
+    Hangs,
+}
+
+/// The switches. Clones are one.
+#[derive(Clone, Default)]
+pub(crate) struct Faults {
+    store: Arc<Mutex<Fault>>,
+    busy: Arc<Mutex<Option<Duration>>>,
+}
+
+impl Faults {
+    /// What a store says when it fails; clients must never read it.
+    pub(crate) const CAUSE: &str = "disk 7 of db.internal is gone";
+
+    /// The same world with these switches built in.
+    pub(crate) fn around(&self, world: World, configure: impl FnOnce(&mut Config)) -> World {
+        let mut config = world::config();
+        configure(&mut config);
+        let ports = world.auth.system().ports();
+        let auth = Auth::builder(config)
+            .users(Faulty { port: ports.users.clone(), faults: self.clone() })
+            .sessions(Faulty { port: ports.sessions.clone(), faults: self.clone() })
+            .outbox(Faulty { port: ports.outbox.clone(), faults: self.clone() })
+            .attempts(Faulty { port: ports.attempts.clone(), faults: self.clone() })
+            .hasher(Busy { hasher: world.hasher.clone(), faults: self.clone() })
+            .mailer(world.mailer.clone())
+            .events(world.events.clone())
+            .clock(world.clock.clone())
+            .without_workers()
+            .build()
+            .unwrap();
+        world.around(auth)
+    }
+
+    pub(crate) fn store(&self, fault: Fault) {
+        *self.store.lock().unwrap() = fault;
+    }
+
+    /// The hasher turns everybody away for so long, or nobody.
+    pub(crate) fn busy(&self, retry_after: Option<Duration>) {
+        *self.busy.lock().unwrap() = retry_after;
+    }
+
+    async fn strike(&self) -> Result<(), StoreError> {
+        let fault = *self.store.lock().unwrap();
+        match fault {
+            Fault::None => Ok(()),
+            Fault::Down => Err(StoreError::unavailable(Self::CAUSE)),
+            Fault::Corrupt => Err(StoreError::corrupt(Self::CAUSE)),
+            Fault::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+struct Faulty<P: ?Sized> {
+    port: Arc<P>,
+    faults: Faults,
+}
+
+#[async_trait]
+impl UserStore for Faulty<dyn UserStore> {
+    async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError> {
+        self.faults.strike().await?;
+        self.port.insert(user).await
+    }
+
+    async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError> {
+        self.faults.strike().await?;
+        self.port.find(tenant, key).await
+    }
+
+    async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
+        self.faults.strike().await?;
+        self.port.update_if(current, change).await
+    }
+
+    async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
+        self.faults.strike().await?;
+        self.port.count_failure(tenant, id, below).await
+    }
+
+    async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
+        self.faults.strike().await?;
+        self.port.record_login(tenant, id, login).await
+    }
+
+    async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError> {
+        self.faults.strike().await?;
+        self.port.changes(since, limit).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for Faulty<dyn SessionStore> {
+    async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
+        self.faults.strike().await?;
+        self.port.insert(session).await
+    }
+
+    async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
+        self.faults.strike().await?;
+        self.port.find(tenant, id).await
+    }
+
+    async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
+        self.faults.strike().await?;
+        self.port.rotate_if(current, next).await
+    }
+
+    async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
+        self.faults.strike().await?;
+        self.port.revoke(tenant, id, at).await
+    }
+
+    async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
+        self.faults.strike().await?;
+        self.port.revocations(since, limit).await
+    }
+}
+
+#[async_trait]
+impl MailOutbox for Faulty<dyn MailOutbox> {
+    async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
+        self.faults.strike().await?;
+        self.port.enqueue(id, intent, now).await
+    }
+
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError> {
+        self.faults.strike().await?;
+        self.port.claim(now, lease, limit).await
+    }
+
+    async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
+        self.faults.strike().await?;
+        self.port.settle(claim, settlement).await
+    }
+}
+
+#[async_trait]
+impl AttemptStore for Faulty<dyn AttemptStore> {
+    async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
+        self.faults.strike().await?;
+        self.port.hit(key, limit).await
+    }
+
+    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
+        self.faults.strike().await?;
+        self.port.clear(key).await
+    }
+}
+
+struct Busy {
+    hasher: InsecurePlainHasher,
+    faults: Faults,
+}
+
+#[async_trait]
+impl PasswordHasher for Busy {
+    fn admit(&self, lane: u128) -> Result<Ticket, HashError> {
+        let busy = *self.faults.busy.lock().unwrap();
+        busy.map_or_else(|| self.hasher.admit(lane), |retry_after| Err(HashError::Overloaded { retry_after }))
+    }
+
+    async fn hash(&self, ticket: Ticket, password: &Password) -> Result<PasswordHash, HashError> {
+        self.hasher.hash(ticket, password).await
+    }
+
+    async fn verify(
+        &self,
+        ticket: Ticket,
+        password: &Password,
+        hash: Option<&PasswordHash>,
+    ) -> Result<Verdict, HashError> {
+        self.hasher.verify(ticket, password, hash).await
+    }
+}
