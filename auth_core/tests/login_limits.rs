@@ -213,7 +213,7 @@ async fn a_device_stays_the_same_from_login_to_login() {
 #[test]
 fn a_device_token_is_for_one_identifier_of_one_tenant() {
     let tokens = common::tokens(&Policy::default());
-    let (tenant, other) = (TenantId::default(), TenantId::parse("other").unwrap());
+    let (tenant, other) = (TenantId::default(), TenantId::parse("another").unwrap());
     let device = DeviceId([7; 16]);
     let token = tokens.device(&tenant, ADA, device);
     let read = |tenant, identifier, token: &str| tokens.verify_device(tenant, identifier, token);
