@@ -7,6 +7,7 @@ mod conventions;
 mod cookies;
 mod cross_origin;
 mod faults;
+mod layer;
 mod login;
 mod logout;
 mod me;
