@@ -10,6 +10,7 @@ mod cookies;
 mod cross_origin;
 mod failures;
 mod faults;
+mod layer;
 mod limits;
 mod login;
 mod logout;
