@@ -178,7 +178,8 @@ impl SessionStore for MemoryStore {
     async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
         let mut state = self.lock();
         let rival = |other: &Session| {
-            (other.tenant, other.user) == (session.tenant, session.user) && other.slot == session.slot
+            let same_place = (other.tenant, other.user, other.slot) == (session.tenant, session.user, session.slot);
+            same_place && other.revoked_at.is_none()
         };
         if session.slot.is_some() && state.sessions.values().any(rival) {
             return Ok(SessionInsert::SlotTaken);
