@@ -155,13 +155,7 @@ impl UserStore for MemoryStore {
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
         if let Some(user) = self.lock().users.get_mut(&(*tenant, *id)) {
-            user.last_login_at = Some(login.at);
-            user.consecutive_failures = 0;
-            if let Some((old, new)) = &login.rehash
-                && user.password_hash.as_ref() == Some(old)
-            {
-                user.password_hash = Some(new.clone());
-            }
+            *user = login.apply(user);
         }
         Ok(())
     }

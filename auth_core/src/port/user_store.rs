@@ -191,6 +191,22 @@ pub struct LoginRecord {
     pub rehash: Option<(PasswordHash, PasswordHash)>,
 }
 
+impl LoginRecord {
+    /// The row after this login.
+    #[must_use]
+    pub fn apply(&self, current: &User) -> User {
+        let mut next = current.clone();
+        next.last_login_at = Some(self.at);
+        next.consecutive_failures = 0;
+        if let Some((old, new)) = &self.rehash
+            && next.password_hash.as_ref() == Some(old)
+        {
+            next.password_hash = Some(new.clone());
+        }
+        next
+    }
+}
+
 /// What other nodes must know of a changed account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSecurity {
