@@ -36,13 +36,13 @@ const APP_SCHEMA: &str = "CREATE TABLE IF NOT EXISTS app_users (
 
 /// The application's users, as the account system sees them. One tenant, no usernames.
 #[derive(Clone)]
-pub struct AppUsers {
+pub(crate) struct AppUsers {
     pool: SqlitePool,
     clock: Arc<dyn Clock>,
 }
 
 impl AppUsers {
-    pub fn new(pool: SqlitePool, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(pool: SqlitePool, clock: Arc<dyn Clock>) -> Self {
         Self { pool, clock }
     }
 
@@ -207,7 +207,7 @@ fn store_error(error: sqlx::Error) -> StoreError {
 }
 
 /// The application's own connections, as it has them anyway. Statements wait for a lock as long as the account system does.
-pub async fn open(url: &str) -> Result<SqlitePool, sqlx::Error> {
+pub(crate) async fn open(url: &str) -> Result<SqlitePool, sqlx::Error> {
     let options: SqliteConnectOptions = url.parse()?;
     let options = options
         .create_if_missing(true)
@@ -235,7 +235,7 @@ impl Mailer for Mailbox {
 }
 
 /// The life of an account, without HTTP. With it, all that differs is `.merge(auth_system::router(auth))`.
-pub async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> {
     let pool = open(url).await?;
     let store = SqliteStore::open(url).await?;
     let (letters, mut mailbox) = mpsc::unbounded_channel();

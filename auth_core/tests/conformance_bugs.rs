@@ -11,7 +11,6 @@ use auth_core::port::*;
 use auth_core::testing::ManualClock;
 use auth_core::types::*;
 use tokio::sync::Mutex;
-use tokio::task::yield_now;
 
 /// The names of the cases that fail, each over a store of its own.
 fn broken_promises<P: ?Sized + 'static>(
@@ -29,6 +28,11 @@ fn broken_promises<P: ?Sized + 'static>(
         }
         broken
     })
+}
+
+/// Between two steps that should be one: long enough for all others to take the first.
+async fn gap() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -76,7 +80,7 @@ impl UserStore for Users {
         if self.1 == UserBug::LateInsert
             && UserStore::find(&self.0, &user.tenant, UserKey::Email(&user.email)).await?.is_none()
         {
-            yield_now().await;
+            gap().await;
             let made = UserStore::insert(&self.0, user).await?;
             let second = user.clone().into_user(Timestamp::default());
             return Ok(if let UserInsert::Conflict(_) = made { UserInsert::Created(second) } else { made });
@@ -100,7 +104,7 @@ impl UserStore for Users {
         let stored = self.by_id(&current.tenant, &current.id).await;
         let late = self.1 == UserBug::LateUpdate && stored.as_ref().is_some_and(|it| it.revision == current.revision);
         if late {
-            yield_now().await;
+            gap().await;
         }
         match self.by_id(&current.tenant, &current.id).await {
             Some(stored) if late || self.1 == UserBug::LostUpdate => self.0.update_if(&stored, change).await,
@@ -113,7 +117,7 @@ impl UserStore for Users {
             UserBug::EndlessCount => self.0.count_failure(tenant, id, u32::MAX).await,
             UserBug::LateCount => {
                 let counted = self.by_id(tenant, id).await.is_some_and(|user| user.consecutive_failures < below);
-                yield_now().await;
+                gap().await;
                 Ok(counted && self.0.count_failure(tenant, id, u32::MAX).await?)
             }
             _ => self.0.count_failure(tenant, id, below).await,
@@ -179,7 +183,7 @@ enum SessionBug {
     RotatesAnyway,
     /// Reports each revocation as the one that did it.
     RevokesAgain,
-    /// Looks for the slot, then inserts: two steps.
+    /// Lets any number of sessions have a slot.
     ForgetsSlots,
 }
 
@@ -250,7 +254,7 @@ impl MailOutbox for Outbox {
             return self.0.claim(now, lease, limit).await;
         }
         self.2.lock().await.0 += 1;
-        yield_now().await;
+        gap().await;
         let mut mails = self.0.claim(now, lease, limit).await?;
         let mut at_work = self.2.lock().await;
         at_work.0 -= 1;
@@ -311,7 +315,7 @@ impl AttemptStore for Attempts {
         let running = self.3.lock().await.get(key).copied().filter(|(_, ends_at)| *ends_at > now);
         let (count, ends_at) = running.unwrap_or(fresh);
         if self.1 == AttemptBug::ChecksThenCounts {
-            yield_now().await;
+            gap().await;
             self.3.lock().await.insert(*key, (count + 1, ends_at));
             return Ok(Hit::of(count + 1, limit, ends_at.since(now)));
         }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Case, SECOND, TICK, assert_unavailable, in_parallel, read_feed, tenant};
 use crate::port::{
-    Clock, FeedPosition, LoginRecord, NewUser, Since, Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore,
-    UserUpdate,
+    Clock, FeedPosition, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey,
+    UserSecurity, UserStore, UserUpdate,
 };
 use crate::testing::ManualClock;
 use crate::types::{
@@ -511,15 +511,28 @@ pub async fn what_changes_behind_a_reader_is_still_told(store: Arc<dyn UserStore
     assert_eq!((&rows[0], &rows[2]), (&UserSecurity::from(&second), &UserSecurity::from(&first)));
 }
 
-/// Every verb of a store that is down says so; none guesses.
+/// Every verb of a store that is down says so; none guesses. What cannot be an id of the store at all may be nobody's.
 pub async fn a_store_that_is_down_says_so(store: Arc<dyn UserStore>, clock: ManualClock) {
     let user = new_user("ada").into_user(clock.now());
-    let login = LoginRecord { at: clock.now(), rehash: None };
     assert_unavailable(store.insert(&new_user("ada")).await);
-    assert_unavailable(store.find(&user.tenant, UserKey::Id(&user.id)).await);
     assert_unavailable(store.find(&user.tenant, UserKey::Email(&user.email)).await);
-    assert_unavailable(store.update_if(&user, &UserChange::default()).await);
-    assert_unavailable(store.count_failure(&user.tenant, &user.id, 9).await);
-    assert_unavailable(store.record_login(&user.tenant, &user.id, &login).await);
     assert_unavailable(store.changes(&Since::Ago(SECOND), 9).await);
+
+    // Ids as stores have them: UUIDs, or numbers. One of the two is worth asking for.
+    let mut down = [false; 4];
+    for id in [user.id, UserId::parse("1").unwrap()] {
+        let user = User { id, ..user.clone() };
+        let login = LoginRecord { at: clock.now(), rehash: None };
+        let unavailable = |error: StoreError| matches!(error, StoreError::Unavailable(_));
+        let answers = [
+            store.find(&user.tenant, UserKey::Id(&id)).await.map(|found| assert_eq!(found, None)),
+            store.update_if(&user, &UserChange::default()).await.map(|it| assert!(matches!(it, UserUpdate::Stale))),
+            store.count_failure(&user.tenant, &id, 9).await.map(|counted| assert!(!counted)),
+            store.record_login(&user.tenant, &id, &login).await,
+        ];
+        for (down, answer) in down.iter_mut().zip(answers) {
+            *down |= answer.is_err_and(unavailable);
+        }
+    }
+    assert_eq!(down, [true; 4], "find by id, update_if, count_failure, record_login");
 }
