@@ -264,7 +264,7 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
     show("Ada signs up: a row with an id of the table.").await?;
 
     system.deliver_mail().await?;
-    let (user, token) = mailbox.recv().await.ok_or("no mail came")?;
+    let (user, token) = mailbox.try_recv()?;
     system.verify_email(&client, Some(user), &token).await?;
     query("UPDATE app_users SET display_name = 'Ada Lovelace', plan = 'pro' WHERE email = 'ada@example.org'")
         .execute(&pool)
@@ -282,7 +282,7 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
 
     system.request_password_reset(&client, "ada@example.org").await?;
     system.deliver_mail().await?;
-    let (user, token) = mailbox.recv().await.ok_or("no mail came")?;
+    let (user, token) = mailbox.try_recv()?;
     let request = PasswordResetConfirm { user: Some(user), token: &token, password: "second password" };
     system.confirm_password_reset(&client, request).await?;
     show("She resets her password: the application's columns are as they were.").await?;
@@ -300,7 +300,10 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::args().nth(1).unwrap_or_else(|| "custom_store.db".into());
+    if std::path::Path::new(&file).exists() {
+        return Err(format!("{file} exists: Ada signs up in a new file").into());
+    }
     life_of_an_account(&format!("sqlite://{file}")).await?;
-    println!("All of it is in {file}: delete the file to start over.");
+    println!("All of it is in {file}.");
     Ok(())
 }

@@ -23,10 +23,10 @@
 //!
 //! | suite | for |
 //! |---|---|
-//! | [`user_store`] | every `UserStore` |
-//! | [`usernames`] | a `UserStore` of an application with usernames |
-//! | [`tenants`] | a `UserStore` that serves more than one tenant |
-//! | [`session_store`], [`mail_outbox`], [`attempt_store`] | the other stores |
+//! | [`user_store`](mod@user_store) | every `UserStore` |
+//! | [`usernames`](mod@usernames) | a `UserStore` of an application with usernames |
+//! | [`tenants`](mod@tenants) | a `UserStore` that serves more than one tenant |
+//! | [`session_store`](mod@session_store), [`mail_outbox`](mod@mail_outbox), [`attempt_store`](mod@attempt_store) | the other stores |
 //!
 //! # Ground rules
 //!
@@ -39,9 +39,9 @@
 //! * A store may give accounts ids of its own. It may order rows that changed at one moment as it likes, if it always
 //!   does so in the same way.
 //! * A store without usernames, or of one tenant, refuses to insert what it cannot keep with
-//!   [`StoreError::Corrupt`](crate::port::StoreError::Corrupt), and finds nothing by it.
+//!   [`StoreError::Corrupt`], and finds nothing by it.
 //! * A second argument `broken: constructor` adds a case for a store that is down: a connection to nowhere, a file that
-//!   was deleted. Every verb must say [`StoreError::Unavailable`](crate::port::StoreError::Unavailable), not guess.
+//!   was deleted. Every verb must say [`StoreError::Unavailable`], not guess.
 //! * A new version of this crate may add cases: a store that fails one was wrong before.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a promise that is broken fails its test")]
