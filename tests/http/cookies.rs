@@ -361,7 +361,8 @@ fn contradictory_cookie_settings_are_refused_by_name() {
     for name in ["__Host-r", "__hOST-r", "access_token"] {
         assert_eq!(refused(|config| config.cookies.refresh_name = name.into()), Some("cookies.refresh_name"));
     }
-    let without_secure: [(fn(&mut Config), &str); 4] = [
+    type Configure = fn(&mut Config);
+    let without_secure: [(Configure, &str); 4] = [
         (|config| config.cookies.access_name = "__Host-a".into(), "cookies.access_name"),
         (|config| config.cookies.access_name = "__SECURE-a".into(), "cookies.access_name"),
         (|config| config.cookies.refresh_name = "__Secure-r".into(), "cookies.refresh_name"),
