@@ -109,13 +109,14 @@ pub(crate) fn device_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'
     }
 }
 
-/// The access token of a request for logging out, where one that is revoked or ambiguous counts as none.
-pub(crate) fn access_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
-    match cookie::find(headers, &auth.http().cookies.access_name) {
-        Presented::None => bearer(auth, headers),
-        Presented::One(token) => Some(token),
-        Presented::Many(tokens) => only(tokens, |token| auth.system().is_access_token(token)),
+/// Every access token and every refresh token of a request, good or not: for logging out, which ends whatever it can.
+pub(crate) fn all_tokens<'a>(auth: &Auth, headers: &'a HeaderMap) -> (Vec<&'a str>, Vec<&'a str>) {
+    let cookies = &auth.http().cookies;
+    let mut access = cookie::find(headers, &cookies.access_name).into_vec();
+    if access.is_empty() {
+        access.extend(bearer(auth, headers));
     }
+    (access, cookie::find(headers, &cookies.refresh_name).into_vec())
 }
 
 fn only(tokens: Vec<&str>, good: impl Fn(&str) -> bool) -> Option<&str> {
@@ -126,12 +127,15 @@ fn only(tokens: Vec<&str>, good: impl Fn(&str) -> bool) -> Option<&str> {
 /// Whether a cookie of ours came several times without exactly one being good: the names to take away.
 pub(crate) fn ambiguous<'a>(auth: &'a Auth, headers: &HeaderMap) -> Vec<&'a str> {
     let cookies = &auth.http().cookies;
-    let several = |name: &str| matches!(cookie::find(headers, name), Presented::Many(_));
+    let unclear = |name: &str, good: &dyn Fn(&str) -> bool| match cookie::find(headers, name) {
+        Presented::Many(tokens) => only(tokens, good).is_none(),
+        Presented::None | Presented::One(_) => false,
+    };
     let mut names = Vec::new();
-    if several(&cookies.access_name) && access_token(auth, headers).is_none() {
+    if unclear(&cookies.access_name, &|token| auth.system().is_access_token(token)) {
         names.push(cookies.access_name.as_str());
     }
-    if several(&cookies.refresh_name) && refresh_token(auth, headers).is_none() {
+    if unclear(&cookies.refresh_name, &|token| auth.system().is_refresh_token(token)) {
         names.push(cookies.refresh_name.as_str());
     }
     names

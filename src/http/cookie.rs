@@ -18,6 +18,17 @@ pub(crate) enum Presented<'a> {
     Many(Vec<&'a str>),
 }
 
+impl<'a> Presented<'a> {
+    /// All values.
+    pub(crate) fn into_vec(self) -> Vec<&'a str> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(value) => vec![value],
+            Self::Many(values) => values,
+        }
+    }
+}
+
 /// Finds a cookie by its exact name (RFC 6265 section 5.4; names are not decoded).
 pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> {
     let mut found = Presented::None;
