@@ -55,6 +55,7 @@ pub struct AuthService<S> {
 }
 
 /// What the layer leaves for extractors.
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
 #[derive(Clone)]
 pub(crate) struct Identified {
     pub(crate) auth: Auth,

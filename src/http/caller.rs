@@ -1,14 +1,11 @@
 //! Who is calling: the tokens of a request, checked.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::error::Error;
 use auth_core::proof::LiveSession;
 use auth_core::types::{Client, Locale, TenantId};
-use bytes::Bytes;
-use http::Response;
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
 
 use super::cookie::{self, Presented};
@@ -18,7 +15,9 @@ use crate::Auth;
 /// How long an access check waits for the store.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the access check found, for handlers and extractors.
+/// What the access check found, for extractors.
+#[cfg(feature = "tower")]
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
 #[derive(Clone)]
 pub(crate) enum Caller {
     /// No access token.
@@ -26,12 +25,14 @@ pub(crate) enum Caller {
     /// A good one.
     Live(LiveSession),
     /// A bad one, or the check could not be made: the refusal, ready to be sent.
-    Refused(Arc<Refusal>),
+    Refused(std::sync::Arc<Refusal>),
 }
 
 /// A refusal that an extractor may send, or may not.
+#[cfg(feature = "tower")]
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
 pub(crate) struct Refusal {
-    pub(crate) response: Response<Bytes>,
+    pub(crate) response: http::Response<bytes::Bytes>,
     /// The check could not be made: then even an optional caller is refused.
     pub(crate) unavailable: bool,
 }

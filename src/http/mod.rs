@@ -34,6 +34,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ipnet::IpNet;
 
+#[cfg(feature = "tower")]
 pub(crate) use self::caller::{Caller, Refusal, Source};
 use self::fields::Fields;
 pub(crate) use self::origin::Origins;
