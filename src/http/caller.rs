@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth_core::Reason;
-use auth_core::error::Error;
+use auth_core::error::{Class, Error};
 use auth_core::proof::LiveSession;
 use auth_core::types::{Client, Locale, TenantId};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
@@ -59,10 +59,8 @@ pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Result<Opt
 }
 
 async fn check(auth: &Auth, token: &str) -> Result<LiveSession, Error> {
-    match tokio::time::timeout(PATIENCE, auth.system().authenticate(token)).await {
-        Ok(outcome) => outcome,
-        Err(elapsed) => Err(Error::unavailable(elapsed)),
-    }
+    let checked = tokio::time::timeout(PATIENCE, auth.system().authenticate(token)).await;
+    checked.unwrap_or_else(|_| Err(Error::unavailable("the store took too long to tell what was revoked")))
 }
 
 /// Of several cookies with one name, the only one that is good.
@@ -72,8 +70,9 @@ async fn check_each(auth: &Auth, tokens: &[&str]) -> Result<LiveSession, Error> 
         match check(auth, token).await {
             Ok(live) if good.is_none() => good = Some(live),
             Ok(_) => return Err(Reason::TokenInvalid.into()),
-            Err(error) if error.class() == auth_core::error::Class::Unavailable => return Err(error),
-            Err(_) => {}
+            Err(error) if error.class() == Class::Unauthenticated => {}
+            // Says nothing of the token.
+            Err(error) => return Err(error),
         }
     }
     good.ok_or_else(|| Reason::TokenInvalid.into())

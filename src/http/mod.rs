@@ -163,8 +163,8 @@ impl Auth {
 
     /// A refusal as a response. Operators read the cause in the log; the client does not.
     fn refuse(&self, problem: Problem, headers: &HeaderMap, path: &str) -> Response<Bytes> {
-        if let Some(error) = problem.cause.as_ref().filter(|error| std::error::Error::source(error).is_some()) {
-            let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        if let Some(error) = problem.cause.as_ref().filter(|_| problem.status().is_server_error()) {
+            let cause = std::error::Error::source(error).map(tracing::field::display);
             tracing::error!(target: "auth", %error, cause, "request failed");
         }
         let unauthorized = problem.status() == StatusCode::UNAUTHORIZED;
