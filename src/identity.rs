@@ -13,6 +13,7 @@ pub struct CurrentUser {
 }
 
 impl CurrentUser {
+    #[cfg(feature = "axum")]
     pub(crate) fn new(live: LiveSession) -> Self {
         Self { live }
     }
@@ -43,6 +44,7 @@ pub struct CurrentSession {
 }
 
 impl CurrentSession {
+    #[cfg(feature = "axum")]
     pub(crate) fn new(live: LiveSession) -> Self {
         Self { live }
     }

@@ -36,7 +36,7 @@
 //! | protect routes of your own | [`Auth`]`::layer`, [`CurrentUser`], [`CurrentSession`] |
 //! | change lifetimes, limits, password rules | [`auth_core::policy::Policy`] in [`Config::policy`] |
 //! | send mails, in words of your own | [`mail`] |
-//! | keep accounts in a table of your own | [`auth_core::port::UserStore`] |
+//! | keep accounts in a table of your own | [the recipe](store#your-own-user-table), `examples/custom_store.rs` |
 //! | log or count what happens | [`auth_core::port::EventSink`] |
 //! | build something without HTTP | [`Auth::system`] and [`auth_core::flow`] |
 //! | serve another framework | [`Auth::respond`] |
@@ -51,7 +51,8 @@
 //! | `memory` | [`store`]`::MemoryStore`, for tests and demonstrations |
 //! | `mail` | mails as `.eml` files |
 //! | `smtp` | mails by SMTP; implies `mail` |
-//! | `full` | all of them |
+//! | `full` | all of the above |
+//! | `conformance` | `auth_core::conformance`: the tests that a store of your own must pass |
 //!
 //! None is on by default, and each only adds.
 //!

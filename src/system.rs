@@ -1,7 +1,6 @@
 //! The platform's clock and randomness. The only place that asks for either.
 
-use std::sync::LazyLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auth_core::port::{Clock, Random, RandomError};
 use auth_core::types::Timestamp;
@@ -22,8 +21,18 @@ impl Clock for SystemClock {
         }
     }
 
+    /// On Linux time goes on while the machine sleeps: what others revoked meanwhile must count as news.
+    #[cfg(target_os = "linux")]
+    fn monotonic(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::try_from(time).unwrap_or_default()
+    }
+
+    #[cfg(not(target_os = "linux"))]
     #[expect(clippy::disallowed_methods, reason = "this is the Clock port")]
     fn monotonic(&self) -> Duration {
+        use std::sync::LazyLock;
+        use std::time::Instant;
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed()
     }

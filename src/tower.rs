@@ -55,6 +55,7 @@ pub struct AuthService<S> {
 }
 
 /// What the layer leaves for extractors.
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
 #[derive(Clone)]
 pub(crate) struct Identified {
     pub(crate) auth: Auth,
@@ -83,7 +84,7 @@ where
         let AuthLayer { auth, required } = self.layer.clone();
         Box::pin(async move {
             let (method, headers) = (request.method().clone(), request.headers());
-            match identify(&auth, &method, headers, request.uri().path(), required).await {
+            match identify(&auth, &method, headers, whole_path(&request), required).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(Identified { auth, caller });
                     inner.call(request).await
@@ -92,6 +93,15 @@ where
             }
         })
     }
+}
+
+/// The path as the client sees it: on axum's nested routers the request's own is cut.
+fn whole_path<B>(request: &Request<B>) -> &str {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::OriginalUri(uri)) = request.extensions().get() {
+        return uri.path();
+    }
+    request.uri().path()
 }
 
 /// Who calls, or the answer to a request that must not reach a handler.

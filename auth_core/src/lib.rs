@@ -61,6 +61,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod error;
 pub mod flow;
 #[cfg(feature = "memory")]

@@ -155,13 +155,7 @@ impl UserStore for MemoryStore {
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
         if let Some(user) = self.lock().users.get_mut(&(*tenant, *id)) {
-            user.last_login_at = Some(login.at);
-            user.consecutive_failures = 0;
-            if let Some((old, new)) = &login.rehash
-                && user.password_hash.as_ref() == Some(old)
-            {
-                user.password_hash = Some(new.clone());
-            }
+            *user = login.apply(user);
         }
         Ok(())
     }
@@ -178,7 +172,8 @@ impl SessionStore for MemoryStore {
     async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
         let mut state = self.lock();
         let rival = |other: &Session| {
-            (other.tenant, other.user) == (session.tenant, session.user) && other.slot == session.slot
+            let same_place = (other.tenant, other.user, other.slot) == (session.tenant, session.user, session.slot);
+            same_place && other.revoked_at.is_none()
         };
         if session.slot.is_some() && state.sessions.values().any(rival) {
             return Ok(SessionInsert::SlotTaken);

@@ -146,7 +146,7 @@ fn a_login_leaves_at_most_a_session_that_nobody_holds() {
             assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
         },
     );
-    assert_eq!(calls, 3);
+    assert_eq!(calls, 4);
 }
 
 #[test]

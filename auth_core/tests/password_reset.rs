@@ -86,8 +86,12 @@ async fn a_reset_proves_the_mailbox() {
     world.sign_up(ADA, PASSWORD).await.unwrap();
     let verify = world.link().await;
     let link = world.reset_link().await;
+    world.events.take();
     world.reset(&link, OTHER_PASSWORD).await.unwrap();
-    assert!(world.user(ADA).await.is_verified());
+    let user = world.user(ADA).await;
+    assert!(user.is_verified());
+    // Whoever waits for mailboxes to be proven learns of it, too.
+    assert_eq!(world.events.take(), [Event::EmailVerified { user: user.id }, Event::PasswordReset { user: user.id }]);
     world.login(ADA, OTHER_PASSWORD).await.unwrap();
     assert_eq!(refused(world.verify(&verify).await), Reason::LinkInvalid);
 }

@@ -120,6 +120,25 @@ async fn a_fresh_view_answers_without_the_store() {
 }
 
 #[tokio::test]
+async fn the_check_without_io_says_nothing_rather_than_something_old() {
+    let (world, other, tokens) = two_nodes().await;
+    let token = tokens.access.token.expose();
+    let at_once = |node: &AuthSystem| node.authenticate_now(token).map(|answer| answer.map(|live| live.session()));
+    assert!(at_once(&world.node()).is_none());
+    world.clock.advance(LAG);
+    assert!(matches!(at_once(&other), Some(Ok(session)) if session == tokens.session));
+    world.clock.advance(TICK);
+    assert!(at_once(&other).is_none());
+    // What ended or expired is refused in any case.
+    world.auth.logout(Some(token), None).await.unwrap();
+    assert_eq!(refused(at_once(&world.auth).unwrap()), Reason::NotAuthenticated);
+    assert_eq!(refused(other.authenticate_now("rubbish").unwrap()), Reason::TokenInvalid);
+    world.clock.advance(HOUR);
+    assert_eq!(refused(at_once(&other).unwrap()), Reason::TokenExpired);
+    assert_eq!(world.store.calls(), ["sessions.revoke"]);
+}
+
+#[tokio::test]
 async fn nobody_is_let_in_before_the_first_look() {
     let (world, _, tokens) = two_nodes().await;
     for call in POLL {

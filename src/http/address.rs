@@ -11,20 +11,22 @@ pub(crate) fn client_address(peer: Option<IpAddr>, headers: &HeaderMap, trusted:
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut current = peer.map(|address| address.to_canonical())?;
     let hops = headers.get_all("x-forwarded-for").iter().rev();
-    let hops = hops.flat_map(|header| header.to_str().unwrap_or("").rsplit(','));
+    // Bytes, for what a stranger wrote left of our proxies' own part need not be text.
+    let hops = hops.flat_map(|header| header.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops {
         if !is_trusted(&current) {
             break;
         }
         // A proxy of ours wrote nonsense: the last address that makes sense is the client.
-        let Some(address) = parse_hop(hop.trim()) else { break };
+        let Some(address) = parse_hop(hop) else { break };
         current = address;
     }
     Some(current)
 }
 
 /// An address, maybe with a port.
-fn parse_hop(hop: &str) -> Option<IpAddr> {
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
     let bare = || hop.parse::<IpAddr>().ok();
     let with_port = || hop.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
     bare().or_else(with_port).map(|address| address.to_canonical())

@@ -1,14 +1,11 @@
 //! Who is calling: the tokens of a request, checked.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::error::{Class, Error};
 use auth_core::proof::LiveSession;
 use auth_core::types::{Client, Locale, TenantId};
-use bytes::Bytes;
-use http::Response;
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
 
 use super::cookie::{self, Presented};
@@ -18,7 +15,9 @@ use crate::Auth;
 /// How long an access check waits for the store.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the access check found, for handlers and extractors.
+/// What the access check found, for extractors.
+#[cfg(feature = "tower")]
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
 #[derive(Clone)]
 pub(crate) enum Caller {
     /// No access token.
@@ -26,12 +25,14 @@ pub(crate) enum Caller {
     /// A good one.
     Live(LiveSession),
     /// A bad one, or the check could not be made: the refusal, ready to be sent.
-    Refused(Arc<Refusal>),
+    Refused(std::sync::Arc<Refusal>),
 }
 
 /// A refusal that an extractor may send, or may not.
+#[cfg(feature = "tower")]
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
 pub(crate) struct Refusal {
-    pub(crate) response: Response<Bytes>,
+    pub(crate) response: http::Response<bytes::Bytes>,
     /// The check could not be made: then even an optional caller is refused.
     pub(crate) unavailable: bool,
 }
@@ -108,13 +109,14 @@ pub(crate) fn device_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'
     }
 }
 
-/// The access token of a request for logging out, where one that is revoked or ambiguous counts as none.
-pub(crate) fn access_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
-    match cookie::find(headers, &auth.http().cookies.access_name) {
-        Presented::None => bearer(auth, headers),
-        Presented::One(token) => Some(token),
-        Presented::Many(tokens) => only(tokens, |token| auth.system().is_access_token(token)),
+/// Every access token and every refresh token of a request, good or not: for logging out, which ends whatever it can.
+pub(crate) fn all_tokens<'a>(auth: &Auth, headers: &'a HeaderMap) -> (Vec<&'a str>, Vec<&'a str>) {
+    let cookies = &auth.http().cookies;
+    let mut access = cookie::find(headers, &cookies.access_name).into_vec();
+    if access.is_empty() {
+        access.extend(bearer(auth, headers));
     }
+    (access, cookie::find(headers, &cookies.refresh_name).into_vec())
 }
 
 fn only(tokens: Vec<&str>, good: impl Fn(&str) -> bool) -> Option<&str> {
@@ -125,12 +127,15 @@ fn only(tokens: Vec<&str>, good: impl Fn(&str) -> bool) -> Option<&str> {
 /// Whether a cookie of ours came several times without exactly one being good: the names to take away.
 pub(crate) fn ambiguous<'a>(auth: &'a Auth, headers: &HeaderMap) -> Vec<&'a str> {
     let cookies = &auth.http().cookies;
-    let several = |name: &str| matches!(cookie::find(headers, name), Presented::Many(_));
+    let unclear = |name: &str, good: &dyn Fn(&str) -> bool| match cookie::find(headers, name) {
+        Presented::Many(tokens) => only(tokens, good).is_none(),
+        Presented::None | Presented::One(_) => false,
+    };
     let mut names = Vec::new();
-    if several(&cookies.access_name) && access_token(auth, headers).is_none() {
+    if unclear(&cookies.access_name, &|token| auth.system().is_access_token(token)) {
         names.push(cookies.access_name.as_str());
     }
-    if several(&cookies.refresh_name) && refresh_token(auth, headers).is_none() {
+    if unclear(&cookies.refresh_name, &|token| auth.system().is_refresh_token(token)) {
         names.push(cookies.refresh_name.as_str());
     }
     names

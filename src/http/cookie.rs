@@ -18,6 +18,17 @@ pub(crate) enum Presented<'a> {
     Many(Vec<&'a str>),
 }
 
+impl<'a> Presented<'a> {
+    /// All values.
+    pub(crate) fn into_vec(self) -> Vec<&'a str> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(value) => vec![value],
+            Self::Many(values) => values,
+        }
+    }
+}
+
 /// Finds a cookie by its exact name (RFC 6265 section 5.4; names are not decoded).
 pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> {
     let mut found = Presented::None;
@@ -83,15 +94,23 @@ fn secure(config: &CookieConfig) -> &'static str {
     if config.secure { "; Secure" } else { "" }
 }
 
+/// How many ancestors of a path are named, and how long the longest may be. Strangers choose paths, every ancestor is a
+/// header of the answer, and proxies take few kilobytes of those.
+const MAX_ANCESTORS: usize = 16;
+const MAX_ANCESTOR_BYTES: usize = 256;
+
 /// Every path on which a browser may hold a cookie that it sends along with `path`: `/`, `/a`, `/a/`, `/a/b` ...
 pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    // A `;` ends an attribute: no cookie has a path with one, and ours would begin another attribute.
+    let path = path.split(';').next().unwrap_or("");
     let cuts = path.char_indices().filter(|(_, c)| *c == '/').flat_map(|(at, _)| [at, at + 1]);
     let mut last = 0;
-    cuts.chain([path.len()]).filter_map(move |cut| {
+    let all = cuts.chain([path.len()]).filter_map(move |cut| {
         let fresh = cut > last;
         last = last.max(cut);
         fresh.then(|| path.get(..cut)).flatten()
-    })
+    });
+    all.take(MAX_ANCESTORS).take_while(|ancestor| ancestor.len() <= MAX_ANCESTOR_BYTES)
 }
 
 #[cfg(test)]
@@ -122,5 +141,12 @@ mod tests {
         let all: Vec<_> = ancestors("/api/auth/me/").collect();
         assert_eq!(all, ["/", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/me", "/api/auth/me/"]);
         assert_eq!(ancestors("/").collect::<Vec<_>>(), ["/"]);
+    }
+
+    #[test]
+    fn a_strangers_path_is_bounded_and_writes_no_attribute() {
+        assert_eq!(ancestors(&"/".repeat(60_000)).count(), MAX_ANCESTORS);
+        assert_eq!(ancestors(&format!("/{}/b", "a".repeat(60_000))).collect::<Vec<_>>(), ["/"]);
+        assert_eq!(ancestors("/a;Domain=example.org/b").collect::<Vec<_>>(), ["/", "/a"]);
     }
 }

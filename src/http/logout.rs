@@ -1,4 +1,5 @@
-use auth_core::error::Class;
+use auth_core::Reason;
+use auth_core::error::{Class, Error};
 use http::StatusCode;
 
 use super::Exchange;
@@ -8,14 +9,20 @@ use super::reply::{Reply, cleared_session};
 
 /// Either cookie -> 200. Both cookies go even where neither was good; only a store that is down keeps them, for the
 /// session is then still alive.
+///
+/// Of several cookies with one name every session ends: a guess might leave the very one alive that was meant.
 pub(super) async fn log_out(x: &Exchange<'_>) -> Result<Reply, Problem> {
-    let access = caller::access_token(x.auth, x.headers);
-    let refresh = caller::refresh_token(x.auth, x.headers);
-    match x.auth.system().logout(access, refresh).await {
-        Ok(()) => Ok(Reply::detail(StatusCode::OK, "Logged out successfully.").without_session(x.auth)),
-        Err(error) if error.class() == Class::Unauthenticated => {
-            Err(Problem::from(error).challenging().with_cookies(cleared_session(x.auth)))
+    let (access, refresh) = caller::all_tokens(x.auth, x.headers);
+    let mut outcome = Err(Error::from(Reason::NotAuthenticated));
+    for turn in 0..access.len().max(refresh.len()) {
+        match x.auth.system().logout(access.get(turn).copied(), refresh.get(turn).copied()).await {
+            Ok(()) => outcome = Ok(()),
+            Err(error) if error.class() == Class::Unauthenticated => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
+    }
+    match outcome {
+        Ok(()) => Ok(Reply::detail(StatusCode::OK, "Logged out successfully.").without_session(x.auth)),
+        Err(error) => Err(Problem::from(error).challenging().with_cookies(cleared_session(x.auth))),
     }
 }

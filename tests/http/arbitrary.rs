@@ -164,7 +164,9 @@ fn never_surprised(driver: Driver, profile: Profile) {
         config.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
     }));
     runtime.block_on(world.account("ada@example.org"));
-    let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
+    // More with PROPTEST_CASES.
+    let cases = Config::default().cases.max(2000);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&calls(), |call| {
         prop_assume!(call.path.parse::<http::Uri>().is_ok());
         let method = call.method.clone();

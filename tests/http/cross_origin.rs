@@ -75,14 +75,14 @@ fn login() -> Call {
     post("login/").json(json!({ "email": "ada@example.org", "password": PASSWORD }))
 }
 
-/// What a browser goes by: origin, credentials, and a preflight's methods, headers and age.
-fn cors(answer: &Answer) -> [&str; 5] {
-    ["allow-origin", "allow-credentials", "allow-methods", "allow-headers", "max-age"]
+/// What a browser goes by: origin, credentials, what else a page may read, and a preflight's methods, headers and age.
+fn cors(answer: &Answer) -> [&str; 6] {
+    ["allow-origin", "allow-credentials", "expose-headers", "allow-methods", "allow-headers", "max-age"]
         .map(|name| answer.header(&format!("access-control-{name}")))
 }
 
-const NO_CORS: [&str; 5] = [""; 5];
-const CORS: [&str; 5] = [OURS, "true", "", "", ""];
+const NO_CORS: [&str; 6] = [""; 6];
+const CORS: [&str; 6] = [OURS, "true", "retry-after", "", "", ""];
 
 async fn what_changes_something_is_taken_from_our_own_pages_only(ground: Ground) {
     let world = ground.world().await;
@@ -191,7 +191,7 @@ async fn a_preflight_tells_allowed_pages_and_nobody_else(ground: Ground) {
     for (path, methods) in [("login/", "POST, OPTIONS"), ("login", "POST, OPTIONS"), ("me/", "GET, HEAD, OPTIONS")] {
         let answer = world.send(preflight(path, OURS)).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
-        assert_eq!(cors(&answer), [OURS, "true", methods, "content-type, authorization", "600"]);
+        assert_eq!(cors(&answer), [OURS, "true", "retry-after", methods, "content-type, authorization", "600"]);
         assert_eq!(answer.header("vary"), "Origin");
         for stranger in [EVIL, "null", "*", "", "https://app.example.org/"] {
             let answer = world.send(preflight(path, stranger)).await;

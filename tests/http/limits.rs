@@ -101,7 +101,8 @@ async fn an_address_cannot_dress_up_as_another(ground: Ground) {
 
 async fn every_limit_follows_its_setting(ground: Ground) {
     let once = Limit::new(1, Duration::from_secs(60));
-    let cases: [(&str, Call, fn(&mut Config) -> &mut Limit); 7] = [
+    type Setting = fn(&mut Config) -> &mut Limit;
+    let cases: [(&str, Call, Setting); 7] = [
         ("signup", post("signup/"), |config| &mut config.throttles.signup),
         ("login", post("login/"), |config| &mut config.throttles.login),
         ("refresh", post("refresh/"), |config| &mut config.throttles.refresh),

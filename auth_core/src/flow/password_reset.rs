@@ -61,13 +61,17 @@ impl AuthSystem {
                 Some(hash) => hash,
                 None => hash.insert(ports.hasher.hash(ports.hasher.admit(client.lane())?, &password).await?),
             };
+            let verifies = !user.is_verified();
             let change = UserChange {
                 password_hash: Some(Some(hash.clone())),
-                email_verified_at: (!user.is_verified()).then_some(Some(now)),
+                email_verified_at: verifies.then_some(Some(now)),
                 ..UserChange::default()
             };
             if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
                 self.account_changed(&user);
+                if verifies {
+                    self.record(&client.tenant, Event::EmailVerified { user: user.id });
+                }
                 self.record(&client.tenant, Event::PasswordReset { user: user.id });
                 return Ok(());
             }

@@ -95,7 +95,6 @@ impl AuthSystem {
             };
             match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
                 UserInsert::Created(user) => {
-                    self.account_changed(&user);
                     self.record(&client.tenant, Event::SignedUp { user: user.id });
                     self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
                     return Ok(SignedUp);

@@ -6,7 +6,8 @@ use crate::types::{Session, SessionId, TenantId, Timestamp};
 /// The sessions.
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
-    /// Adds a session, unless its slot is taken by another one of the same user.
+    /// Adds a session, unless its slot is taken by another one of the same user that was not ended. An id that is there
+    /// already is an error: no row is ever replaced.
     async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError>;
 
     /// Finds a session, ended ones included, and tells the store's own time.

@@ -6,7 +6,11 @@ use crate::types::{
     UserStatus, Username,
 };
 
-/// The accounts. Implement this for a user table of your own.
+/// The accounts. Implement this for a user table of your own: [`User::to_opaque`] takes what the table has no columns
+/// for. The suites of `auth_core::conformance` (feature `conformance`) tell whether it keeps what is promised here.
+///
+/// A store of one tenant, or without usernames, refuses to insert the others with [`StoreError::Corrupt`] and finds
+/// nothing by them. An id that the store would never give out is nobody, not an error: clients name ids in links.
 ///
 /// Uniqueness is by (tenant, canonical email) and (tenant, canonical username); addresses arrive canonical and come
 /// back as they were given.
@@ -189,6 +193,22 @@ pub struct LoginRecord {
     pub at: Timestamp,
     /// The hash that was checked and one of the same password with today's parameters.
     pub rehash: Option<(PasswordHash, PasswordHash)>,
+}
+
+impl LoginRecord {
+    /// The row after this login.
+    #[must_use]
+    pub fn apply(&self, current: &User) -> User {
+        let mut next = current.clone();
+        next.last_login_at = Some(self.at);
+        next.consecutive_failures = 0;
+        if let Some((old, new)) = &self.rehash
+            && next.password_hash.as_ref() == Some(old)
+        {
+            next.password_hash = Some(new.clone());
+        }
+        next
+    }
 }
 
 /// What other nodes must know of a changed account.

@@ -3,6 +3,8 @@
 mod access;
 mod claims;
 mod device;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod jwt;
 mod link;
 mod refresh;

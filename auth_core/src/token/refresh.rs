@@ -41,6 +41,11 @@ impl Tokens {
     pub fn verify_refresh(&self, token: &str, now: Timestamp) -> Result<RefreshClaims, TokenError> {
         let mut buffer = [0; MAX_PAYLOAD_BYTES];
         let payload = jwt::open(&self.ring, REFRESH, token, &mut buffer)?;
+        self.refresh_claims(payload, now)
+    }
+
+    /// Reads the payload of a token whose signature was found good.
+    pub(super) fn refresh_claims(&self, payload: &[u8], now: Timestamp) -> Result<RefreshClaims, TokenError> {
         let claims = self.claims(payload, "refresh", now, self.session_lifetime)?;
         let complete = || {
             Some(RefreshClaims {

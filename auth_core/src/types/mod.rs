@@ -8,6 +8,7 @@ mod secret;
 mod session;
 mod time;
 mod user;
+mod user_state;
 mod username;
 
 pub use client::{Client, Locale};
@@ -18,4 +19,5 @@ pub use secret::{MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordTooLong, To
 pub use session::{AuthMethods, Channel, Session};
 pub use time::Timestamp;
 pub use user::{Attributes, EnrolledFactor, FactorKind, Revision, TokenVersion, User, UserStatus};
+pub use user_state::{InvalidUserState, UserKeys};
 pub use username::{InvalidUsername, MAX_USERNAME_CHARS, Username};

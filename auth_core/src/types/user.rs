@@ -47,6 +47,24 @@ pub enum UserStatus {
     Deleted,
 }
 
+impl UserStatus {
+    const ALL: [Self; 3] = [Self::Active, Self::Disabled, Self::Deleted];
+
+    /// The name in stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
 /// The kind of an enrolled second factor: `totp`, `passkey` ... Lower-case ASCII, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FactorKind(pub Box<str>);

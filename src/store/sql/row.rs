@@ -74,7 +74,7 @@ impl Fields<'_> {
     }
 
     pub(super) fn status(&self) -> Result<UserStatus, StoreError> {
-        self.parse("status", |text: &str| STATUSES.into_iter().find(|status| status_text(*status) == text))
+        self.parse("status", UserStatus::parse)
     }
 
     pub(super) fn token_version(&self) -> Result<TokenVersion, StoreError> {
@@ -118,16 +118,6 @@ impl Fields<'_> {
 
 fn micros(number: i64) -> Option<Timestamp> {
     Some(Timestamp::from_micros(number))
-}
-
-const STATUSES: [UserStatus; 3] = [UserStatus::Active, UserStatus::Disabled, UserStatus::Deleted];
-
-pub(super) const fn status_text(status: UserStatus) -> &'static str {
-    match status {
-        UserStatus::Active => "active",
-        UserStatus::Disabled => "disabled",
-        UserStatus::Deleted => "deleted",
-    }
 }
 
 pub(super) fn factors_text(factors: &[EnrolledFactor]) -> String {

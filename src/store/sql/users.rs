@@ -9,7 +9,7 @@ use auth_core::types::{Email, PasswordHash, TenantId, Timestamp, User, UserId, U
 use sqlx::query;
 
 use super::error::Failure;
-use super::row::{Fields, attributes_text, factors_text, page, sql_limit, status_text};
+use super::row::{Fields, attributes_text, factors_text, page, sql_limit};
 use super::sqlite::{SqliteStore, Statement};
 
 macro_rules! columns {
@@ -125,7 +125,7 @@ fn insert(user: &User) -> Statement {
         .bind(user.email.as_str())
         .bind(user.username.as_ref().map(Username::as_str))
         .bind(user.email_verified_at.map(Timestamp::micros))
-        .bind(status_text(user.status))
+        .bind(user.status.as_str())
         .bind(user.password_hash.as_ref().map(PasswordHash::expose))
         .bind(user.token_version.get())
         .bind(factors_text(&user.factors))
@@ -146,7 +146,7 @@ fn update_if(current: &User, change: &UserChange, next: &User) -> Statement {
         .bind(change.email.as_ref().map(Email::as_str))
         .bind(change.email_verified_at.is_some())
         .bind(change.email_verified_at.flatten().map(Timestamp::micros))
-        .bind(change.status.map(status_text))
+        .bind(change.status.map(UserStatus::as_str))
         .bind(password.is_some())
         .bind(password.and_then(Option::as_ref).map(PasswordHash::expose))
         .bind(password.map(|_| next.consecutive_failures))

@@ -1,71 +1,43 @@
-//! What every store promises, in `users`, `sessions` and `outbox`; what is special to SQLite, in `sqlite`.
+//! What is special to a database, in `sqlite`. What every store promises is in `auth_core::conformance`, which
+//! `tests/conformance.rs` runs.
 
-/// Runs each promise on an SQLite store of its own.
-macro_rules! on_sqlite {
-    ($($promise:ident)+) => {
-        mod on_sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $promise() {
-                let clock = super::ManualClock::new();
-                let (store, _folder) = super::temporary_store(clock.clone()).await;
-                super::$promise(std::sync::Arc::new(store), &clock).await;
-            })+
-        }
-    };
-}
-
-mod outbox;
-mod sessions;
 mod sqlite;
-mod users;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
-
-use auth_core::port::Clock;
-use auth_core::types::{TenantId, Timestamp};
+use auth_core::port::{Clock, NewUser, UserInsert, UserKey, UserStore};
+use auth_core::types::{Email, PasswordHash, TenantId, TokenVersion, User, UserId, Username};
+use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::SqliteStore;
-
-/// A clock that stands still until it is moved.
-#[derive(Debug)]
-struct ManualClock(AtomicI64);
-
-impl ManualClock {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(1_800_000_000_123_456)))
-    }
-
-    fn advance(&self, by: Duration) {
-        self.0.store((self.now() + by).micros(), Ordering::Relaxed);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.now().since(Timestamp::default())
-    }
-}
-
-/// A store over a new file, which lives as long as the folder.
-async fn temporary_store(clock: Arc<ManualClock>) -> (SqliteStore, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_with_clock(&url(&folder), clock).await.unwrap();
-    (store, folder)
-}
+use crate::system::SystemClock;
 
 fn url(folder: &tempfile::TempDir) -> String {
     format!("sqlite://{}", folder.path().join("auth.db").display())
 }
 
-fn tenant(name: &str) -> TenantId {
-    TenantId::parse(name).unwrap()
+/// Two uses of one name are one account; of two names, two that differ in every unique value.
+fn new_user(name: &str) -> NewUser {
+    NewUser {
+        tenant: TenantId::default(),
+        id: UserId::parse(&format!("id-of-{name}")).unwrap(),
+        email: Email::parse(&format!("{name}@example.org")).unwrap(),
+        username: Some(Username::parse(name).unwrap()),
+        email_verified_at: None,
+        password_hash: Some(PasswordHash::new("$argon2id$one")),
+        token_version: TokenVersion::new(u32::MAX),
+        attributes: json!({"first_name": name}).as_object().unwrap().clone(),
+        created_at: SystemClock.now(),
+    }
+}
+
+async fn create(store: &dyn UserStore, user: &NewUser) -> User {
+    match store.insert(user).await.unwrap() {
+        UserInsert::Created(user) => user,
+        UserInsert::Conflict(what) => panic!("{what:?}"),
+    }
+}
+
+async fn load(store: &dyn UserStore, user: &User) -> User {
+    store.find(&user.tenant, UserKey::Id(&user.id)).await.unwrap().unwrap()
 }
 
 /// Runs 64 calls at once.

@@ -2,11 +2,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use auth_core::port::{
-    Clock, MailIntent, MailOutbox, MailPurpose, Since, StoreError, UserChange, UserInsert, UserKey, UserStore,
-    UserUpdate,
-};
-use auth_core::types::{Locale, MailId, PasswordHash, TenantId, User};
+use auth_core::port::{Clock, MailIntent, MailOutbox, MailPurpose, Since, StoreError, UserInsert, UserKey, UserStore};
+use auth_core::types::{Locale, MailId, TenantId, User};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, query, raw_sql};
 use tempfile::TempDir;
@@ -14,8 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::{SqliteStore, attempts, outbox, sessions, users};
-use super::users::{create, load, new_user};
-use super::{in_parallel, url};
+use super::{create, in_parallel, load, new_user, url};
 use crate::system::SystemClock;
 
 fn file(folder: &TempDir) -> PathBuf {
@@ -332,28 +328,6 @@ async fn an_unavailable_database_is_logged_with_its_cause() {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert!(!log.contains("marguerite"), "{log}");
-}
-
-#[tokio::test]
-async fn a_new_password_starts_with_no_failures() {
-    let (store, folder) = store().await;
-    let user = create(&store, &new_user("ada")).await;
-    let count = "UPDATE auth_users SET consecutive_failures = 9";
-    raw_sql(count).execute(&mut stranger(&file(&folder)).await).await.unwrap();
-    // `user` was read before the failures.
-    let mut failures = Vec::new();
-    let mut current = user;
-    for change in [
-        UserChange { email_verified_at: Some(None), ..UserChange::default() },
-        UserChange { password_hash: Some(Some(PasswordHash::new("new"))), ..UserChange::default() },
-    ] {
-        match store.update_if(&current, &change).await.unwrap() {
-            UserUpdate::Done(next) => current = next,
-            other => panic!("{other:?}"),
-        }
-        failures.push(current.consecutive_failures);
-    }
-    assert_eq!(failures, [9, 0]);
 }
 
 /// No statement reads a table from end to end.

@@ -1,0 +1,217 @@
+//! An account as one opaque text, for user tables that have a column for it and none for its parts.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, TenantId, Timestamp, TokenVersion, User, UserId,
+    UserStatus, Username,
+};
+
+/// The form that [`User::to_opaque`] writes. A build refuses what a newer one wrote: it would lose what it cannot read.
+const VERSION: u64 = 1;
+
+/// What a table keeps of an account in columns of its own, beside the opaque text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserKeys {
+    /// The tenant: the default one, where there are no others.
+    pub tenant: TenantId,
+    /// The id.
+    pub id: UserId,
+    /// The address; look it up byte by byte.
+    pub email: Email,
+    /// The time of the last change, by which the feed is ordered.
+    pub changed_at: Timestamp,
+}
+
+/// A text is no account as this build writes them: of another version, or changed by a foreign hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidUserState(&'static str);
+
+impl fmt::Display for InvalidUserState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unreadable account: {}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidUserState {}
+
+impl User {
+    /// All of the account but its [`UserKeys`], as JSON. The same account always gives the same text, so a store may
+    /// compare and swap the text as a whole.
+    pub fn to_opaque(&self) -> String {
+        let micros = |time: Option<Timestamp>| time.map(Timestamp::micros);
+        let factors = self.factors.iter();
+        let factors = factors.map(|it| json!({"credential": it.credential.to_string(), "kind": it.kind.0}));
+        json!({
+            "v": VERSION,
+            "username": self.username.as_ref().map(Username::as_str),
+            "email_verified_at": micros(self.email_verified_at),
+            "status": self.status.as_str(),
+            "password_hash": self.password_hash.as_ref().map(PasswordHash::expose),
+            "token_version": self.token_version.get(),
+            "factors": Vec::from_iter(factors),
+            "consecutive_failures": self.consecutive_failures,
+            "attributes": self.attributes,
+            "created_at": self.created_at.micros(),
+            "last_login_at": micros(self.last_login_at),
+            "revision": self.revision,
+        })
+        .to_string()
+    }
+
+    /// Reads what [`to_opaque`](Self::to_opaque) wrote.
+    ///
+    /// # Errors
+    /// [`InvalidUserState`] for anything else: another version, a part that is missing, unknown or unreadable.
+    pub fn from_opaque(keys: UserKeys, text: &str) -> Result<Self, InvalidUserState> {
+        let parts = serde_json::from_str(text).map_err(|_| InvalidUserState("not a JSON object"))?;
+        let mut parts = Parts(parts);
+        parts.read("v", |version| (version.as_u64()? == VERSION).then_some(()))?;
+        let user = Self {
+            tenant: keys.tenant,
+            id: keys.id,
+            email: keys.email,
+            username: parts.maybe("username", |name| {
+                Username::parse(name.as_str()?).ok().filter(|parsed| Some(parsed.as_str()) == name.as_str())
+            })?,
+            email_verified_at: parts.maybe("email_verified_at", time)?,
+            status: parts.read("status", |status| UserStatus::parse(status.as_str()?))?,
+            password_hash: parts.maybe("password_hash", |hash| Some(PasswordHash::new(hash.as_str()?)))?,
+            token_version: parts.read("token_version", |version| {
+                let bits = number(version)?;
+                Some(TokenVersion::new(bits)).filter(|version| version.get() == bits)
+            })?,
+            factors: parts.read("factors", |list| list.as_array()?.iter().map(factor).collect())?,
+            consecutive_failures: parts.read("consecutive_failures", number)?,
+            attributes: parts.read("attributes", |fields| fields.as_object().cloned())?,
+            created_at: parts.read("created_at", time)?,
+            last_login_at: parts.maybe("last_login_at", time)?,
+            changed_at: keys.changed_at,
+            revision: parts.read("revision", Value::as_u64)?,
+        };
+        if parts.0.is_empty() { Ok(user) } else { Err(InvalidUserState("an unknown part")) }
+    }
+}
+
+/// What is still to be read.
+struct Parts(Map<String, Value>);
+
+impl Parts {
+    fn read<T>(&mut self, name: &'static str, parse: impl FnOnce(&Value) -> Option<T>) -> Result<T, InvalidUserState> {
+        self.0.remove(name).as_ref().and_then(parse).ok_or(InvalidUserState(name))
+    }
+
+    fn maybe<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>, InvalidUserState> {
+        self.read(name, |value| if value.is_null() { Some(None) } else { parse(value).map(Some) })
+    }
+}
+
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64()?.try_into().ok()
+}
+
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_i64().map(Timestamp::from_micros)
+}
+
+fn factor(value: &Value) -> Option<EnrolledFactor> {
+    let credential = CredentialId(Uuid::parse_str(value.get("credential")?.as_str()?).ok()?);
+    Some(EnrolledFactor { credential, kind: FactorKind(value.get("kind")?.as_str()?.into()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Attributes;
+    use super::*;
+
+    fn user() -> (UserKeys, User) {
+        let keys = UserKeys {
+            tenant: TenantId::default(),
+            id: UserId::parse("42").unwrap(),
+            email: Email::parse("ada@example.org").unwrap(),
+            changed_at: Timestamp::from_micros(6),
+        };
+        let factor =
+            |kind: &str| EnrolledFactor { credential: CredentialId(Uuid::max()), kind: FactorKind(kind.into()) };
+        let user = User {
+            tenant: keys.tenant,
+            id: keys.id,
+            email: keys.email.clone(),
+            username: Username::parse("ada").ok(),
+            email_verified_at: Some(Timestamp::from_micros(-1)),
+            status: UserStatus::Disabled,
+            password_hash: Some(PasswordHash::new("$argon2id$ü\u{0}\"")),
+            token_version: TokenVersion::new(u32::MAX),
+            factors: vec![factor("totp"), factor("passkey")],
+            consecutive_failures: u32::MAX,
+            attributes: json!({"v": 9, "revision": [1, -2.5e-9, u64::MAX, null, "\u{0}🦀"]})
+                .as_object()
+                .unwrap()
+                .clone(),
+            created_at: Timestamp::from_micros(i64::MIN),
+            last_login_at: Some(Timestamp::from_micros(i64::MAX)),
+            changed_at: keys.changed_at,
+            revision: u64::MAX,
+        };
+        (keys, user)
+    }
+
+    #[test]
+    fn an_account_survives_as_text() {
+        let (keys, full) = user();
+        let bare = User {
+            username: None,
+            email_verified_at: None,
+            password_hash: None,
+            factors: Vec::new(),
+            attributes: Attributes::new(),
+            last_login_at: None,
+            ..full.clone()
+        };
+        for user in [full, bare] {
+            let text = user.to_opaque();
+            let read = User::from_opaque(keys.clone(), &text);
+            assert_eq!(read.as_ref().map(User::to_opaque), Ok(text));
+            assert_eq!(read, Ok(user));
+        }
+    }
+
+    #[test]
+    fn what_another_hand_wrote_is_refused() {
+        let (keys, user) = user();
+        let good: Value = serde_json::from_str(&user.to_opaque()).unwrap();
+        for name in good.as_object().unwrap().keys() {
+            let mut without = good.clone();
+            without.as_object_mut().unwrap().remove(name);
+            assert!(User::from_opaque(keys.clone(), &without.to_string()).is_err(), "{name}");
+        }
+        for (name, value) in [
+            ("v", json!(0)),
+            ("v", json!(2)),
+            ("v", json!("1")),
+            ("username", json!("ADA")),
+            ("status", json!("unknown")),
+            ("token_version", json!(0x8000_0000_u32)),
+            ("consecutive_failures", json!(-1)),
+            ("factors", json!({})),
+            ("factors", json!([{"kind": "totp"}])),
+            ("attributes", json!([])),
+            ("revision", json!(0.5)),
+            ("of_a_newer_build", json!(null)),
+        ] {
+            let mut bad = good.clone();
+            bad[name] = value;
+            assert!(User::from_opaque(keys.clone(), &bad.to_string()).is_err(), "{name}");
+        }
+        for bad in ["", "null", "[]", "{}"] {
+            assert!(User::from_opaque(keys.clone(), bad).is_err(), "{bad}");
+        }
+    }
+}
