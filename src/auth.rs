@@ -62,9 +62,9 @@ impl Auth {
         self.inner.hash_pool.as_ref().map(|pool| pool.stats())
     }
 
-    /// Ends the workers, after one more attempt to send what waits. What cannot be sent stays in the outbox.
+    /// Sends what waits and ends the workers, in ten seconds at most. What cannot be sent stays in the outbox.
     pub async fn shutdown(&self) {
-        self.inner.workers.shutdown(self.system()).await;
+        self.inner.workers.shutdown().await;
     }
 
     pub(crate) fn http(&self) -> &HttpSettings {
