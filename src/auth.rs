@@ -134,10 +134,11 @@ impl AuthBuilder {
     }
 
     /// What carries mails, in the words of the built-in templates: for those of your own, see
-    /// [`mailer`](Self::mailer) and [`TemplateMailer`].
+    /// [`mailer`](Self::mailer) and [`TemplateMailer`]. Of the two, the last one said counts.
     #[must_use]
     pub fn mail(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Box::new(transport));
+        self.mailer = None;
         self
     }
 
@@ -145,6 +146,7 @@ impl AuthBuilder {
     #[must_use]
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));
+        self.transport = None;
         self
     }
 
