@@ -1,0 +1,170 @@
+//! What the README promises of the example: a page, and the whole life of an account.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use auth_system::auth_core::port::Clock as _;
+use auth_system::system::SystemClock;
+use serde_json::json;
+
+use crate::server::{PASSWORD, Site, eventually, link, mode};
+
+#[test]
+fn an_account_lives_over_a_real_socket_and_nothing_of_it_is_logged() {
+    let site = Site::new().with("RUST_LOG", "trace");
+    let server = site.start();
+    let expected = [
+        format!("Open      http://{}", site.address),
+        "Database  sqlite://auth.db".to_owned(),
+        "Key       auth.key".to_owned(),
+        "Mails     dir:mails".to_owned(),
+        "Ctrl-C ends the server.".to_owned(),
+    ];
+    assert_eq!(server.greeting, expected);
+    let key = fs::read_to_string(site.path("auth.key")).unwrap();
+    assert_eq!((key.len(), mode(&site.path("auth.key")), mode(&site.path("auth.db"))), (64, 0o600, 0o600));
+
+    assert_eq!(site.sign_up("ada@example.org").status, 201);
+    assert_eq!(site.log_in("ada@example.org").status, 401);
+    let mail = site.mail("ada@example.org");
+    assert!(mail.contains("From: AuthSystem <no-reply@localhost>\r\n"), "{mail}");
+    let (page, query) = (link(&mail), link(&mail).split_once('?').unwrap().1.to_owned());
+    assert!(page.starts_with(&format!("http://{}/verify-account?uid=", site.address)), "{page}");
+    let path = page.split_once(&site.address.to_string()).unwrap().1;
+    assert!(site.call("GET", path).send().header("content-type").starts_with("text/html"), "the page that verifies");
+    let verify = format!("/api/auth/verify-account/?{query}");
+    assert_eq!(site.call("HEAD", &verify).send().status, 204);
+    assert_eq!(site.call("GET", &verify).send().status, 200);
+
+    let login = site.log_in("ada@example.org");
+    assert_eq!(login.status, 200, "{login:?}");
+    let jar = login.jar();
+    assert!(!login.header("set-cookie").contains("Secure"), "browsers drop such cookies over plain http");
+    let hello = site.call("GET", "/api/hello").jar(&jar).send();
+    assert!(hello.json()["message"].as_str().unwrap().starts_with("Hello, user "), "{hello:?}");
+    assert_eq!(site.call("GET", "/api/hello").send().status, 401);
+    let refreshed = site.call("POST", "/api/auth/refresh/").jar(&jar).send();
+    assert_eq!(refreshed.status, 200);
+    let newer = refreshed.jar();
+    assert_eq!(site.call("GET", "/api/auth/me/").jar(&newer).send().json()["email"], "ada@example.org");
+    assert_eq!(site.call("POST", "/api/auth/logout/").jar(&newer).send().status, 200);
+    assert_eq!(site.call("GET", "/api/hello").jar(&newer).send().status, 401);
+
+    let log = server.log();
+    assert!(log.contains("LoggedIn") && log.contains("DEBUG"), "the log is a log");
+    let tokens = [&login.jar(), &newer].map(|jar| jar.values().cloned().collect::<Vec<_>>()).concat();
+    let secrets = tokens.iter().map(|token| token.rsplit('.').next().unwrap());
+    for secret in secrets.chain([PASSWORD, &key, query.split_once("token=").unwrap().1, "$argon2"]) {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
+    assert!(server.end().success());
+
+    // What was made once is used again.
+    let server = site.start();
+    assert_eq!(fs::read_to_string(site.path("auth.key")).unwrap(), key);
+    assert_eq!(site.call("GET", "/api/hello").jar(&newer).send().status, 401, "the logout is remembered");
+    let jar = site.log_in("ada@example.org").jar();
+    assert!(server.end().success());
+    let server = site.start();
+    assert_eq!(site.call("GET", "/api/hello").jar(&jar).send().status, 200, "so is the session");
+    assert!(server.end().success());
+}
+
+#[test]
+fn the_page_and_its_assets_let_nothing_foreign_in() {
+    let site = Site::new().with("AUTH_DATABASE_URL", "memory:");
+    let server = site.start();
+    let policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    for (path, content_type, inside) in [
+        ("/", "text/html; charset=utf-8", "<title>"),
+        ("/verify-account?uid=x&token=y", "text/html; charset=utf-8", "/assets/app.js"),
+        ("/password-reset-confirm", "text/html; charset=utf-8", "/assets/style.css"),
+        ("/assets/app.js", "text/javascript; charset=utf-8", "fetch("),
+        ("/assets/style.css", "text/css; charset=utf-8", "{"),
+    ] {
+        let answer = site.call("GET", path).send();
+        assert_eq!((answer.status, answer.header("content-type")), (200, content_type), "{path}");
+        assert_eq!(answer.header("content-security-policy"), policy, "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert!(answer.body.contains(inside), "{path}");
+        let inline = ["<script>", "<style", " style=", " onclick=", "javascript:", "innerHTML"];
+        assert!(inline.iter().all(|mark| !answer.body.contains(mark)), "{path}: the policy would forbid it");
+    }
+    assert_eq!(site.call("GET", "/favicon.ico").send().status, 204);
+    assert_eq!(site.call("GET", "/nothing").send().status, 404);
+    assert!(server.end().success());
+}
+
+#[test]
+fn without_a_file_accounts_live_in_memory_and_mails_on_the_console() {
+    let site = Site::new().with("AUTH_DATABASE_URL", "memory:").with("AUTH_MAIL", "console");
+    let server = site.start();
+    assert_eq!(server.greeting[1..4], ["Database  memory:", "Key       auth.key", "Mails     console"]);
+    assert_eq!(site.sign_up("ada@example.org").status, 201);
+    let printed =
+        eventually("the mail", || Some(server.printed.lock().unwrap().clone()).filter(|all| all.contains("http")));
+    assert!(printed.contains("--- To: ada@example.org\n"), "{printed}");
+    let query = link(&printed).split_once('?').unwrap().1.to_owned();
+    assert_eq!(site.call("GET", &format!("/api/auth/verify-account/?{query}")).send().status, 200);
+    assert_eq!(site.log_in("ada@example.org").status, 200);
+    assert!(!site.path("auth.db").exists());
+    assert!(server.end().success());
+}
+
+#[test]
+fn cross_site_pages_cannot_log_anybody_in_or_out() {
+    let site = Site::new().with("AUTH_DATABASE_URL", "memory:");
+    let server = site.start();
+    let login = json!({ "email": "ada@example.org", "password": PASSWORD });
+    for path in ["/api/auth/login/", "/api/auth/logout/", "/api/auth/signup/"] {
+        let foreign = site.call("POST", path).json(&login).header("Origin", "https://evil.example").send();
+        assert_eq!((foreign.status, foreign.json()["code"].as_str()), (403, Some("cross_origin")), "{path}");
+        let own = format!("http://{}", site.address);
+        assert_ne!(site.call("POST", path).json(&login).header("Origin", &own).send().status, 403, "{path}");
+    }
+    assert!(server.end().success());
+}
+
+#[test]
+fn a_mebibyte_of_cookies_is_refused_and_the_server_lives_on() {
+    let site = Site::new().with("AUTH_DATABASE_URL", "memory:");
+    let server = site.start();
+    let cookies = format!("access_token={}", "x".repeat(1 << 20));
+    for path in ["/api/auth/me/", "/api/auth/refresh/", "/api/hello", "/"] {
+        let answer = site.call("GET", path).header("Cookie", &cookies).try_send();
+        assert!(answer.is_none_or(|answer| answer.status == 431), "{path}");
+        assert_eq!(site.call("GET", "/").send().status, 200);
+    }
+    let many = "access_token=x; ".repeat(2000);
+    assert_eq!(site.call("GET", "/api/hello").header("Cookie", &many).send().status, 401);
+    assert!(server.end().success());
+}
+
+#[test]
+fn the_end_sends_what_waits_and_waits_for_no_slow_client() {
+    let site = Site::new();
+    let server = site.start();
+    // Never ends its request.
+    let mut slow = TcpStream::connect(site.address).unwrap();
+    slow.write_all(b"POST /api/auth/login/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+    for number in 0..5 {
+        assert_eq!(site.sign_up(&format!("user{number}@example.org")).status, 201);
+    }
+    let start = SystemClock.monotonic();
+    assert_eq!(server.end().code(), Some(0));
+    assert!(SystemClock.monotonic() - start < Duration::from_secs(9));
+    let mut mails = site.mails();
+    assert_eq!(mails.len(), 5);
+    mails.sort();
+    mails.dedup();
+    assert_eq!(mails.len(), 5);
+    // None of them goes out a second time.
+    let server = site.start();
+    assert_eq!(site.sign_up("last@example.org").status, 201);
+    site.mail("last@example.org");
+    assert_eq!(site.mails().len(), 6);
+    assert!(server.end().success());
+}

@@ -1,0 +1,9 @@
+//! The example server as people start it: a process of its own, over real sockets and real files.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
+
+mod life;
+mod server;
+mod start;
+mod trouble;
