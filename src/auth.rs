@@ -62,9 +62,9 @@ impl Auth {
         self.inner.hash_pool.as_ref().map(|pool| pool.stats())
     }
 
-    /// Ends the workers, after one more attempt to send what waits. What cannot be sent stays in the outbox.
+    /// Sends what waits and ends the workers, in ten seconds at most. What cannot be sent stays in the outbox.
     pub async fn shutdown(&self) {
-        self.inner.workers.shutdown(self.system()).await;
+        self.inner.workers.shutdown().await;
     }
 
     pub(crate) fn http(&self) -> &HttpSettings {
@@ -134,10 +134,11 @@ impl AuthBuilder {
     }
 
     /// What carries mails, in the words of the built-in templates: for those of your own, see
-    /// [`mailer`](Self::mailer) and [`TemplateMailer`].
+    /// [`mailer`](Self::mailer) and [`TemplateMailer`]. Of the two, the last one said counts.
     #[must_use]
     pub fn mail(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Box::new(transport));
+        self.mailer = None;
         self
     }
 
@@ -145,6 +146,7 @@ impl AuthBuilder {
     #[must_use]
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));
+        self.transport = None;
         self
     }
 

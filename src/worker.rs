@@ -1,5 +1,6 @@
 //! What runs beside the requests: sending mails, and keeping the view of revocations fresh.
 
+use std::error::Error as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,18 +8,20 @@ use auth_core::AuthSystem;
 use auth_core::policy::InvalidSetting;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// How long the outbox rests at most: mails that were put off, or queued by other nodes, are found by then.
 const MAIL_PAUSE: Duration = Duration::from_secs(5);
 /// How long a shutdown waits for mails.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a worker rests after a panic, which may come again at once.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// The tasks of one account system. They end when this is dropped.
 pub(crate) struct Workers {
     stop: watch::Sender<bool>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Workers {
@@ -31,35 +34,30 @@ impl Workers {
         let runtime = Handle::try_current()
             .map_err(|_| InvalidSetting::new("runtime", "build inside a tokio runtime, or `without_workers()`"))?;
         let workers = Self::none();
-        let tasks = [
-            runtime.spawn(until_stopped(workers.stop.subscribe(), send_mails(system.clone()))),
-            runtime.spawn(until_stopped(workers.stop.subscribe(), follow_revocations(system.clone()))),
-        ];
-        workers.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
+        let (mails, revocations) = (system.clone(), system.clone());
+        let stop = workers.stop.subscribe();
+        {
+            let mut tasks = workers.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            let send = move || send_mails(mails.clone(), stop.clone());
+            tasks.spawn_on(until_done("mails", send), &runtime);
+            let follow = move || follow_revocations(revocations.clone());
+            tasks.spawn_on(until_stopped(workers.stop.subscribe(), until_done("revocations", follow)), &runtime);
+        }
         Ok(workers)
     }
 
-    /// Ends the tasks and sends what waits, within bounds.
-    pub(crate) async fn shutdown(&self, system: &AuthSystem) {
+    /// Sends what waits and ends the tasks, within bounds.
+    pub(crate) async fn shutdown(&self) {
         self.stop.send_replace(true);
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        if tasks.is_empty() {
-            return;
-        }
-        for task in tasks {
-            // A task that panicked has ended, too.
-            let _ = task.await;
-        }
-        let flush = async { while !deliver(system).await {} };
-        if timeout(SHUTDOWN_PATIENCE, flush).await.is_err() {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if timeout(SHUTDOWN_PATIENCE, ended).await.is_err() {
             tracing::warn!(target: "auth", "mails are left in the outbox; the next start sends them");
         }
     }
 }
 
-/// Runs a task until told to stop or until nobody is left to tell.
-///
-/// A mail that is being sent at that moment is dropped with its future: its lease ends and another worker sends it.
+/// Ends a task when told to stop.
 async fn until_stopped(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => {}
@@ -67,13 +65,37 @@ async fn until_stopped(mut stop: watch::Receiver<bool>, task: impl Future<Output
     }
 }
 
-async fn send_mails(system: AuthSystem) {
+/// Runs a task to its end. After a panic, of a mailer or a store of the application's own, it starts anew: nobody would
+/// notice that no mail goes out any more.
+async fn until_done<F: Future<Output = ()> + Send + 'static>(worker: &'static str, task: impl Fn() -> F) {
     loop {
+        // A task of its own, which ends with this one.
+        let mut run = JoinSet::new();
+        run.spawn(task());
+        match run.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                tracing::error!(target: "auth", worker, "a worker panicked; it starts anew");
+                sleep(PANIC_PAUSE).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Sends mails until told to stop, and then what is left. The mail at hand is never dropped half-sent: its receiver
+/// would get it twice, once its lease has ended, or a store in memory would lose it.
+async fn send_mails(system: AuthSystem, mut stop: watch::Receiver<bool>) {
+    loop {
+        let stopping = *stop.borrow();
         let queued = system.mail_queued();
         if deliver(&system).await {
+            if stopping {
+                return;
+            }
             tokio::select! {
                 () = queued => {}
                 () = sleep(MAIL_PAUSE) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
             }
         }
     }
@@ -84,7 +106,8 @@ async fn deliver(system: &AuthSystem) -> bool {
     match system.deliver_mail().await {
         Ok(delivery) => delivery.is_idle(),
         Err(error) => {
-            tracing::warn!(target: "auth", %error, "the outbox does not answer");
+            let cause = error.source().map(tracing::field::display);
+            tracing::warn!(target: "auth", %error, cause, "the outbox does not answer");
             true
         }
     }
@@ -93,10 +116,19 @@ async fn deliver(system: &AuthSystem) -> bool {
 /// Polls twice within the allowed lag, so that requests seldom have to.
 async fn follow_revocations(system: AuthSystem) {
     let pause = system.policy().revocation_lag / 2;
+    let mut failing = false;
     loop {
-        if let Err(error) = system.sync_revocations(pause / 2).await {
-            tracing::warn!(target: "auth", %error, "revocations could not be read; requests wait");
+        let outcome = system.sync_revocations(pause / 2).await;
+        // Once for each outage, not for each poll.
+        match &outcome {
+            Err(error) if !failing => {
+                let cause = error.source().map(tracing::field::display);
+                tracing::warn!(target: "auth", %error, cause, "revocations cannot be read: no session is let in");
+            }
+            Ok(()) if failing => tracing::info!(target: "auth", "revocations are read again"),
+            _ => {}
         }
+        failing = outcome.is_err();
         sleep(pause).await;
     }
 }

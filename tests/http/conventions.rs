@@ -39,7 +39,7 @@ const ROWS: [(Method, &str); 9] = [
 ];
 
 /// A request that succeeds, for each of [`ROWS`] in turn. The last ones end the session of the ones before.
-async fn successes(world: &World) -> Vec<Call> {
+pub(crate) async fn successes(world: &World) -> Vec<Call> {
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
     world.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;

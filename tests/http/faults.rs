@@ -1,5 +1,6 @@
 //! A world whose store or hasher fails when told to.
 
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use auth_system::auth_core::testing::InsecurePlainHasher;
 use auth_system::auth_core::types::{
     Limit, MailId, Password, PasswordHash, Session, SessionId, TenantId, Timestamp, User, UserId,
 };
-use auth_system::{Auth, Config};
+use auth_system::{Auth, AuthBuilder, Config};
 
 use crate::world::{self, World};
 
@@ -23,15 +24,23 @@ pub(crate) enum Fault {
     #[default]
     None,
     Down,
+    /// It does its work, yet says that it is down.
+    Lost,
     Corrupt,
     Hangs,
 }
 
 /// The switches. Clones are one.
 #[derive(Clone, Default)]
-pub(crate) struct Faults {
-    store: Arc<Mutex<Fault>>,
-    busy: Arc<Mutex<Option<Duration>>>,
+pub(crate) struct Faults(Arc<Mutex<Switches>>);
+
+#[derive(Default)]
+struct Switches {
+    store: Fault,
+    /// The one call that the fault strikes; all without.
+    only: Option<usize>,
+    calls: Vec<&'static str>,
+    busy: Option<Duration>,
 }
 
 impl Faults {
@@ -42,8 +51,14 @@ impl Faults {
     pub(crate) fn around(&self, world: World, configure: impl FnOnce(&mut Config)) -> World {
         let mut config = world::config();
         configure(&mut config);
+        let auth = self.builder(&world, config).without_workers().build().unwrap();
+        world.around(auth)
+    }
+
+    /// The parts of a world behind these switches.
+    pub(crate) fn builder(&self, world: &World, config: Config) -> AuthBuilder {
         let ports = world.auth.system().ports();
-        let auth = Auth::builder(config)
+        Auth::builder(config)
             .users(Faulty { port: ports.users.clone(), faults: self.clone() })
             .sessions(Faulty { port: ports.sessions.clone(), faults: self.clone() })
             .outbox(Faulty { port: ports.outbox.clone(), faults: self.clone() })
@@ -52,28 +67,47 @@ impl Faults {
             .mailer(world.mailer.clone())
             .events(world.events.clone())
             .clock(world.clock.clone())
-            .without_workers()
-            .build()
-            .unwrap();
-        world.around(auth)
     }
 
     pub(crate) fn store(&self, fault: Fault) {
-        *self.store.lock().unwrap() = fault;
+        let mut switches = self.0.lock().unwrap();
+        (switches.store, switches.only) = (fault, None);
+    }
+
+    /// As [`store`](Self::store), at one call of the next ones.
+    pub(crate) fn store_at(&self, call: usize, fault: Fault) {
+        let mut switches = self.0.lock().unwrap();
+        (switches.store, switches.only) = (fault, Some(call));
+        switches.calls.clear();
+    }
+
+    /// Takes out the names of the calls so far.
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.lock().unwrap().calls)
     }
 
     /// The hasher turns everybody away for so long, or nobody.
     pub(crate) fn busy(&self, retry_after: Option<Duration>) {
-        *self.busy.lock().unwrap() = retry_after;
+        self.0.lock().unwrap().busy = retry_after;
     }
 
-    async fn strike(&self) -> Result<(), StoreError> {
-        let fault = *self.store.lock().unwrap();
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let fault = {
+            let mut switches = self.0.lock().unwrap();
+            switches.calls.push(name);
+            let struck = switches.only.is_none_or(|only| only + 1 == switches.calls.len());
+            if struck { switches.store } else { Fault::None }
+        };
         match fault {
-            Fault::None => Ok(()),
+            Fault::None => work.await,
             Fault::Down => Err(StoreError::unavailable(Self::CAUSE)),
+            Fault::Lost => work.await.and(Err(StoreError::unavailable(Self::CAUSE))),
             Fault::Corrupt => Err(StoreError::corrupt(Self::CAUSE)),
-            Fault::Hangs => std::future::pending().await,
+            Fault::Hangs => pending().await,
         }
     }
 }
@@ -86,92 +120,76 @@ struct Faulty<P: ?Sized> {
 #[async_trait]
 impl UserStore for Faulty<dyn UserStore> {
     async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError> {
-        self.faults.strike().await?;
-        self.port.insert(user).await
+        self.faults.call("users.insert", self.port.insert(user)).await
     }
 
     async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError> {
-        self.faults.strike().await?;
-        self.port.find(tenant, key).await
+        self.faults.call("users.find", self.port.find(tenant, key)).await
     }
 
     async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
-        self.faults.strike().await?;
-        self.port.update_if(current, change).await
+        self.faults.call("users.update_if", self.port.update_if(current, change)).await
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
-        self.faults.strike().await?;
-        self.port.count_failure(tenant, id, below).await
+        self.faults.call("users.count_failure", self.port.count_failure(tenant, id, below)).await
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
-        self.faults.strike().await?;
-        self.port.record_login(tenant, id, login).await
+        self.faults.call("users.record_login", self.port.record_login(tenant, id, login)).await
     }
 
     async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError> {
-        self.faults.strike().await?;
-        self.port.changes(since, limit).await
+        self.faults.call("users.changes", self.port.changes(since, limit)).await
     }
 }
 
 #[async_trait]
 impl SessionStore for Faulty<dyn SessionStore> {
     async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
-        self.faults.strike().await?;
-        self.port.insert(session).await
+        self.faults.call("sessions.insert", self.port.insert(session)).await
     }
 
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
-        self.faults.strike().await?;
-        self.port.find(tenant, id).await
+        self.faults.call("sessions.find", self.port.find(tenant, id)).await
     }
 
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
-        self.faults.strike().await?;
-        self.port.rotate_if(current, next).await
+        self.faults.call("sessions.rotate_if", self.port.rotate_if(current, next)).await
     }
 
     async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
-        self.faults.strike().await?;
-        self.port.revoke(tenant, id, at).await
+        self.faults.call("sessions.revoke", self.port.revoke(tenant, id, at)).await
     }
 
     async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
-        self.faults.strike().await?;
-        self.port.revocations(since, limit).await
+        self.faults.call("sessions.revocations", self.port.revocations(since, limit)).await
     }
 }
 
 #[async_trait]
 impl MailOutbox for Faulty<dyn MailOutbox> {
     async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
-        self.faults.strike().await?;
-        self.port.enqueue(id, intent, now).await
+        self.faults.call("outbox.enqueue", self.port.enqueue(id, intent, now)).await
     }
 
     async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError> {
-        self.faults.strike().await?;
-        self.port.claim(now, lease, limit).await
+        self.faults.call("outbox.claim", self.port.claim(now, lease, limit)).await
     }
 
     async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
-        self.faults.strike().await?;
-        self.port.settle(claim, settlement).await
+        self.faults.call("outbox.settle", self.port.settle(claim, settlement)).await
     }
 }
 
 #[async_trait]
 impl AttemptStore for Faulty<dyn AttemptStore> {
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
-        self.faults.strike().await?;
-        self.port.hit(key, limit).await
+        self.faults.call("attempts.hit", self.port.hit(key, limit)).await
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
-        self.faults.strike().await?;
-        self.port.clear(key).await
+        self.faults.call("attempts.clear", self.port.clear(key)).await
     }
 }
 
@@ -183,7 +201,7 @@ struct Busy {
 #[async_trait]
 impl PasswordHasher for Busy {
     fn admit(&self, lane: u128) -> Result<Ticket, HashError> {
-        let busy = *self.faults.busy.lock().unwrap();
+        let busy = self.faults.0.lock().unwrap().busy;
         busy.map_or_else(|| self.hasher.admit(lane), |retry_after| Err(HashError::Overloaded { retry_after }))
     }
 

@@ -192,8 +192,7 @@ impl World {
     pub(crate) async fn link(&self, to: &str, purpose: MailPurpose) -> Link {
         let mails = self.mails().await;
         let mail = mails.iter().find(|mail| mail.to == to && mail.purpose == purpose);
-        let (user, token) = mail.and_then(|mail| mail.link.clone()).unwrap_or_else(|| panic!("no link in {mails:?}"));
-        Link { uid: URL_SAFE_NO_PAD.encode(user), token }
+        Link::of(mail.unwrap_or_else(|| panic!("no link in {mails:?}")))
     }
 
     pub(crate) async fn sign_up(&self, email: &str, password: &str) -> Answer {
@@ -263,6 +262,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// The link of a mail.
+    pub(crate) fn of(mail: &SentMail) -> Self {
+        let (user, token) = mail.link.clone().unwrap_or_else(|| panic!("no link in {mail:?}"));
+        Self { uid: URL_SAFE_NO_PAD.encode(user), token }
+    }
+
     pub(crate) fn verify(&self) -> Call {
         get(&format!("verify-account/?uid={}&token={}", self.uid, self.token))
     }

@@ -1,0 +1,318 @@
+//! Every setting is read, from code and from the environment, and what cannot be is refused by its name.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::process::Command;
+use std::time::Duration;
+
+use auth_system::auth_core::memory::MemoryStore;
+use auth_system::auth_core::policy::{AttributeRule, InvalidSetting, PasswordPolicy, Policy};
+use auth_system::auth_core::testing::{ManualClock, RecordingMailer};
+use auth_system::auth_core::token::RootSecret;
+use auth_system::auth_core::types::Limit;
+use auth_system::config::{CookieConfig, SameSite, Throttles};
+use auth_system::{Auth, AuthBuilder, Config};
+
+use crate::world::SECRET;
+
+const FRONTEND: &str = "https://app.example.org";
+
+/// A configuration from these variables, besides the two that are required.
+fn from(variables: &[(&str, &str)]) -> Result<Config, InvalidSetting> {
+    let required = [("AUTH_SECRET", SECRET), ("AUTH_FRONTEND_URL", FRONTEND)];
+    let all = [variables, &required].concat();
+    Config::from_lookup(|asked| all.iter().find(|(name, _)| *name == asked).map(|(_, text)| (*text).to_owned()))
+}
+
+/// Every field with its value. A new one does not compile until it is named here, and then fails a test below until a
+/// variable sets it or it is among those of code alone.
+fn fields(config: Config) -> Vec<(&'static str, String)> {
+    fn field(name: &'static str, value: &dyn Debug) -> (&'static str, String) {
+        (name, format!("{value:?}"))
+    }
+    macro_rules! all {
+        ($($name:ident)*) => { vec![$(field(stringify!($name), &$name)),*] };
+    }
+    #[rustfmt::skip]
+    let Config {
+        secret: _, accepted_secrets, data_keys, pepper, argon2, hash_threads, hash_queue, profile, public_path, frontend_url,
+        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, issuer, audience, policy,
+    } = config;
+    let CookieConfig { access_name, refresh_name, device_name, secure, http_only, same_site } = cookies;
+    let Throttles { signup, login, refresh, password_reset, resend_verification, confirm } = throttles;
+    #[rustfmt::skip]
+    let Policy {
+        access_lifetime, idle_lifetime, session_lifetime, refresh_window, revocation_lag, verify_link_lifetime,
+        reset_link_lifetime, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
+        max_consecutive_failures, attributes, mail_attempts,
+    } = policy;
+    let PasswordPolicy { min_chars, max_chars } = password;
+    let mut fields = all!(
+        accepted_secrets data_keys pepper hash_threads hash_queue profile public_path frontend_url product mail_from
+        allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
+        password_reset resend_verification confirm bearer issuer audience access_lifetime idle_lifetime session_lifetime
+        refresh_window revocation_lag verify_link_lifetime reset_link_lifetime min_chars max_chars usernames
+        reveal_taken_emails timed_limits login_attempts device_attempts max_consecutive_failures attributes mail_attempts
+    );
+    fields.push(field("memory_kib", &argon2.memory_kib()));
+    fields.push(field("iterations", &argon2.iterations()));
+    fields.push(field("parallelism", &argon2.parallelism()));
+    fields
+}
+
+/// A variable, a text for it, the field that it sets, what that becomes, and a text that is refused. Where any text goes,
+/// `build` has the last word.
+#[rustfmt::skip]
+const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
+    ("AUTH_SECRET_ACCEPTED",              SECRET,                "accepted_secrets",    "[RootSecret(…)]",                  "short"),
+    ("AUTH_DATA_KEYS",                    SECRET,                "data_keys",           "[RootSecret(…)]",                  "c2hvcnQ="),
+    ("AUTH_PEPPER",                       "on",                  "pepper",              "true",                             "2"),
+    ("AUTH_ARGON2_MEMORY_KIB",            "65536",               "memory_kib",          "65536",                            "64"),
+    ("AUTH_ARGON2_ITERATIONS",            "3",                   "iterations",          "3",                                "1"),
+    ("AUTH_ARGON2_PARALLELISM",           "4",                   "parallelism",         "4",                                "17"),
+    ("AUTH_HASH_THREADS",                 "3",                   "hash_threads",        "Some(3)",                          "-1"),
+    ("AUTH_HASH_QUEUE",                   "7",                   "hash_queue",          "7",                                "many"),
+    ("AUTH_PROFILE",                      "django",              "profile",             "Django",                           "Django"),
+    ("AUTH_PUBLIC_PATH",                  "/account",            "public_path",         "\"/account\"",                     ""),
+    ("AUTH_FRONTEND_URL",                 "https://www.example", "frontend_url",        "\"https://www.example\"",          ""),
+    ("AUTH_PRODUCT",                      "Example",             "product",             "\"Example\"",                      ""),
+    ("AUTH_MAIL_FROM",                    "me@example.org",      "mail_from",           "\"me@example.org\"",               ""),
+    ("AUTH_ALLOWED_ORIGINS",              "https://a, https://b","allowed_origins",     "[\"https://a\", \"https://b\"]",   ""),
+    ("AUTH_TRUSTED_PROXIES",              "10.0.0.0/8, ::1",     "trusted_proxies",     "[10.0.0.0/8, ::1/128]",            "10.0.0.0/33"),
+    ("AUTH_ACCESS_COOKIE_NAME",           "a",                   "access_name",         "\"a\"",                            ""),
+    ("AUTH_REFRESH_COOKIE_NAME",          "r",                   "refresh_name",        "\"r\"",                            ""),
+    ("AUTH_DEVICE_COOKIE_NAME",           "d",                   "device_name",         "\"d\"",                            ""),
+    ("AUTH_COOKIE_SECURE",                "false",               "secure",              "false",                            "maybe"),
+    ("AUTH_COOKIE_HTTPONLY",              "No",                  "http_only",           "false",                            "nope"),
+    ("AUTH_COOKIE_SAMESITE",              "strict",              "same_site",           "Strict",                           "laxly"),
+    ("AUTH_BEARER",                       "1",                   "bearer",              "true",                             "10"),
+    ("AUTH_ISSUER",                       "iss",                 "issuer",              "\"iss\"",                          ""),
+    ("AUTH_AUDIENCE",                     "aud",                 "audience",            "\"aud\"",                          ""),
+    ("AUTH_THROTTLE_SIGNUP",              "1/s",                 "signup",              "Limit { count: 1, window: 1s }",   "1"),
+    ("AUTH_THROTTLE_LOGIN",               "2/30s",               "login",               "Limit { count: 2, window: 30s }",  "1/0x"),
+    ("AUTH_THROTTLE_REFRESH",             "3/min",               "refresh",             "Limit { count: 3, window: 60s }",  "1/year"),
+    ("AUTH_THROTTLE_PASSWORD_RESET",      "4/2min",              "password_reset",      "Limit { count: 4, window: 120s }", "/min"),
+    ("AUTH_THROTTLE_RESEND_VERIFICATION", "5/hour",              "resend_verification", "Limit { count: 5, window: 3600s }","-1/min"),
+    ("AUTH_THROTTLE_CONFIRM",             "6/day",               "confirm",             "Limit { count: 6, window: 86400s }","1/"),
+    ("AUTH_THROTTLE",                     "off",                 "timed_limits",        "false",                            "10/min"),
+    ("AUTH_LOGIN_ATTEMPTS",               "7/h",                 "login_attempts",      "Limit { count: 7, window: 3600s }","7"),
+    ("AUTH_DEVICE_ATTEMPTS",              "8/d",                 "device_attempts",     "Limit { count: 8, window: 86400s }","x/d"),
+    ("AUTH_MAX_CONSECUTIVE_FAILURES",     "50",                  "max_consecutive_failures", "50",                          "5/min"),
+    ("AUTH_ACCESS_LIFETIME",              "60",                  "access_lifetime",     "60s",                              "15m"),
+    ("AUTH_IDLE_LIFETIME",                "3600",                "idle_lifetime",       "3600s",                            "-1"),
+    ("AUTH_SESSION_LIFETIME",             "7200",                "session_lifetime",    "7200s",                            "inf"),
+    ("AUTH_REFRESH_WINDOW",               "0",                   "refresh_window",      "0ns",                              "NaN"),
+    ("AUTH_REVOCATION_LAG",               "0.25",                "revocation_lag",      "250ms",                            "0,25"),
+    ("AUTH_VERIFY_LINK_LIFETIME",         "600",                 "verify_link_lifetime","600s",                             "1e300"),
+    ("AUTH_RESET_LINK_LIFETIME",          "601",                 "reset_link_lifetime", "601s",                             "soon"),
+    ("AUTH_PASSWORD_MIN_LENGTH",          "12",                  "min_chars",           "12",                               "-12"),
+    ("AUTH_PASSWORD_MAX_LENGTH",          "128",                 "max_chars",           "128",                              "1.5"),
+    ("AUTH_USERNAMES",                    "yes",                 "usernames",           "true",                             "y"),
+    ("AUTH_MAIL_ATTEMPTS",                "3",                   "mail_attempts",       "3",                                "99999999999"),
+];
+
+/// No variable sets these.
+const CODE_ALONE: [&str; 2] = ["attributes", "reveal_taken_emails"];
+
+#[test]
+fn each_variable_sets_its_own_field_and_no_other() {
+    let defaults = fields(from(&[]).unwrap());
+    for (variable, text, field, shown, _) in VARIABLES {
+        let changed: Vec<_> = fields(from(&[(variable, text)]).unwrap())
+            .into_iter()
+            .zip(&defaults)
+            .filter_map(|(now, before)| (now != *before).then_some(now))
+            .collect();
+        assert_eq!(changed, [(*field, (*shown).to_owned())], "{variable}");
+    }
+    let set: BTreeSet<_> = VARIABLES.iter().map(|row| row.2).chain(CODE_ALONE).collect();
+    assert_eq!(set, defaults.iter().map(|(field, _)| *field).collect());
+}
+
+#[test]
+fn a_text_that_cannot_be_is_refused_by_the_name_of_its_variable() {
+    for (variable, .., bad) in VARIABLES.iter().filter(|row| !row.4.is_empty()) {
+        let error = from(&[(variable, bad)]).unwrap_err();
+        assert_eq!(error.setting, *variable, "{error}");
+    }
+}
+
+#[test]
+fn blanks_count_as_unset_and_are_cut_off() {
+    let required = |variable| if variable == "AUTH_FRONTEND_URL" { FRONTEND } else { " " };
+    let unset: Vec<_> = VARIABLES.iter().map(|row| (row.0, required(row.0))).collect();
+    assert_eq!(fields(from(&unset).unwrap()), fields(from(&[]).unwrap()));
+    assert_eq!(from(&[("AUTH_ISSUER", " iss\n")]).unwrap().issuer, "iss");
+    for required in ["AUTH_SECRET", "AUTH_FRONTEND_URL"] {
+        let error =
+            Config::from_lookup(|name| Some(if name == required { " " } else { SECRET }.to_owned())).unwrap_err();
+        assert_eq!(error.setting, required);
+        assert!(error.problem.starts_with("is not set: "), "{error}");
+    }
+}
+
+/// The table of the README, and with it the defaults that the fields' own documentation names.
+#[test]
+fn the_readme_tells_every_variable_and_its_default() {
+    let readme = include_str!("../../README.md");
+    let quoted = |cell: &'static str| cell.split('`').skip(1).step_by(2).collect::<Vec<_>>();
+    let rows = readme.lines().filter(|line| line.starts_with("| `AUTH_"));
+    let rows: Vec<_> =
+        rows.map(|row| row.split('|').collect::<Vec<_>>()).map(|row| (quoted(row[1]), quoted(row[3]))).collect();
+    let told: Vec<_> = rows.iter().flat_map(|(names, _)| names).collect();
+    for (variable, ..) in VARIABLES {
+        assert!(told.contains(&variable), "{variable} is not in the README");
+    }
+    let mut defaults = 0;
+    for (names, values) in rows {
+        // One value may stand for several variables; a row without any has a default in words.
+        for (index, name) in names.iter().enumerate().filter(|_| !values.is_empty()) {
+            let value = values.get(index).unwrap_or(&values[0]);
+            let config = from(&[(name, value)]).unwrap();
+            let told = fields(config).into_iter().filter(|(field, _)| *field != "hash_threads");
+            let usual = fields(from(&[]).unwrap()).into_iter().filter(|(field, _)| *field != "hash_threads");
+            assert!(told.eq(usual), "{name} is not {value} by default");
+            defaults += 1;
+        }
+    }
+    assert!(defaults >= 40, "{defaults}");
+}
+
+fn builder(config: Config) -> AuthBuilder {
+    let store = MemoryStore::new(std::sync::Arc::new(ManualClock::new()));
+    Auth::builder(config).store(store).mailer(RecordingMailer::default()).without_workers()
+}
+
+#[test]
+fn build_refuses_what_cannot_be_by_the_name_of_its_field() {
+    type Spoil = fn(&mut Config);
+    let cases: &[(&str, Spoil)] = &[
+        ("hash.threads", |c| c.hash_threads = Some(0)),
+        ("hash.threads", |c| c.hash_threads = Some(65)),
+        ("hash.queue", |c| c.hash_queue = 0),
+        ("public_path", |c| c.public_path = "api/auth".into()),
+        ("public_path", |c| c.public_path = "/api/auth/".into()),
+        ("public_path", |c| c.public_path = "/".into()),
+        ("public_path", |c| c.public_path = "/a/../b".into()),
+        ("public_path", |c| c.public_path = "/{a}".into()),
+        ("frontend_url", |c| c.frontend_url = "app.example.org".into()),
+        ("frontend_url", |c| c.frontend_url = "ftp://app.example.org".into()),
+        ("frontend_url", |c| c.frontend_url = "https://app.example.org/".into()),
+        ("frontend_url", |c| c.frontend_url = "https://app.example.org?a=b".into()),
+        ("product", |c| c.product = String::new()),
+        ("product", |c| c.product = "a\r\nb".into()),
+        ("product", |c| c.product = "x".repeat(101)),
+        ("mail_from", |c| c.mail_from = "nobody".into()),
+        ("mail_from", |c| c.mail_from = "a@example.org, b@example.org".into()),
+        ("allowed_origins", |c| c.allowed_origins = vec!["*".into()]),
+        ("allowed_origins", |c| c.allowed_origins = vec!["https://a.example/path".into()]),
+        ("trusted_proxies", |c| c.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap()]),
+        ("trusted_proxies", |c| c.trusted_proxies = vec!["::/0".parse().unwrap()]),
+        ("cookies.access_name", |c| c.cookies.access_name = "a b".into()),
+        ("cookies.access_name", |c| c.cookies.access_name = "a;b".into()),
+        ("cookies.refresh_name", |c| c.cookies.refresh_name = String::new()),
+        ("cookies.refresh_name", |c| c.cookies.refresh_name = c.cookies.access_name.clone()),
+        ("cookies.refresh_name", |c| c.cookies.refresh_name = "__Host-r".into()),
+        ("cookies.device_name", |c| c.cookies.device_name = c.cookies.access_name.clone()),
+        ("cookies.device_name", |c| c.cookies.device_name = "__HOST-d".into()),
+        ("cookies.access_name", |c| {
+            c.cookies.access_name = "__Secure-a".into();
+            c.cookies.secure = false;
+        }),
+        ("cookies.same_site", |c| {
+            c.cookies.same_site = SameSite::None;
+            c.cookies.secure = false;
+        }),
+        ("throttles.login", |c| c.throttles.login = Limit::new(0, Duration::from_secs(60))),
+        ("throttles.confirm", |c| c.throttles.confirm = Limit::new(1, Duration::ZERO)),
+        ("issuer", |c| c.issuer = String::new()),
+        ("audience", |c| c.audience = "\"".into()),
+        ("access_lifetime", |c| c.policy.access_lifetime = c.policy.refresh_window),
+        ("idle_lifetime", |c| c.policy.idle_lifetime = Duration::from_secs(60)),
+        ("session_lifetime", |c| c.policy.session_lifetime = Duration::from_secs(3600)),
+        ("revocation_lag", |c| c.policy.revocation_lag = Duration::ZERO),
+        ("attributes", |c| c.policy.attributes = vec![AttributeRule::new("password", 10)]),
+        ("password.min_chars", |c| c.policy.password.min_chars = 7),
+        ("hash.pepper", |c| {
+            c.pepper = true;
+            c.data_keys = vec![c.secret.clone(), c.secret.clone()];
+        }),
+    ];
+    for (setting, spoil) in cases {
+        let mut config = from(&[]).unwrap();
+        spoil(&mut config);
+        let error = builder(config).build().unwrap_err();
+        assert_eq!(error.setting, *setting, "{error}");
+    }
+    builder(from(&[]).unwrap()).build().unwrap();
+}
+
+#[test]
+fn build_says_which_part_is_missing() {
+    let bare = || Auth::builder(from(&[]).unwrap()).without_workers();
+    let store = || MemoryStore::new(std::sync::Arc::new(ManualClock::new()));
+    let mailed = || bare().mailer(RecordingMailer::default());
+    for (builder, part) in [
+        (bare().store(store()), "mailer"),
+        (mailed(), "store"),
+        (mailed().users(store()), "sessions"),
+        (mailed().users(store()).sessions(store()), "outbox"),
+        (mailed().users(store()).sessions(store()).outbox(store()), "attempts"),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!((error.setting, error.problem.as_str()), (part, "is missing: give the builder one"));
+    }
+    // Workers need a runtime, and say so instead of panicking.
+    let error = mailed().store(store()).build().map(drop);
+    assert_eq!(error, Ok(()));
+    let with_workers = Auth::builder(from(&[]).unwrap()).store(store()).mailer(RecordingMailer::default());
+    assert_eq!(with_workers.build().unwrap_err().setting, "runtime");
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_is_refused_with_what_to_do() {
+    let repeated = "ab".repeat(32);
+    let weak = [
+        ("correct horse battery", "is neither hexadecimal nor base64"),
+        ("8f1d7a3c5e9b2046", "has 8 bytes where at least 32 are due"),
+        (&SECRET[2..], "has 31 bytes where at least 32 are due"),
+        (&repeated, "repeats so few bytes that it can be guessed"),
+    ];
+    for (text, problem) in weak {
+        for variable in ["AUTH_SECRET", "AUTH_SECRET_ACCEPTED", "AUTH_DATA_KEYS"] {
+            let listed = if variable == "AUTH_SECRET" { text.to_owned() } else { format!("{SECRET},{text}") };
+            let error = from(&[(variable, &listed)]).unwrap_err();
+            assert_eq!(error.to_string(), format!("{variable}: {problem}; make one with `openssl rand -hex 32`"));
+            assert!(!format!("{error:?}").contains(&text[..12]));
+        }
+    }
+    assert!(RootSecret::from_bytes(&[7; 64]).is_err());
+    let error =
+        builder(Config { frontend_url: "https://u:hunter2@x".into(), ..from(&[]).unwrap() }).build().unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+/// Runs as a process of its own, for an environment of its own.
+#[test]
+fn from_env_reads_the_environment() {
+    const CHILD: &str = "AUTH_TEST_OF_FROM_ENV";
+    if std::env::var_os(CHILD).is_some() {
+        println!("{:?}", Config::from_env().map(|config| config.issuer));
+        return;
+    }
+    let run = |variables: &[(&str, &std::ffi::OsStr)]| {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "settings::from_env_reads_the_environment", "--nocapture"]);
+        child.env(CHILD, "1").env("AUTH_SECRET", SECRET).env("AUTH_FRONTEND_URL", FRONTEND);
+        let output = child.envs(variables.iter().copied()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&[]).contains("Ok(\"auth-system\")"));
+    assert!(run(&[("AUTH_ISSUER", "iss".as_ref())]).contains("Ok(\"iss\")"));
+    assert!(run(&[("AUTH_BEARER", "maybe".as_ref())]).contains("AUTH_BEARER"));
+    #[cfg(unix)]
+    {
+        let garbled = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff");
+        assert!(run(&[("AUTH_COOKIE_SECURE", garbled)]).contains("\"AUTH_COOKIE_SECURE\", problem: \"is not UTF-8\""));
+    }
+}

@@ -1,0 +1,178 @@
+//! Settings of the facade that no other scenario turns: each does what it says.
+
+use std::sync::Arc;
+
+use auth_system::auth_core::memory::MemoryStore;
+use auth_system::auth_core::port::{MailPurpose, UserKey};
+use auth_system::auth_core::testing::{ManualClock, RecordingMailer};
+use auth_system::auth_core::token::RootSecret;
+use auth_system::auth_core::types::{Email, SessionId, TenantId};
+use auth_system::config::Profile;
+use auth_system::hash::Argon2Params;
+use auth_system::mail::DirTransport;
+use auth_system::{Auth, Config};
+use serde_json::json;
+
+use crate::scenarios;
+use crate::world::{self, Driver, Ground, PASSWORD, Store, World, claims, post};
+
+scenarios![
+    tokens_and_links_need_the_secret_that_made_them,
+    tokens_are_for_one_issuer_and_audience,
+    only_a_trusted_proxy_names_the_client,
+    the_profile_brings_its_policy,
+];
+
+const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
+
+fn secret(first: &str) -> RootSecret {
+    RootSecret::parse(&format!("{first}{}", &world::SECRET[first.len()..])).unwrap()
+}
+
+async fn tokens_and_links_need_the_secret_that_made_them(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    world.sign_up("bob@example.org", PASSWORD).await;
+    let link = world.link("bob@example.org", MailPurpose::VerifyEmail).await;
+    let other = world.restarted(|config| config.secret = secret("ffff")).await;
+    other.me(&jar).await.refused(401, "token_not_valid");
+    other.refresh(&jar).await.refused(401, "refresh_invalid");
+    other.send(link.verify()).await.refused(400, "link_invalid");
+    let accepting = world
+        .restarted(|config| {
+            config.secret = secret("ffff");
+            config.accepted_secrets = vec![secret("eeee"), secret("")];
+        })
+        .await;
+    assert_eq!(accepting.me(&jar).await.status, 200);
+    assert_eq!(accepting.send(link.verify()).await.status, 200);
+}
+
+async fn tokens_are_for_one_issuer_and_audience(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let set: [fn(&mut Config); 2] = [|config| config.issuer = "shop".into(), |config| config.audience = "shop".into()];
+    for (set, claim) in set.into_iter().zip(["iss", "aud"]) {
+        let other = world.restarted(set).await;
+        other.me(&jar).await.refused(401, "token_not_valid");
+        other.refresh(&jar).await.refused(401, "refresh_invalid");
+        let own = other.session("ada@example.org").await;
+        assert_eq!((&claims(own.access())[claim], &claims(own.refresh())[claim]), (&json!("shop"), &json!("shop")));
+        world.me(&own).await.refused(401, "token_not_valid");
+    }
+}
+
+async fn only_a_trusted_proxy_names_the_client(ground: Ground) {
+    let login = json!({ "email": "ada@example.org", "password": PASSWORD });
+    let login = post("login/").json(login).header("x-forwarded-for", "203.0.113.9, 198.51.100.7");
+    for (trusted, client) in [
+        (vec![], "192.0.2.1"),
+        (vec!["192.0.2.1/32"], "198.51.100.7"),
+        (vec!["192.0.2.0/24", "198.51.100.7/32"], "203.0.113.9"),
+    ] {
+        let trusted: Vec<_> = trusted.into_iter().map(|network| network.parse().unwrap()).collect();
+        let world = ground.world_with(|config| config.trusted_proxies = trusted).await;
+        world.account("ada@example.org").await;
+        let jar = world.send(login.clone()).await.jar();
+        let session = SessionId(claims(jar.access())["sid"].as_str().unwrap().parse().unwrap());
+        let ports = world.auth.system().ports();
+        let row = ports.sessions.find(&TenantId::default(), session).await.unwrap().unwrap().row;
+        assert_eq!(row.context["address"], client);
+    }
+}
+
+async fn the_profile_brings_its_policy(ground: Ground) {
+    let (standard, django) = (ground.world().await, ground.world_with(|config| config.profile = Profile::Django).await);
+    let policy = |world: &World| {
+        let policy = world.auth.system().policy();
+        (policy.usernames, policy.reveal_taken_emails)
+    };
+    assert_eq!((policy(&standard), policy(&django)), ((false, false), (true, true)));
+}
+
+/// The hash of an account's password.
+async fn stored_hash(world: &World) -> String {
+    let (tenant, email) = (TenantId::default(), Email::parse("ada@example.org").unwrap());
+    let user = world.auth.system().ports().users.find(&tenant, UserKey::Email(&email)).await.unwrap();
+    user.unwrap().password_hash.unwrap().expose().to_owned()
+}
+
+#[tokio::test]
+async fn a_hash_costs_what_the_settings_say_and_needs_its_data_key() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::new(Arc::new(clock.clone()));
+    let node = async |configure: &dyn Fn(&mut Config)| {
+        let mut config = world::config();
+        config.argon2 = Argon2Params::insecure_for_tests();
+        configure(&mut config);
+        let world = MEMORY.world().await;
+        let auth = Auth::builder(config).store(store.clone()).clock(clock.clone()).mailer(world.mailer.clone());
+        world.around(auth.without_workers().build().unwrap())
+    };
+    let (old, new) = (secret("aaaa"), secret("bbbb"));
+    let plain = node(&|config| config.argon2 = Argon2Params::new(7_168, 5, 1).unwrap()).await;
+    plain.account("ada@example.org").await;
+    assert!(stored_hash(&plain).await.starts_with("$argon2id$v=19$m=7168,t=5,p=1$"));
+
+    let peppered = |keys: Vec<RootSecret>| {
+        move |config: &mut Config| {
+            config.pepper = true;
+            config.data_keys.clone_from(&keys);
+        }
+    };
+    let world = node(&peppered(vec![old.clone()])).await;
+    world.session("ada@example.org").await;
+    let under_old = stored_hash(&world).await;
+    assert!(under_old.starts_with("$argon2id$v=19$m=8,t=1,p=1,keyid="), "renewed at the login: {under_old}");
+    // Without its key a hash is neither matched nor refused.
+    for keys in [vec![], vec![new.clone()]] {
+        node(&peppered(keys)).await.log_in("ada@example.org", PASSWORD).await.refused(500, "internal");
+    }
+    node(&|_| {}).await.log_in("ada@example.org", PASSWORD).await.refused(500, "internal");
+    let rotated = node(&peppered(vec![new.clone(), old.clone()])).await;
+    rotated.session("ada@example.org").await;
+    assert_ne!(stored_hash(&rotated).await.split('$').nth(3), under_old.split('$').nth(3), "renewed under the new key");
+    node(&peppered(vec![new])).await.session("ada@example.org").await;
+    node(&peppered(vec![old])).await.log_in("ada@example.org", PASSWORD).await.refused(500, "internal");
+
+    // Where no data key is set, the secret and the accepted ones are.
+    let by_secret = |config: &mut Config| config.pepper = true;
+    let world = node(&by_secret).await;
+    world.sign_up("eve@example.org", PASSWORD).await;
+    world.send(world.link("eve@example.org", MailPurpose::VerifyEmail).await.verify()).await;
+    let turn = |config: &mut Config| {
+        by_secret(config);
+        config.accepted_secrets = vec![config.secret.clone()];
+        config.secret = secret("cccc");
+    };
+    assert_eq!(node(&turn).await.log_in("eve@example.org", PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn mails_bear_the_applications_address_name_and_sender() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = world::config();
+    config.frontend_url = "https://shop.example.org/app".into();
+    config.product = "The Shop".into();
+    config.mail_from = "Shop <shop@example.org>".into();
+    let world = MEMORY.world().await;
+    let forgotten = RecordingMailer::default();
+    let transport = DirTransport::new(folder.path(), config.sender().unwrap()).unwrap();
+    let store = MemoryStore::new(Arc::new(world.clock.clone()));
+    let builder = Auth::builder(config).store(store).hasher(world.hasher.clone()).clock(world.clock.clone());
+    // Of two ways to send, the last one said counts.
+    let auth = builder.mailer(forgotten.clone()).mail(transport).without_workers().build().unwrap();
+    let world = world.around(auth);
+    world.sign_up("ada@example.org", PASSWORD).await;
+    assert_eq!(world.auth.system().deliver_mail().await.unwrap().sent, 1);
+    assert_eq!(forgotten.take(), []);
+    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(file).unwrap();
+    for part in
+        ["From: Shop <shop@example.org>\r\n", "\r\nhttps://shop.example.org/app/verify-account?uid=", "The Shop"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
