@@ -1,217 +1,377 @@
-//! Nothing secret in logs, and nothing in the database that opens anything.
+//! Nothing secret in logs, in Debug output or in error texts, and nothing in the database that opens anything.
 
-use std::io;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use auth_system::auth_core::port::MailPurpose;
-use auth_system::auth_core::testing::{ManualClock, RecordingMailer};
+use async_trait::async_trait;
+use auth_system::auth_core::port::MailError;
+use auth_system::auth_core::testing::ManualClock;
+use auth_system::auth_core::token::{DataRing, RootSecret};
 use auth_system::hash::Argon2Params;
+use auth_system::mail::{RenderedMail, Transport};
 use auth_system::store::SqliteStore;
 use auth_system::{Auth, Config};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::json;
-use sqlx::{Column, Row};
-use tracing::instrument::WithSubscriber as _;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, SqliteConnection};
 
+use crate::logs::Logs;
 use crate::world::{Answer, Call, Jar, Link, SECRET, config, get, post};
 
-const PASSWORD: &str = "a password nobody prints";
+/// The one that opens the account in the end, and all others that were ever typed.
+const PASSWORD: &str = "Sesame-4711-at-last";
+const TYPED: [&str; 7] = [
+    PASSWORD,
+    "Sesame-4712-of-a-squatter",
+    "Sesame-4713-of-the-owner",
+    "Sesame-4714-before-the-reset",
+    "Sesame-4715-wrong",
+    "Ses-471",
+    "Sesame-4716-in-a-broken-body",
+];
+const DATA_KEY: &str = "2b5ad8f0c3914e67b80d12fa9c6e3571d4a0b9e8f7c6d5e4f3a2b1c0d9e8f7a6";
 
-/// A system with the real hasher and a pepper, on a file of its own.
+/// Keeps mails as they go out, or refuses them.
+#[derive(Clone, Default)]
+struct Postbox {
+    mails: Arc<Mutex<Vec<String>>>,
+    down: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Transport for Postbox {
+    async fn deliver(&self, mail: &RenderedMail) -> Result<(), MailError> {
+        tracing::info!(?mail, "a mail goes out");
+        if self.down.load(Ordering::SeqCst) {
+            return Err(MailError::Transient("421 try again later".into()));
+        }
+        self.mails.lock().unwrap().push(mail.text.clone());
+        Ok(())
+    }
+}
+
+/// A system with the real hasher and a pepper on a file of its own, and every secret that it ever gave or was given.
 struct Vault {
     auth: Auth,
-    mailer: RecordingMailer,
+    post: Postbox,
+    clock: ManualClock,
     dir: tempfile::TempDir,
+    /// In the order in which they were issued.
+    tokens: Mutex<Vec<String>>,
+    links: Mutex<Vec<Link>>,
+}
+
+/// The parts of an answer that open something, and whatever Debug shows of it.
+fn cookies(response: &Response<bytes::Bytes>) -> Vec<String> {
+    let cookies = response.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+    let values = cookies.filter_map(|cookie| cookie.split(';').next()?.split_once('=')).map(|(_, value)| value);
+    values.filter(|value| value.len() > 2).map(str::to_owned).collect()
 }
 
 impl Vault {
-    async fn new(configure: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = ManualClock::new();
+    async fn new() -> Self {
+        let (dir, clock, post) = (tempfile::tempdir().unwrap(), ManualClock::new(), Postbox::default());
         let url = format!("sqlite://{}", dir.path().join("auth.db").display());
         let store = SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap();
         let mut config = config();
         config.argon2 = Argon2Params::insecure_for_tests();
         config.pepper = true;
-        configure(&mut config);
-        let mailer = RecordingMailer::default();
-        let auth = Auth::builder(config).store(store).mailer(mailer.clone()).clock(clock).without_workers();
-        Self { auth: auth.build().unwrap(), mailer, dir }
+        config.data_keys = vec![RootSecret::parse(DATA_KEY).unwrap()];
+        // The guesses below are many.
+        config.policy.max_consecutive_failures = 1000;
+        let auth = Auth::builder(config).store(store).mail(post.clone()).clock(clock.clone()).without_workers();
+        let (tokens, links) = Default::default();
+        Self { auth: auth.build().unwrap(), post, clock, dir, tokens, links }
     }
 
     async fn send(&self, call: Call) -> Answer {
         let mut request = Request::builder().method(call.method).uri(call.path).body(Full::new(call.body)).unwrap();
         *request.headers_mut() = call.headers;
-        let response: Response<Bytes> = self.auth.respond(request, Some(call.peer)).await;
+        let response = self.auth.respond(request, Some(call.peer)).await;
+        tracing::info!(?response, "answered");
+        self.tokens.lock().unwrap().extend(cookies(&response));
         Answer { status: response.status(), headers: response.headers().clone(), body: response.into_body() }
     }
 
-    async fn link(&self, purpose: MailPurpose) -> Link {
-        while !self.auth.system().deliver_mail().await.unwrap().is_idle() {}
-        let mail = self.mailer.take().into_iter().find(|mail| mail.purpose == purpose).unwrap();
-        let (user, token) = mail.link.unwrap();
-        Link { uid: URL_SAFE_NO_PAD.encode(user), token }
+    async fn post(&self, path: &str, body: serde_json::Value) -> Answer {
+        self.send(post(path).json(body)).await
     }
 
-    /// A life with everything that is secret in it: the session, its successor, and the links that were mailed.
-    async fn live(&self) -> (Vec<Jar>, Vec<Link>) {
-        let body = json!({ "email": "ada@example.org", "password": PASSWORD });
-        assert_eq!(self.send(post("signup/").json(body.clone())).await.status, 201);
-        self.send(post("login/").json(body.clone())).await.refused(401, "invalid_credentials");
-        let verify = self.link(MailPurpose::VerifyEmail).await;
-        assert_eq!(self.send(verify.verify()).await.status, 200);
-        let first = self.send(post("login/").json(body.clone())).await.jar();
-        let second = self.send(post("refresh/").jar(&first)).await.jar();
-        assert_eq!(self.send(get("me/").jar(&second)).await.status, 200);
-        self.send(post("login/").json(json!({ "email": "ada@example.org", "password": "an incorrect guess" }))).await;
-        self.send(get("me/").jar(&Jar::of("access_token", second.refresh()))).await;
-        self.send(post("refresh/").jar(&Jar::of("refresh_token", second.access()))).await;
-        self.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
-        let reset = self.link(MailPurpose::ResetPassword).await;
-        self.mailer.set_down(true);
-        self.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
+    async fn log_in(&self, password: &str) -> Answer {
+        self.post("login/", json!({ "email": "ada@example.org", "password": password })).await
+    }
+
+    /// The link to a page in a mail that waits.
+    async fn link(&self, page: &str) -> Link {
+        while !self.auth.system().deliver_mail().await.unwrap().is_idle() {}
+        let mails = std::mem::take(&mut *self.post.mails.lock().unwrap()).join("\n");
+        let query = mails.split_whitespace().find_map(|word| word.split_once(&format!("/{page}?uid="))).unwrap().1;
+        let (uid, token) = query.split_once("&token=").unwrap();
+        let link = Link { uid: uid.into(), token: token.into() };
+        self.links.lock().unwrap().push(link.clone());
+        link
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("auth.db")
+    }
+
+    async fn stranger(&self) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(self.file()).connect().await.unwrap()
+    }
+
+    /// What must never be seen: each whole, and of tokens the part that nobody can make up.
+    fn secrets(&self) -> Vec<String> {
+        let ring = DataRing::new(&RootSecret::parse(DATA_KEY).unwrap(), &[]);
+        let keys = ring.keys_for("pepper").into_iter().map(|(_, key)| key.to_vec());
+        let keys = keys.chain([SECRET, DATA_KEY].map(|hex| (0..32).map(|at| byte(hex, at)).collect()));
+        let spellings = |key: Vec<u8>| {
+            let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            let list = format!("{key:?}").trim_matches(['[', ']']).to_owned();
+            [hex, list, STANDARD_NO_PAD.encode(&key), URL_SAFE_NO_PAD.encode(&key)]
+        };
+        let tokens = self.tokens.lock().unwrap();
+        let parts = tokens.iter().map(|token| token.rsplit('.').next().unwrap_or(token).to_owned());
+        let links = self.links.lock().unwrap();
+        let links = links.iter().map(|link| link.token.split_once('-').unwrap().1.to_owned());
+        keys.flat_map(spellings).chain(parts).chain(links).chain(TYPED.map(str::to_owned)).collect()
+    }
+
+    /// A whole life, with every kind of failure in it. In the end two sessions are alive, and mails and links wait.
+    async fn live(&self) -> Vec<Jar> {
+        let [password, squatter, owner, before, wrong, short, broken] = TYPED;
+        let ada = |password: &str| json!({ "email": "ada@example.org", "password": password });
+        self.post("signup/", ada(squatter)).await;
+        self.post("signup/", ada(owner)).await;
+        let link = self.link("password-reset-confirm").await;
+        self.send(link.set_password(short)).await.refused(400, "invalid_fields");
+        assert_eq!(self.send(link.set_password(before)).await.status, 200);
+        self.send(link.set_password(password)).await.refused(400, "link_invalid");
+        self.post("signup/", json!({ "email": "eve@example.org", "password": owner })).await;
+        let eves = self.link("verify-account").await;
+        self.send(Link { uid: link.uid.clone(), ..eves.clone() }.verify()).await.refused(400, "link_invalid");
+        assert_eq!(self.send(eves.verify()).await.status, 200);
+
+        // Wrong and broken.
+        self.log_in(wrong).await.refused(401, "invalid_credentials");
+        self.post("login/", json!({ "email": "nobody@example.org", "password": wrong })).await;
+        let torn = format!("{{\"email\": \"ada@example.org\", \"password\": \"{broken}");
+        self.send(post("login/").body("application/json", torn)).await.refused(400, "malformed_json");
+        self.send(post("login/").body("text/plain", broken)).await.refused(415, "unsupported_media_type");
+        let form = format!("email=ada%40example.org&password={before}");
+        let jar = self.send(post("login/").body("application/x-www-form-urlencoded", form)).await.jar();
+        for (name, token) in &jar.cookies {
+            for token in [&token[1..], &token[..token.len() - 1], &format!("{token}x")] {
+                self.send(get("me/").jar(&Jar::of(name, token))).await;
+                self.send(post("refresh/").jar(&Jar::of(name, token))).await;
+                self.send(get("me/").header("authorization", &format!("Bearer {token}"))).await;
+            }
+        }
+
+        // A copied token, and a mail server that is down.
+        self.clock.advance(Duration::from_secs(60));
+        assert_eq!(self.send(post("refresh/").jar(&jar)).await.status, 200);
+        self.clock.advance(Duration::from_secs(60));
+        self.send(post("refresh/").jar(&jar)).await.refused(401, "refresh_invalid");
+        self.post.down.store(true, Ordering::SeqCst);
+        self.post("password-reset/", json!({ "email": "ada@example.org" })).await;
         self.auth.system().deliver_mail().await.unwrap();
-        self.mailer.set_down(false);
-        (vec![first, second], vec![verify, reset])
+        self.post.down.store(false, Ordering::SeqCst);
+        self.clock.advance(Duration::from_secs(60));
+        let reset = self.link("password-reset-confirm").await;
+
+        // A store that is gone, and rows that cannot be.
+        let jar = self.log_in(before).await.jar();
+        let away = self.file().with_extension("away");
+        std::fs::rename(self.file(), &away).unwrap();
+        self.clock.advance(Duration::from_secs(2));
+        let calls = [post("login/").json(ada(before)), get("me/").jar(&jar), post("refresh/").jar(&jar)];
+        for call in calls.into_iter().chain([reset.set_password(password), eves.verify(), post("logout/").jar(&jar)]) {
+            self.send(call).await.refused(503, "unavailable");
+        }
+        std::fs::rename(&away, self.file()).unwrap();
+        let mut stranger = self.stranger().await;
+        for column in ["status", "password_hash"] {
+            let spoil = format!("UPDATE auth_users SET {column} = substr({column}, 2)");
+            sqlx::query(AssertSqlSafe(spoil)).execute(&mut stranger).await.unwrap();
+            self.log_in(before).await.refused(500, "internal");
+            let first = if column == "status" { 'a' } else { '$' };
+            let mend = format!("UPDATE auth_users SET {column} = '{first}' || {column}");
+            sqlx::query(AssertSqlSafe(mend)).execute(&mut stranger).await.unwrap();
+        }
+
+        // A new start, a logout, and what is left alive.
+        assert_eq!(self.send(reset.set_password(password)).await.status, 200);
+        let gone = self.log_in(password).await.jar();
+        assert_eq!(self.send(post("logout/").jar(&gone)).await.status, 200);
+        let alive = [self.log_in(password).await.jar(), self.log_in(password).await.jar()];
+        self.post("password-reset/", json!({ "email": "ada@example.org" })).await;
+        self.link("password-reset-confirm").await;
+        self.post("password-reset/", json!({ "email": "ada@example.org" })).await;
+        self.post("signup/", json!({ "email": "bob@example.org", "password": owner })).await;
+        alive.to_vec()
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn byte(hex: &str, at: usize) -> u8 {
+    u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()
 }
 
 #[tokio::test]
-async fn no_secret_is_logged_at_any_level() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let life = async {
-        let vault = Vault::new(|_| {}).await;
-        let (jars, links) = vault.live().await;
-        std::fs::remove_file(vault.dir.path().join("auth.db")).unwrap();
-        let body = json!({ "email": "ada@example.org", "password": PASSWORD });
-        vault.send(post("login/").json(body)).await.refused(503, "unavailable");
-        tracing::info!(config = ?config(), auth = ?vault.auth, system = ?vault.auth.system());
-        (jars, links)
-    };
-    let (jars, links) = life.with_subscriber(subscriber).await;
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for expected in ["SignedUp", "LoggedIn", "Refreshed", "MailDelayed", "ERROR"] {
-        assert!(log.contains(expected), "{expected} is not logged:\n{log}");
+async fn no_secret_is_logged_at_any_level_by_any_thread() {
+    let logs = Logs::of_all_threads();
+    let vault = Vault::new().await;
+    let jars = vault.live().await;
+    let live = vault.auth.system().authenticate(jars[0].access()).await.unwrap();
+    let user = vault.auth.system().current_user(&live).await.unwrap();
+    let store = vault.auth.system().ports().sessions.clone();
+    let session = store.find(&user.tenant, live.session()).await.unwrap();
+    let layer = vault.auth.layer().required();
+    tracing::info!(?user, ?session, ?live, auth = ?vault.auth, system = ?vault.auth.system(), ?layer);
+    tracing::info!(config = ?config(), builder = ?Auth::builder(config()), stats = ?vault.auth.hash_stats());
+    let lines = logs.take();
+    for expected in
+        ["SignUpRepeated", "LoginRefused", "RefreshReused", "MailDelayed", "request failed", "sqlx", "DEBUG"]
+    {
+        assert!(lines.contains(expected), "{expected} is not logged");
     }
-    let tokens = jars.iter().flat_map(|jar| jar.cookies.values().cloned());
-    let secrets = tokens.chain(links.into_iter().map(|link| link.token));
-    for secret in secrets.chain([PASSWORD.into(), SECRET.into(), "$argon2id$".into(), "an incorrect guess".into()]) {
-        // Its second half would be enough to see that it is there.
-        assert!(!log.contains(&secret[secret.len() / 2..]), "a secret is logged: {secret}\n{log}");
+    let hash = user.password_hash.unwrap().expose().to_owned();
+    let secrets = vault.secrets();
+    assert!(secrets.len() > 30, "{}", secrets.len());
+    for secret in secrets.into_iter().chain([hash, "$argon2id$".into(), "&token=".into()]) {
+        let found = lines.lines().find(|line| line.contains(&secret[..secret.len().min(40)]));
+        assert_eq!(found, None, "{secret}");
     }
 }
 
 #[tokio::test]
 async fn nothing_in_a_dump_opens_anything() {
-    // Every guess below is a request of one client, and none of them may be refused for that.
-    let vault = Vault::new(|config| config.policy.max_consecutive_failures = 1000).await;
-    let (jars, links) = vault.live().await;
-    // Pending work as well: another mail that waits.
-    vault.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
-
-    let mut raw = Vec::new();
-    for file in std::fs::read_dir(vault.dir.path()).unwrap() {
-        raw.extend(std::fs::read(file.unwrap().path()).unwrap());
-    }
-    let raw = String::from_utf8_lossy(&raw);
-    assert!(raw.contains("ada@example.org"), "the dump is a dump");
-    let tokens = jars.iter().flat_map(|jar| jar.cookies.values()).chain(links.iter().map(|link| &link.token));
-    for token in tokens.map(String::as_str).chain([PASSWORD, SECRET]) {
-        assert!(!raw.contains(token), "found in the files: {token}");
+    let vault = Vault::new().await;
+    let jars = vault.live().await;
+    let mut raw = files(&vault);
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut vault.stranger().await).await.unwrap();
+    raw.extend(files(&vault));
+    let text = String::from_utf8_lossy(&raw);
+    assert!(text.contains("ada@example.org") && text.contains("$argon2id$"), "the dump is a dump");
+    for secret in vault.secrets().into_iter().chain(vault.tokens.lock().unwrap().clone()) {
+        assert!(!text.contains(&secret), "{secret} is in the files");
     }
 
-    let uid = &links[0].uid;
-    let values = dump(&vault).await;
-    assert!(values.len() > 30, "{values:?}");
-    for value in values {
-        let login = json!({ "email": "ada@example.org", "password": value });
-        assert!(!vault.send(post("login/").json(login)).await.status.is_success(), "a password: {value}");
-        let cookie: String = value.chars().filter(|c| c.is_ascii_graphic() && *c != ';').collect();
-        let jar = |name: &str| Jar::of(name, &cookie);
-        assert_eq!(vault.send(get("me/").jar(&jar("access_token"))).await.status, 401, "an access token: {value}");
-        assert_eq!(
-            vault.send(post("refresh/").jar(&jar("refresh_token"))).await.status,
-            401,
-            "a refresh token: {value}"
-        );
-        let body = json!({ "uid": uid, "token": value, "password": "a new password" });
-        assert_eq!(vault.send(post("password-reset-confirm/").json(body)).await.status, 400, "a link: {value}");
+    let mut candidates = values(&vault).await;
+    // What the tables no longer show: rows that were changed or deleted.
+    for run in text.split(|c: char| !(c.is_ascii_graphic() || c == ' ')).filter(|run| run.len() >= 16) {
+        candidates.extend(parts(run));
     }
-    let login = json!({ "email": "ada@example.org", "password": PASSWORD });
-    assert_eq!(vault.send(post("login/").json(login)).await.status, 200);
+    candidates.retain(|candidate| (4..2000).contains(&candidate.len()));
+    assert!(candidates.len() > 100, "{candidates:?}");
+    let uids: BTreeSet<_> = vault.links.lock().unwrap().iter().map(|link| link.uid.clone()).collect();
+    assert_eq!(uids.len(), 2);
+    for (number, candidate) in candidates.iter().enumerate() {
+        assert_eq!(opened(&vault, candidate, &uids).await, None, "{candidate}");
+        if number % 100 == 0 {
+            // A success clears the count of failures, which would end the experiment.
+            assert_eq!(vault.log_in(PASSWORD).await.status, 200);
+        }
+    }
+    // The experiment finds what does open.
+    let latest = vault.links.lock().unwrap().last().unwrap().clone();
+    for (secret, what) in [
+        (PASSWORD, "password"),
+        (jars[0].access(), "access token"),
+        (jars[1].refresh(), "refresh token"),
+        (&latest.token, "link"),
+    ] {
+        assert_eq!(opened(&vault, secret, &uids).await, Some(what));
+    }
 }
 
-/// Every value of every table as text and, where it is bytes, in the usual encodings; and the parts of composed texts.
-async fn dump(vault: &Vault) -> Vec<String> {
-    let url = format!("sqlite://{}", vault.dir.path().join("auth.db").display());
-    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table'").fetch_all(&pool).await.unwrap();
-    let mut values = std::collections::BTreeSet::new();
-    for table in tables.iter().map(|row| row.get::<String, _>(0)) {
-        let select = sqlx::AssertSqlSafe(format!("SELECT * FROM \"{table}\""));
-        for row in sqlx::query(select).fetch_all(&pool).await.unwrap() {
-            for column in row.columns() {
-                let index = column.ordinal();
+/// All files of the database, one after the other.
+fn files(vault: &Vault) -> Vec<u8> {
+    let files = std::fs::read_dir(vault.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    files.flat_map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// A text, and what stands between the marks of JSON, PHC strings and queries.
+fn parts(text: &str) -> impl Iterator<Item = String> {
+    let pieces = text.split(['$', '"', ',', ':', '=', '{', '}', '[', ']', '(', ')', ' ', '&']);
+    pieces.chain([text]).filter(|piece| !piece.is_empty()).map(str::to_owned)
+}
+
+/// Every value of every table, the schema's own included: as text and, where it is bytes, in the usual encodings.
+async fn values(vault: &Vault) -> BTreeSet<String> {
+    let mut connection = vault.stranger().await;
+    let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table'").fetch_all(&mut connection).await;
+    let tables: Vec<String> = tables.unwrap().iter().map(|row| row.get(0)).chain(["sqlite_master".into()]).collect();
+    assert!(tables.len() > 6, "{tables:?}");
+    let mut values = BTreeSet::new();
+    for table in tables {
+        let select = AssertSqlSafe(format!("SELECT * FROM \"{table}\""));
+        for row in sqlx::query(select).fetch_all(&mut connection).await.unwrap() {
+            for index in row.columns().iter().map(|column| column.ordinal()) {
                 if let Ok(Some(text)) = row.try_get_unchecked::<Option<String>, _>(index) {
-                    values.extend(text.split(['$', '"', ',', ':']).map(str::to_owned));
-                    values.insert(text);
+                    values.extend(parts(&text));
                 }
                 if let Ok(Some(bytes)) = row.try_get_unchecked::<Option<Vec<u8>>, _>(index) {
                     values.insert(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
                     values.insert(URL_SAFE_NO_PAD.encode(&bytes));
+                    values.extend(uuid::Uuid::from_slice(&bytes).ok().map(|id| id.to_string()));
                 }
             }
         }
     }
-    values.remove("");
-    values.into_iter().filter(|value| value.len() < 2000).collect()
+    values
+}
+
+/// As what a text opens an account, if it does.
+async fn opened(vault: &Vault, candidate: &str, uids: &BTreeSet<String>) -> Option<&'static str> {
+    if vault.log_in(candidate).await.status == 200 {
+        return Some("password");
+    }
+    // What no header can carry is no cookie.
+    if candidate.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
+        if vault.send(get("me/").jar(&Jar::of("access_token", candidate))).await.status == 200 {
+            return Some("access token");
+        }
+        if vault.send(post("refresh/").jar(&Jar::of("refresh_token", candidate))).await.status == 200 {
+            return Some("refresh token");
+        }
+    }
+    for uid in uids {
+        let query: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("uid", uid)
+            .append_pair("token", candidate)
+            .finish();
+        let verified = vault.send(get(&format!("verify-account/?{query}"))).await;
+        let body = json!({ "uid": uid, "token": candidate, "password": PASSWORD });
+        if verified.json()["code"] != "link_invalid" || vault.post("password-reset-confirm/", body).await.status == 200
+        {
+            return Some("link");
+        }
+    }
+    None
 }
 
 #[test]
-fn bad_secrets_are_refused_without_being_repeated() {
-    let refused = |name: &'static str, secret: &'static str| {
-        Config::from_lookup(move |asked| match asked {
-            _ if asked == name => Some(secret.to_owned()),
-            "AUTH_SECRET" => Some(SECRET.to_owned()),
-            "AUTH_FRONTEND_URL" => Some("https://app.example.org".to_owned()),
-            _ => None,
-        })
-        .unwrap_err()
-    };
-    let repeated = "ab".repeat(32);
-    for secret in ["hunter2hunter2", "0123456789abcdef", &*repeated.leak()] {
+fn errors_never_repeat_a_secret() {
+    for text in
+        ["hunter2hunter2hunter2", "68756e7465723268756e7465723268", "hunter2hunter2hunter2hunter2hunter2hunter2=="]
+    {
         for name in ["AUTH_SECRET", "AUTH_SECRET_ACCEPTED", "AUTH_DATA_KEYS"] {
-            let error = refused(name, secret);
-            assert_eq!(error.setting, name);
-            assert!(error.problem.contains("openssl rand -hex 32"), "{error}");
-            assert!(!format!("{error} {error:?}").contains(secret));
+            let error = Config::from_lookup(|asked| match asked {
+                _ if asked == name => Some(text.to_owned()),
+                "AUTH_SECRET" => Some(SECRET.to_owned()),
+                "AUTH_FRONTEND_URL" => Some("https://app.example.org".to_owned()),
+                _ => None,
+            });
+            let error = error.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains(&text[..7]), "{error:?}");
         }
     }
-    let missing = Config::from_lookup(|_| None::<String>).unwrap_err();
-    assert_eq!(missing.setting, "AUTH_SECRET");
-    assert!(missing.problem.contains("openssl rand -hex 32"));
 }
