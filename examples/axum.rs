@@ -1,11 +1,12 @@
 //! An axum app with complete accounts and a small page to click through: `cargo run --features full --example axum`.
 
-#![expect(clippy::print_stdout, reason = "the greeting is for the person at the terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the greeting is for the person at the terminal")]
 
 mod common;
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use auth_system::CurrentUser;
 use axum::http::{HeaderName, StatusCode, header};
@@ -17,10 +18,19 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
+async fn serve() -> Result<(), Box<dyn Error>> {
     let common::Server { auth, bind, greeting } = common::server().await?;
     let app = Router::new()
         .route("/api/hello", get(hello))
@@ -29,9 +39,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .merge(page());
     let listener = tokio::net::TcpListener::bind(bind).await.map_err(|error| format!("AUTH_BIND {bind}: {error}"))?;
     println!("{greeting}Ctrl-C ends the server.\n");
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(common::asked_to_end())
-        .await?;
+    let serving = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(common::asked_to_end());
+    tokio::select! {
+        ended = serving.into_future() => ended?,
+        () = common::out_of_patience() => {}
+    }
     auth.shutdown().await;
     println!("Goodbye.");
     Ok(())

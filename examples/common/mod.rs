@@ -7,9 +7,11 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_system::auth_core::port::Random as _;
-use auth_system::mail::{Sender, transport_from};
+use auth_system::auth_core::token::RootSecret;
+use auth_system::mail::transport_from;
 use auth_system::store::{MemoryStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config};
@@ -37,18 +39,22 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
         .parse()
         .map_err(|error| format!("AUTH_BIND must be an address with a port, such as 127.0.0.1:3000: {error}"))?;
     let database = var("AUTH_DATABASE_URL").unwrap_or_else(|| "sqlite://auth.db".into());
+    if database != "memory:" && !database.starts_with("sqlite://") {
+        return Err("AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`".into());
+    }
     let key = match var("AUTH_SECRET") {
         Some(_) => Key { secret: None, place: "AUTH_SECRET".into() },
         None => Key::of_file(&key_file(&database))?,
     };
     let config = config(bind, &key)?;
     let mail = var("AUTH_MAIL").unwrap_or_else(|| "console".into());
-    let sender: Sender = config.mail_from.parse()?;
-    let builder = Auth::builder(config.clone()).mail(transport_from(&mail, sender)?);
-    let builder = match database.as_str() {
-        "memory:" => builder.store(MemoryStore::new(Arc::new(SystemClock))),
-        url if url.starts_with("sqlite:") => builder.store(SqliteStore::open(url).await?),
-        _ => return Err("AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`".into()),
+    let transport = transport_from(&mail, config.sender()?).map_err(|error| format!("AUTH_MAIL: {error}"))?;
+    let builder = Auth::builder(config.clone()).mail(transport);
+    let builder = if database == "memory:" {
+        builder.store(MemoryStore::new(Arc::new(SystemClock)))
+    } else {
+        let store = SqliteStore::open(&database).await;
+        builder.store(store.map_err(|error| format!("AUTH_DATABASE_URL {database}: {error}"))?)
     };
     let mut greeting = String::new();
     writeln!(greeting, "Open      {}", config.frontend_url)?;
@@ -82,9 +88,8 @@ struct Key {
 
 /// Beside the database.
 fn key_file(database: &str) -> PathBuf {
-    let file = database.trim_start_matches("sqlite:").trim_start_matches("//");
-    let file = file.split('?').next().unwrap_or(file);
-    if database == "memory:" { "auth.key".into() } else { Path::new(file).with_extension("key") }
+    let file = database.strip_prefix("sqlite://");
+    file.map_or("auth.key".into(), |file| Path::new(file).with_extension("key"))
 }
 
 impl Key {
@@ -94,7 +99,10 @@ impl Key {
         let place = path.display().to_string();
         let explain = |error: io::Error| format!("the key file {place}: {error}");
         let secret = match fs::read_to_string(path) {
-            Ok(secret) => secret,
+            Ok(secret) => {
+                RootSecret::parse(&secret).map_err(|weak| format!("the key file {place} {weak}"))?;
+                secret
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut bytes = [0; 32];
                 SystemRandom.fill(&mut bytes)?;
@@ -125,4 +133,10 @@ pub(crate) async fn asked_to_end() {
     #[cfg(not(unix))]
     let terminate = std::future::pending::<()>();
     tokio::select! { () = interrupt => {}, () = terminate => {} }
+}
+
+/// Resolves a while after [`asked_to_end`]: a client that never finishes its request must not keep the server up.
+pub(crate) async fn out_of_patience() {
+    asked_to_end().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
 }
