@@ -376,6 +376,14 @@ fn parse_origin(setting: &'static str, url: &str, base: bool) -> Result<String, 
         }));
     }
     let host = authority.host().to_ascii_lowercase();
+    let named = |b: u8| b.is_ascii_alphanumeric() || b".-[]:".contains(&b);
+    // What the parser drops must not pass for an origin with the default port.
+    let port = authority.as_str().get(host.len()..).unwrap_or("");
+    let port_fits =
+        port.is_empty() || (authority.port_u16().is_some() && port.bytes().skip(1).all(|b| b.is_ascii_digit()));
+    if !host.bytes().all(named) || !port_fits {
+        return Err(wrong("must have a host of letters, digits, dots and dashes, and a port up to 65535 if any"));
+    }
     let default_port = if scheme == "https" { 443 } else { 80 };
     Ok(match authority.port_u16().filter(|port| *port != default_port) {
         Some(port) => format!("{scheme}://{host}:{port}"),
@@ -498,5 +506,41 @@ fn parse_same_site(name: &'static str, text: &str) -> Result<SameSite, InvalidSe
         "lax" => Ok(SameSite::Lax),
         "none" => Ok(SameSite::None),
         _ => Err(InvalidSetting::new(name, format!("`{text}` is none of Strict, Lax and None"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_spelt_as_browsers_spell_it() {
+        let origin = |url: &str| parse_origin("allowed_origins", url, false).ok();
+        for (url, expected) in [
+            ("https://App.Example", "https://app.example"),
+            ("https://app.example:443", "https://app.example"),
+            ("http://app.example:80", "http://app.example"),
+            ("http://app.example:8080", "http://app.example:8080"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+        ] {
+            assert_eq!(origin(url).as_deref(), Some(expected), "{url}");
+        }
+        for url in [
+            "https://a.example:99999",
+            "https://a.example:",
+            "https://a.example:+80",
+            "https://*.example",
+            "https://",
+            "https://a.example/",
+            "https://a.example/x",
+            "https://a.example?x",
+            "https://u@a.example",
+            "ftp://a.example",
+            "a.example",
+            "null",
+            "",
+        ] {
+            assert_eq!(origin(url), None, "{url}");
+        }
     }
 }

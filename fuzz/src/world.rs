@@ -1,0 +1,218 @@
+//! The account system behind the bare service, and what must hold of every answer.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use auth_core::memory::MemoryStore;
+use auth_core::port::{SessionStore, Since, UserKey, UserStore};
+use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
+use auth_core::token::LinkPurpose;
+use auth_core::types::{TenantId, Timestamp, User, UserId, UserStatus};
+use auth_system::config::Profile;
+use auth_system::{Auth, Config};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, REFERRER_POLICY,
+    SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{NOW, account, new_account, secret, session, tokens};
+
+/// The one origin whose pages may send requests.
+const FRONT_END: &str = "https://app.example.org";
+/// The names of the accounts, and whether their mailboxes are proven. The first two are logged in.
+const NAMES: [(&str, bool); 3] = [("ada", true), ("bob", true), ("cleo", false)];
+
+/// What no input can guess: in inputs, these names stand for it.
+static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
+    let [ada, bob, cleo] = &*ACCOUNTS;
+    let uid = |user: &User| URL_SAFE_NO_PAD.encode(user.id.as_str());
+    let link =
+        |user: &User, purpose| tokens().link(purpose, user, Timestamp::from_seconds(NOW + 60)).expose().to_owned();
+    let mut words = vec![
+        ("$ada_uid", uid(ada)),
+        ("$ada_reset", link(ada, LinkPurpose::SetPassword)),
+        ("$cleo_uid", uid(cleo)),
+        ("$cleo_verify", link(cleo, LinkPurpose::VerifyEmail)),
+    ];
+    for (access, refresh, user, number) in
+        [("$ada_access", "$ada_refresh", ada, 1), ("$bob_access", "$bob_refresh", bob, 2)]
+    {
+        let session = session(user, number);
+        words.push((access, tokens().access(&session).token.expose().to_owned()));
+        words.push((refresh, tokens().refresh(&session).token.expose().to_owned()));
+    }
+    words
+});
+
+/// The token that a name in inputs stands for.
+pub fn word(name: &str) -> &'static str {
+    let found = WORDS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, word)| word.as_str()).unwrap_or_else(|| panic!("no word {name}"))
+}
+
+/// An input with words in place of their names.
+pub fn fill(data: &[u8]) -> Vec<u8> {
+    let mut filled = Vec::with_capacity(data.len());
+    let mut rest = data;
+    while let Some((first, others)) = rest.split_first() {
+        match WORDS.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
+            Some((name, word)) => {
+                filled.extend_from_slice(word.as_bytes());
+                rest = &rest[name.len()..];
+            }
+            None => {
+                filled.push(*first);
+                rest = others;
+            }
+        }
+    }
+    filled
+}
+
+static ACCOUNTS: LazyLock<[User; 3]> = LazyLock::new(|| NAMES.map(|(name, verified)| account(name, verified)));
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
+
+/// An account system with three accounts and two sessions.
+pub struct World {
+    auth: Auth,
+    store: MemoryStore,
+    profile: Profile,
+}
+
+impl World {
+    /// Always the same one.
+    pub fn new(profile: Profile) -> Self {
+        let clock = ManualClock::new();
+        clock.advance(Duration::from_secs(NOW as u64 - 1_767_225_600));
+        let store = MemoryStore::new(Arc::new(clock.clone()));
+        let config = Config {
+            accepted_secrets: vec![secret(1)],
+            profile,
+            bearer: true,
+            trusted_proxies: vec!["192.0.2.0/24".parse().expect("a network")],
+            ..Config::new(secret(0), FRONT_END)
+        };
+        let auth = Auth::builder(config).store(store.clone()).clock(clock).random(InsecureCountingRandom::default());
+        let auth = auth.hasher(InsecurePlainHasher::default()).mailer(RecordingMailer::default());
+        let auth = auth.events(RecordingEvents::default()).without_workers().build().expect("good settings");
+        RUNTIME.block_on(async {
+            for (name, verified) in NAMES {
+                UserStore::insert(&store, &new_account(name, verified)).await.expect("memory answers");
+            }
+            for (user, number) in ACCOUNTS.iter().zip(1..=2) {
+                SessionStore::insert(&store, &session(user, number)).await.expect("memory answers");
+            }
+        });
+        Self { auth, store, profile }
+    }
+
+    /// Sends a request and checks what every answer must be like.
+    pub fn send(&self, request: Request<Vec<u8>>) -> Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        let asked = Request::from_parts(parts.clone(), ());
+        let request = Request::from_parts(parts, Full::new(Bytes::from(body)));
+        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let answer = RUNTIME.block_on(self.auth.respond(request, Some(peer)));
+        let sound = [
+            ("a defect", !answer.status().is_server_error()),
+            ("the common headers", common_headers(answer.headers())),
+            ("the body", self.body(&asked, &answer)),
+            ("the cookies", answer.headers().get_all(SET_COOKIE).iter().all(|cookie| may_set(cookie, &asked, &answer))),
+            ("the origin", origin(&asked, &answer)),
+        ];
+        for (what, sound) in sound {
+            assert!(sound, "{what}: {} {}: {answer:?}", asked.method(), asked.uri());
+        }
+        answer
+    }
+
+    /// Nothing, or JSON of the kind that the status announces.
+    fn body(&self, asked: &Request<()>, answer: &Response<Bytes>) -> bool {
+        if *asked.method() == Method::HEAD || answer.status() == 204 {
+            return answer.body().is_empty();
+        }
+        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else { return false };
+        let problem = answer.status().is_client_error();
+        let standard = problem && self.profile == Profile::Standard;
+        let content_type = if standard { "application/problem+json" } else { "application/json" };
+        let told =
+            body["status"] == answer.status().as_u16() && body["title"].is_string() && body["detail"].is_string();
+        answer.headers().get(CONTENT_TYPE).is_some_and(|found| found == content_type)
+            && (!problem || body["code"].is_string())
+            && (!standard || told)
+            && (problem || [200, 201].iter().any(|status| answer.status() == *status))
+    }
+
+    /// Nobody's account was taken over: what changed, the input had the means to change.
+    pub fn check_accounts(&self, input: &[u8]) {
+        let has = |word: &str| input.windows(word.len()).any(|window| window == word.as_bytes());
+        let [ada, bob, _] = &*ACCOUNTS;
+        let security = |user: &User| {
+            (user.revision, user.token_version, user.password_hash.clone(), user.email.clone(), user.email_verified_at)
+        };
+        assert!(has("$ada_reset") || security(&self.find("ada")) == security(ada), "Ada's account was changed");
+        assert_eq!(security(&self.find("bob")), security(bob));
+        assert!(has("$cleo_verify") || !self.find("cleo").is_verified(), "Cleo's mailbox was not proven");
+        let everything = Since::Ago(Duration::from_secs(3600));
+        let users = RUNTIME.block_on(UserStore::changes(&self.store, &everything, 100)).expect("memory answers").rows;
+        for user in users.iter().filter(|user| NAMES.iter().all(|(name, _)| user.id.as_str() != *name)) {
+            let user = self.find(user.id.as_str());
+            assert!(!user.is_verified() && user.status == UserStatus::Active && user.factors.is_empty(), "{user:?}");
+            let names = ["first_name", "last_name"];
+            let known = user.attributes.iter().all(|(name, value)| names.contains(&name.as_str()) && value.is_string());
+            assert!(known, "{:?}", user.attributes);
+        }
+    }
+
+    /// All accounts that were there from the beginning, as they stand.
+    pub fn accounts(&self) -> [User; 3] {
+        NAMES.map(|(name, _)| self.find(name))
+    }
+
+    fn find(&self, id: &str) -> User {
+        let (tenant, id) = (TenantId::default(), UserId::parse(id).expect("an id"));
+        let found = UserStore::find(&self.store, &tenant, UserKey::Id(&id));
+        let found: Result<Option<User>, _> = RUNTIME.block_on(found);
+        found.expect("memory answers").expect("the account is there")
+    }
+}
+
+fn common_headers(headers: &HeaderMap) -> bool {
+    let common = [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (VARY, "Origin"),
+    ];
+    common.iter().all(|(name, value)| headers.get(name).is_some_and(|found| found == value))
+}
+
+/// A cookie is taken away, or a good one of a new session.
+fn may_set(cookie: &HeaderValue, asked: &Request<()>, answer: &Response<Bytes>) -> bool {
+    let Ok(cookie) = cookie.to_str() else { return false };
+    let ours = ["access_token=", "refresh_token=", "known_device="].iter().any(|name| cookie.starts_with(name));
+    let cleared = cookie.contains("=\"\"; ") && cookie.contains(" Max-Age=0;");
+    let path = asked.uri().path().trim_end_matches('/');
+    let opens_session = answer.status() == 200 && ["/login", "/refresh"].iter().any(|end| path.ends_with(end));
+    let kept = ["; Secure", " HttpOnly;", " SameSite=Lax", " Path=/"].iter().all(|part| cookie.contains(part));
+    ours && (cleared || (opens_session && kept))
+}
+
+/// A page of another site can neither read an answer nor change anything.
+fn origin(asked: &Request<()>, answer: &Response<Bytes>) -> bool {
+    let foreign = asked.headers().get(ORIGIN).is_some_and(|origin| origin != FRONT_END);
+    let site = asked.headers().get("sec-fetch-site");
+    let same_site = site.is_some_and(|site| site == "same-origin" || site == "none");
+    let changed = *asked.method() == Method::POST && answer.status().is_success();
+    !foreign || (!answer.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) && (same_site || !changed))
+}
