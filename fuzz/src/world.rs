@@ -29,6 +29,8 @@ use crate::{NOW, account, new_account, secret, session, tokens};
 const FRONT_END: &str = "https://app.example.org";
 /// The names of the accounts, and whether their mailboxes are proven. The first two are logged in.
 const NAMES: [(&str, bool); 3] = [("ada", true), ("bob", true), ("cleo", false)];
+/// The endpoints that may set cookies.
+const OPEN_SESSIONS: [&str; 2] = ["/login", "/refresh"];
 
 /// What no input can guess: in inputs, these names stand for it.
 static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
@@ -203,7 +205,7 @@ fn may_set(cookie: &HeaderValue, asked: &Request<()>, answer: &Response<Bytes>) 
     let ours = ["access_token=", "refresh_token=", "known_device="].iter().any(|name| cookie.starts_with(name));
     let cleared = cookie.contains("=\"\"; ") && cookie.contains(" Max-Age=0;");
     let path = asked.uri().path().trim_end_matches('/');
-    let opens_session = answer.status() == 200 && ["/login", "/refresh"].iter().any(|end| path.ends_with(end));
+    let opens_session = answer.status() == 200 && OPEN_SESSIONS.iter().any(|end| path.ends_with(*end));
     let kept = ["; Secure", " HttpOnly;", " SameSite=Lax", " Path=/"].iter().all(|part| cookie.contains(part));
     ours && (cleared || (opens_session && kept))
 }

@@ -4,6 +4,7 @@
 
 use auth_core::types::{Email, Locale, MAX_EMAIL_BYTES, MAX_USERNAME_CHARS, Username};
 use libfuzzer_sys::{Corpus, fuzz_target};
+use unicode_normalization::is_nfkc;
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(text) = std::str::from_utf8(data) else { return Corpus::Reject };
@@ -27,6 +28,7 @@ fn check_email(email: &Email) {
     assert_eq!(email.local_part(), local);
     assert!(!text.chars().any(|c| c.is_control() || c.is_whitespace() || "\"(),:;<>[\\]".contains(c)), "{text:?}");
     assert!(domain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b)), "{domain:?}");
+    assert!(is_nfkc(text) && text.chars().flat_map(char::to_lowercase).eq(text.chars()), "{text:?} is not folded");
     // Whatever spelling of it comes next is the same account.
     for again in [text.to_owned(), text.to_ascii_uppercase(), format!(" {text}\t")] {
         assert_eq!(Email::parse(&again).as_ref(), Ok(email), "{again:?}");
