@@ -43,6 +43,9 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     if file.is_none() && database != "memory:" {
         return Err("AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`".into());
     }
+    if var("AUTH_REDIS_URL").is_some() {
+        return Err("AUTH_REDIS_URL is not supported yet: unset it, and the database keeps what Redis would".into());
+    }
     let key = match var("AUTH_SECRET") {
         Some(_) => Key { secret: None, place: "AUTH_SECRET".into() },
         // Beside the database.
