@@ -196,6 +196,10 @@ impl AuthBuilder {
         let policy = config.effective_policy();
         policy.check()?;
         let (hasher, hash_pool): (Arc<dyn PasswordHasher>, _) = match self.hasher {
+            Some(_) if config.pepper => {
+                let problem = "is for the built-in hasher alone: yours would go without it";
+                return Err(InvalidSetting::new("pepper", problem));
+            }
             Some(hasher) => (hasher, None),
             None => {
                 let pool = HashPool::start(hash_config(config)?, self.clock.clone(), self.random.clone())?;

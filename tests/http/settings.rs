@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::policy::{AttributeRule, InvalidSetting, PasswordPolicy, Policy};
-use auth_system::auth_core::testing::{ManualClock, RecordingMailer};
+use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer};
 use auth_system::auth_core::token::RootSecret;
 use auth_system::auth_core::types::Limit;
 use auth_system::config::{CookieConfig, SameSite, Throttles};
@@ -245,6 +245,8 @@ fn build_refuses_what_cannot_be_by_the_name_of_its_field() {
         assert_eq!(error.setting, *setting, "{error}");
     }
     builder(from(&[]).unwrap()).build().unwrap();
+    let peppered = builder(from(&[("AUTH_PEPPER", "on")]).unwrap());
+    assert_eq!(peppered.hasher(InsecurePlainHasher::default()).build().unwrap_err().setting, "pepper");
 }
 
 #[test]
