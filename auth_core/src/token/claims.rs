@@ -34,8 +34,9 @@ impl Tokens {
         now: Timestamp,
         max_lifetime: std::time::Duration,
     ) -> Result<Claims, TokenError> {
-        let claims =
-            read(payload, token_type, &self.issuer, &self.audience).map_err(|Malformed| TokenError::Invalid)?;
+        let mut claims = Claims::default();
+        read(payload, token_type, &self.issuer, &self.audience, &mut claims)
+            .map_err(|Malformed| TokenError::Invalid)?;
         let fits = [claims.issuer_fits, claims.audience_fits];
         let (Some(issued_at), Some(expires_at), Some(())) = (claims.issued_at, claims.expires_at, claims.token_id)
         else {
@@ -64,8 +65,7 @@ impl Tokens {
     }
 }
 
-fn read(payload: &[u8], token_type: &str, issuer: &str, audience: &str) -> Result<Claims, Malformed> {
-    let mut claims = Claims::default();
+fn read(payload: &[u8], token_type: &str, issuer: &str, audience: &str, claims: &mut Claims) -> Result<(), Malformed> {
     scanner::object(payload, |name, value| {
         let text = || match value {
             Value::Text(text) => Ok(text),
@@ -103,8 +103,7 @@ fn read(payload: &[u8], token_type: &str, issuer: &str, audience: &str) -> Resul
             }
             _ => Ok(()),
         }
-    })?;
-    Ok(claims)
+    })
 }
 
 /// A claim that comes twice means two things to two readers.
