@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::jwt::{self, MAX_PAYLOAD_BYTES, Select};
+use super::jwt::{self, Select};
 use super::{IssuedToken, TokenError, Tokens};
 use crate::types::{AuthMethods, Channel, Session, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
@@ -53,7 +53,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`]; a genuine refresh token is [`TokenError::WrongType`].
     pub fn verify_access(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
-        let mut buffer = [0; MAX_PAYLOAD_BYTES];
+        let mut buffer = jwt::buffer();
         let payload = jwt::open(&self.ring, ACCESS, token, &mut buffer)
             .map_err(|error| if self.is_refresh(token) { TokenError::WrongType } else { error })?;
         self.access_claims(payload, now)

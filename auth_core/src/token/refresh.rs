@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::jwt::{self, MAX_PAYLOAD_BYTES, Select};
+use super::jwt::{self, Select};
 use super::{IssuedToken, TokenError, Tokens};
 use crate::types::{Session, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
@@ -39,7 +39,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`].
     pub fn verify_refresh(&self, token: &str, now: Timestamp) -> Result<RefreshClaims, TokenError> {
-        let mut buffer = [0; MAX_PAYLOAD_BYTES];
+        let mut buffer = jwt::buffer();
         let payload = jwt::open(&self.ring, REFRESH, token, &mut buffer)?;
         self.refresh_claims(payload, now)
     }
@@ -61,6 +61,6 @@ impl Tokens {
 
     /// Whether a token is one of our refresh tokens, good or not.
     pub(super) fn is_refresh(&self, token: &str) -> bool {
-        jwt::open(&self.ring, REFRESH, token, &mut [0; MAX_PAYLOAD_BYTES]).is_ok()
+        jwt::open(&self.ring, REFRESH, token, &mut jwt::buffer()).is_ok()
     }
 }
