@@ -85,7 +85,7 @@ pub use self::axum::{Rejection, router};
 pub use self::config::Config;
 pub use self::identity::{CurrentSession, CurrentUser};
 #[cfg(feature = "tower")]
-pub use self::tower::{AuthLayer, AuthService};
+pub use self::tower::{AuthLayer, AuthService, ResponseFuture};
 
 /// The snippets of the README compile, too.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::{Request, Response};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::Auth;
+use crate::http::caller::{self, Checked};
 use crate::http::problem::Problem;
-use crate::http::{Caller, Refusal, Source, caller};
+use crate::http::{Caller, Refusal, Source};
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`](crate::CurrentUser) then tell who
@@ -71,27 +73,57 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let layer = &self.layer;
+        if let Some(checked) = caller::authenticate_now(&layer.auth, request.headers()) {
+            return match layer.admit(&mut request, checked) {
+                Ok(()) => ResponseFuture { kind: Kind::Inner { future: self.inner.call(request) } },
+                Err(refused) => ResponseFuture::boxed(async { Ok(refused.map(R::from)) }),
+            };
+        }
+        let layer = layer.clone();
         // The clone takes the place of the service that was found ready.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let AuthLayer { auth, required } = self.layer.clone();
-        Box::pin(async move {
-            let (method, headers) = (request.method().clone(), request.headers());
-            match identify(&auth, &method, headers, whole_path(&request), required).await {
-                Ok(caller) => {
-                    request.extensions_mut().insert(Identified { auth, caller });
-                    inner.call(request).await
-                }
+        ResponseFuture::boxed(async move {
+            let checked = caller::authenticate(&layer.auth, request.headers()).await;
+            match layer.admit(&mut request, checked) {
+                Ok(()) => inner.call(request).await,
                 Err(refused) => Ok(refused.map(R::from)),
             }
         })
+    }
+}
+
+impl AuthLayer {
+    /// Leaves for extractors who calls, or answers a request that must not reach a handler.
+    fn admit<B>(&self, request: &mut Request<B>, checked: Checked) -> Result<(), Response<Bytes>> {
+        let Self { auth, required } = self;
+        let (method, headers) = (request.method(), request.headers());
+        let refuse = |problem: Problem| auth.respond_refused(problem, headers, whole_path(request));
+        let caller = match checked.map_err(Problem::challenging) {
+            Ok(Some((_, Source::Cookie))) if !auth.http().origins.permits(method, headers, true) => {
+                return Err(refuse(Problem::cross_origin()));
+            }
+            Ok(Some((live, _))) => Caller::Live(live),
+            Ok(None) if *required => {
+                return Err(refuse(Problem::from(auth_core::Reason::NotAuthenticated).challenging()));
+            }
+            Ok(None) => Caller::Anonymous,
+            Err(problem) if *required => return Err(refuse(problem)),
+            Err(problem) => {
+                let unavailable = problem.status().is_server_error();
+                Caller::Refused(Arc::new(Refusal { response: refuse(problem), unavailable }))
+            }
+        };
+        request.extensions_mut().insert(Identified { auth: auth.clone(), caller });
+        Ok(())
     }
 }
 
@@ -104,29 +136,35 @@ fn whole_path<B>(request: &Request<B>) -> &str {
     request.uri().path()
 }
 
-/// Who calls, or the answer to a request that must not reach a handler.
-async fn identify(
-    auth: &Auth,
-    method: &Method,
-    headers: &HeaderMap,
-    path: &str,
-    required: bool,
-) -> Result<Caller, Response<Bytes>> {
-    let refuse = |problem: Problem| auth.respond_refused(problem, headers, path);
-    match caller::authenticate(auth, headers).await.map_err(Problem::challenging) {
-        Ok(Some((live, source))) => {
-            let by_cookie = source == Source::Cookie;
-            if by_cookie && !auth.http().origins.permits(method, headers, by_cookie) {
-                return Err(refuse(Problem::cross_origin()));
-            }
-            Ok(Caller::Live(live))
-        }
-        Ok(None) if required => Err(refuse(Problem::from(auth_core::Reason::NotAuthenticated).challenging())),
-        Ok(None) => Ok(Caller::Anonymous),
-        Err(problem) if required => Err(refuse(problem)),
-        Err(problem) => {
-            let unavailable = problem.status().is_server_error();
-            Ok(Caller::Refused(Arc::new(Refusal { response: refuse(problem), unavailable })))
+pin_project! {
+    /// The answer of an [`AuthService`].
+    pub struct ResponseFuture<F: Future> {
+        #[pin]
+        kind: Kind<F>,
+    }
+}
+
+pin_project! {
+    #[project = Projected]
+    enum Kind<F: Future> {
+        /// The inner service's own: the check was local, so there is nothing to box.
+        Inner { #[pin] future: F },
+        Boxed { future: Pin<Box<dyn Future<Output = F::Output> + Send>> },
+    }
+}
+
+impl<F: Future> ResponseFuture<F> {
+    fn boxed(future: impl Future<Output = F::Output> + Send + 'static) -> Self {
+        Self { kind: Kind::Boxed { future: Box::pin(future) } }
+    }
+}
+
+impl<F: Future> Future for ResponseFuture<F> {
+    type Output = F::Output;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match self.project().kind.project() {
+            Projected::Inner { future } => future.poll(cx),
+            Projected::Boxed { future } => future.as_mut().poll(cx),
         }
     }
 }

@@ -44,18 +44,39 @@ pub(crate) enum Source {
     Bearer,
 }
 
+/// A request without an access token, or with a good one; or why it is none.
+pub(crate) type Checked = Result<Option<(LiveSession, Source)>, Problem>;
+
 /// Checks the access token of a request, if it has one.
-pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Result<Option<(LiveSession, Source)>, Problem> {
-    let cookies = &auth.http().cookies;
-    let (live, source) = match cookie::find(headers, &cookies.access_name) {
-        Presented::None => match bearer(auth, headers) {
-            None => return Ok(None),
-            Some(token) => (check(auth, token).await, Source::Bearer),
-        },
-        Presented::One(token) => (check(auth, token).await, Source::Cookie),
-        Presented::Many(tokens) => (check_each(auth, &tokens).await, Source::Cookie),
+pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Checked {
+    let (presented, source) = presented(auth, headers);
+    let live = match presented {
+        Presented::None => return Ok(None),
+        Presented::One(token) => check(auth, token).await?,
+        Presented::Many(tokens) => check_each(auth, &tokens).await?,
     };
-    Ok(Some((live?, source)))
+    Ok(Some((live, source)))
+}
+
+/// As [`authenticate`], at once; `None` where it takes more than a look at one token.
+#[cfg(feature = "tower")]
+pub(crate) fn authenticate_now(auth: &Auth, headers: &HeaderMap) -> Option<Checked> {
+    let (presented, source) = presented(auth, headers);
+    match presented {
+        Presented::None => Some(Ok(None)),
+        Presented::One(token) => {
+            let outcome = auth.system().authenticate_now(token)?;
+            Some(outcome.map(|live| Some((live, source))).map_err(Problem::from))
+        }
+        Presented::Many(_) => None,
+    }
+}
+
+fn presented<'a>(auth: &Auth, headers: &'a HeaderMap) -> (Presented<'a>, Source) {
+    match cookie::find(headers, &auth.http().cookies.access_name) {
+        Presented::None => (bearer(auth, headers).map_or(Presented::None, Presented::One), Source::Bearer),
+        presented => (presented, Source::Cookie),
+    }
 }
 
 async fn check(auth: &Auth, token: &str) -> Result<LiveSession, Error> {
