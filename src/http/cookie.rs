@@ -1,9 +1,11 @@
 //! Cookies: reading the two of ours out of a request, and every `Set-Cookie` that we send.
 
+use std::mem::replace;
 use std::time::{Duration, UNIX_EPOCH};
 
 use auth_core::types::{Timestamp, Token};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
+use memchr::memchr_iter;
 
 use crate::config::{CookieConfig, SameSite};
 
@@ -50,10 +52,16 @@ pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> {
 
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     // Bytes, for other people's cookies need not be text. Ours are: a value that is none is no token.
-    let pairs = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|header| pairs(header.as_bytes()));
     pairs
         .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .map(|value| std::str::from_utf8(value).unwrap_or(""))
+}
+
+/// What stands between semicolons. Tokens are long: by more than a byte at a time.
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr_iter(b';', header).chain([header.len()]).filter_map(move |end| header.get(replace(&mut start, end + 1)..end))
 }
 
 /// A cookie that carries a token for a time.
