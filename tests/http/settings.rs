@@ -270,6 +270,8 @@ fn build_says_which_part_is_missing() {
         (mailed().users(store()), "sessions"),
         (mailed().users(store()).sessions(store()), "outbox"),
         (mailed().users(store()).sessions(store()).outbox(store()), "attempts"),
+        (mailed().users(store()).sessions(store()).outbox(store()).attempts(store()), "credentials"),
+        (mailed().stores_beside_users(store()), "store"),
     ] {
         let error = builder.build().unwrap_err();
         assert_eq!((error.setting, error.problem.as_str()), (part, "is missing: give the builder one"));
