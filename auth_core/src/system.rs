@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
-    AttemptStore, Clock, Event, EventSink, MailIntent, MailOutbox, MailPurpose, Mailer, PasswordHasher, Random,
-    SessionStore, UserStore,
+    AttemptStore, Clock, Event, EventSink, MailIntent, MailOutbox, MailPurpose, Mailer, PasswordCheck, PasswordHasher,
+    Random, SessionStore, UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::Tokens;
@@ -31,6 +31,8 @@ pub struct Ports {
     pub mailer: Arc<dyn Mailer>,
     /// What hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
+    /// What judges new passwords besides the policy, if anything does.
+    pub password_check: Option<Arc<dyn PasswordCheck>>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
     /// The time.

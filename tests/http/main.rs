@@ -17,6 +17,7 @@ mod login;
 mod logout;
 mod logs;
 mod me;
+mod new_password;
 mod outbox;
 mod password_reset;
 mod races;

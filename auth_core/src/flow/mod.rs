@@ -6,6 +6,7 @@ mod current_user;
 mod deliver_mail;
 mod login;
 mod logout;
+mod new_password;
 mod password_reset;
 mod refresh;
 mod session;
