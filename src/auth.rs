@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
-    AttemptStore, Clock, CredentialStore, DeadMails, EventSink, MailOutbox, Mailer, PasswordHasher,
+    AttemptStore, Clock, CredentialStore, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck, PasswordHasher,
     PendingSessionStore, Random, SessionStore, TracingEvents, UserDirectory, UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
@@ -50,6 +50,7 @@ impl Auth {
             mailer: None,
             transport: None,
             hasher: None,
+            password_check: None,
             events: Arc::new(TracingEvents),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -101,6 +102,7 @@ pub struct AuthBuilder {
     mailer: Option<Arc<dyn Mailer>>,
     transport: Option<Box<dyn Transport>>,
     hasher: Option<Arc<dyn PasswordHasher>>,
+    password_check: Option<Arc<dyn PasswordCheck>>,
     events: Arc<dyn EventSink>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -215,6 +217,14 @@ impl AuthBuilder {
         self
     }
 
+    /// What judges new passwords, after the rules of the policy: a service that knows breached ones, say. Default:
+    /// nothing does.
+    #[must_use]
+    pub fn password_check(mut self, check: impl PasswordCheck) -> Self {
+        self.password_check = Some(Arc::new(check));
+        self
+    }
+
     /// The time. Default: the machine's.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -274,6 +284,7 @@ impl AuthBuilder {
             dead_mails: self.dead_mails,
             mailer,
             hasher,
+            password_check: self.password_check,
             events: self.events,
             clock: self.clock,
             random: self.random,

@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
     AttemptStore, Clock, CredentialStore, DeadMails, Event, EventSink, MailIntent, MailMatter, MailOutbox, MailPurpose,
-    Mailer, PasswordHasher, PendingSessionStore, Random, SessionStore, UserDirectory, UserKey, UserStore,
+    Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SessionStore, UserDirectory, UserKey,
+    UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::Tokens;
@@ -35,6 +36,8 @@ pub struct Ports {
     pub mailer: Arc<dyn Mailer>,
     /// What hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
+    /// What judges new passwords besides the policy, if anything does.
+    pub password_check: Option<Arc<dyn PasswordCheck>>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
     /// The time.

@@ -97,6 +97,7 @@ impl World {
             outbox: Arc::new(store.clone()),
             mailer: Arc::new(RecordingMailer::clone(&mailer)),
             hasher: Arc::new(InsecurePlainHasher::clone(&hasher)),
+            password_check: None,
             events: Arc::new(RecordingEvents::clone(&events)),
             clock: Arc::new(clock.clone()),
             random: Arc::new(InsecureCountingRandom::default()),
