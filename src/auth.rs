@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use auth_core::error::Error;
+use auth_core::flow::Admin;
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
     AttemptStore, Clock, CredentialStore, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck, PasswordHasher,
@@ -11,7 +13,7 @@ use auth_core::port::{
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
 
-use crate::config::{Config, SameSite};
+use crate::config::{Config, SameSite, Superuser};
 use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
 use crate::http::table::Table;
 use crate::http::{HttpSettings, Origins};
@@ -30,6 +32,7 @@ pub(crate) struct Inner {
     http: HttpSettings,
     table: Table,
     workers: Workers,
+    superuser: Option<Superuser>,
     /// The pool that `build` started, unless the application brought a hasher of its own.
     hash_pool: Option<Arc<HashPool>>,
 }
@@ -61,6 +64,24 @@ impl Auth {
     /// The flows, to be called without HTTP.
     pub fn system(&self) -> &AuthSystem {
         &self.inner.system
+    }
+
+    /// The operator's verbs. Nothing in them asks who calls: guard what you expose of them.
+    pub fn admin(&self) -> Admin<'_> {
+        self.system().admin()
+    }
+
+    /// Sees to it that the account of [`Config::superuser`] is there; nothing without one. Call it after
+    /// [`AuthBuilder::build`], at every start: it changes nothing the second time.
+    ///
+    /// # Errors
+    /// `invalid_fields` for an address or a password that no account could have; `overloaded`; `unavailable`.
+    pub async fn ensure_superuser(&self) -> Result<(), Error> {
+        if let Some(superuser) = &self.inner.superuser {
+            let admin = self.admin().acting_as("configuration");
+            admin.ensure_superuser(&superuser.email, superuser.password.expose()).await?;
+        }
+        Ok(())
     }
 
     /// How the hash pool fares: queue, waiting time, refusals. `None` with a hasher of your own.
@@ -300,9 +321,10 @@ impl AuthBuilder {
             bearer: config.bearer,
             trusted_proxies: config.trusted_proxies.clone(),
         };
+        let superuser = config.superuser.clone();
         let system = AuthSystem::new(ports, policy, tokens)?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
-        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers, hash_pool }) })
+        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers, superuser, hash_pool }) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::env::{self, VarError};
+use std::fmt;
 use std::time::Duration;
 
 use auth_core::policy::{InvalidSetting, Policy};
@@ -9,6 +10,7 @@ use auth_core::token::RootSecret;
 use auth_core::types::Limit;
 use http::uri::{PathAndQuery, Uri};
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
 use crate::hash::Argon2Params;
 use crate::http::throttle;
@@ -58,8 +60,47 @@ pub struct Config {
     pub issuer: String,
     /// The `aud` of tokens. Default `auth-system`.
     pub audience: String,
+    /// Whose account [`Auth::ensure_superuser`](crate::Auth::ensure_superuser) makes. Default nobody's.
+    pub superuser: Option<Superuser>,
     /// What the flows go by.
     pub policy: Policy,
+}
+
+/// The account that the configuration itself asks for.
+#[derive(Clone)]
+pub struct Superuser {
+    /// The address.
+    pub email: String,
+    /// The password of a new account; one that exists keeps its own.
+    pub password: Secret,
+}
+
+/// Shows no password.
+impl fmt::Debug for Superuser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Superuser").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+/// A text of the configuration that is shown nowhere.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Which choices of wire format and disclosure apply.
@@ -187,6 +228,7 @@ impl Config {
             bearer: false,
             issuer: "auth-system".into(),
             audience: "auth-system".into(),
+            superuser: None,
             policy: Policy::default(),
         }
     }
@@ -244,6 +286,16 @@ impl Config {
         env.set("AUTH_BEARER", &mut config.bearer, parse_bool)?;
         env.set("AUTH_ISSUER", &mut config.issuer, parse_text)?;
         env.set("AUTH_AUDIENCE", &mut config.audience, parse_text)?;
+        config.superuser = match (env.get("AUTH_SUPERUSER_EMAIL"), env.get("AUTH_SUPERUSER_PASSWORD")) {
+            (Some(email), Some(password)) => Some(Superuser { email, password: Secret::new(password) }),
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(InvalidSetting::new("AUTH_SUPERUSER_EMAIL", "is not set, but the password is"));
+            }
+            (Some(_), None) => {
+                return Err(InvalidSetting::new("AUTH_SUPERUSER_PASSWORD", "is not set, but the address is"));
+            }
+        };
         let throttles = &mut config.throttles;
         env.set("AUTH_THROTTLE_SIGNUP", &mut throttles.signup, parse_limit)?;
         env.set("AUTH_THROTTLE_LOGIN", &mut throttles.login, parse_limit)?;

@@ -53,6 +53,8 @@ pub enum Reason {
     AlreadyVerified,
     /// Too many attempts within a window; [`Error::throttle`] tells which.
     Throttled,
+    /// No part that can do this was given to the system.
+    NotSupported,
     /// Something the flow needs does not answer; try again.
     Unavailable,
     /// Too much expensive work is waiting; try again.
@@ -96,6 +98,7 @@ impl Reason {
             Self::ReauthenticationRequired => "reauthentication_required",
             Self::AlreadyVerified => "already_verified",
             Self::Throttled => "throttled",
+            Self::NotSupported => "not_supported",
             Self::Unavailable => "unavailable",
             Self::Overloaded => "overloaded",
             Self::Internal => "internal",
@@ -119,7 +122,7 @@ impl Reason {
             Self::SecondFactorUnavailable | Self::ReauthenticationRequired => Class::Forbidden,
             Self::Throttled => Class::Throttled,
             Self::Unavailable | Self::Overloaded => Class::Unavailable,
-            Self::Internal => Class::Internal,
+            Self::NotSupported | Self::Internal => Class::Internal,
         }
     }
 }

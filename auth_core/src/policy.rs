@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub use password::PasswordPolicy;
 
-use crate::types::Limit;
+use crate::types::{Limit, SUPERUSER};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -111,8 +111,26 @@ impl AttributeRule {
 }
 
 /// Names that fields of our own bear; an attribute cannot take them.
-const RESERVED_FIELDS: [&str; 10] =
-    ["id", "email", "username", "password", "confirm_password", "status", "token", "uid", "code", "tenant"];
+const RESERVED_FIELDS: [&str; 18] = [
+    "id",
+    "email",
+    "new_email",
+    "username",
+    "password",
+    "old_password",
+    "new_password",
+    "confirm_password",
+    "status",
+    "token",
+    "uid",
+    "code",
+    "tenant",
+    "role",
+    "roles",
+    "permissions",
+    "is_staff",
+    SUPERUSER,
+];
 
 /// A setting that contradicts safety or another setting.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -183,6 +183,11 @@ impl AuthSystem {
         Ok(self.ports().users.find(&client.tenant, UserKey::Email(email)).await?)
     }
 
+    /// There may be something to send.
+    pub(crate) fn wake_mailer(&self) {
+        self.inner.mail_queued.notify(usize::MAX);
+    }
+
     /// As [`account_changed`](Self::account_changed); what was announced may be sent now.
     pub(crate) fn changed_with_notice(&self, user: &User) {
         self.account_changed(user);

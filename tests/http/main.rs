@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
+mod admin;
 mod arbitrary;
 mod bad_body;
 mod bad_input;

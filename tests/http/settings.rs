@@ -36,7 +36,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     #[rustfmt::skip]
     let Config {
         secret: _, accepted_secrets, data_keys, pepper, argon2, hash_threads, hash_queue, profile, public_path, frontend_url,
-        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, issuer, audience, policy,
+        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, issuer, audience, superuser: _, policy,
     } = config;
     let CookieConfig { access_name, refresh_name, device_name, secure, http_only, same_site } = cookies;
     #[rustfmt::skip]
@@ -329,5 +329,17 @@ fn from_env_reads_the_environment() {
     {
         let garbled = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff");
         assert!(run(&[("AUTH_COOKIE_SECURE", garbled)]).contains("\"AUTH_COOKIE_SECURE\", problem: \"is not UTF-8\""));
+    }
+}
+
+#[test]
+fn a_superuser_has_an_address_and_a_password() {
+    let both = [("AUTH_SUPERUSER_EMAIL", "root@example.org"), ("AUTH_SUPERUSER_PASSWORD", "a password of its own")];
+    let superuser = from(&both).unwrap().superuser.unwrap();
+    assert_eq!(superuser.email, "root@example.org");
+    assert!(!format!("{superuser:?} {:?}", superuser.password).contains("a password of its own"));
+    assert!(from(&[]).unwrap().superuser.is_none());
+    for (given, missing) in [(both[0], both[1].0), (both[1], both[0].0)] {
+        assert_eq!(from(&[given]).unwrap_err().setting, missing);
     }
 }

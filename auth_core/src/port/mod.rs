@@ -23,7 +23,7 @@ pub use attempt_store::{AttemptKey, AttemptStore, Hit};
 pub use clock::Clock;
 pub use credential_store::CredentialStore;
 pub use dead_mails::{DeadMail, DeadMails};
-pub use event_sink::{Event, EventSink, LoginRefusal, TracingEvents};
+pub use event_sink::{AdminAction, Event, EventSink, LoginRefusal, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
 pub use mail_outbox::{ClaimedMail, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement};
 pub use mailer::{Mail, MailError, MailLink, Mailer};
