@@ -273,7 +273,8 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
         let password = Password::new(password).unwrap_or_default();
         let request =
             LoginRequest { identifier: "ada@example.org", password: &password, channel: Channel::Header, device: None };
-        system.login(&client, request).await
+        let outcome = system.login(&client, request).await?;
+        outcome.logged_in().ok_or_else(|| Box::<dyn Error>::from("a second factor that nobody enrolled"))
     };
     let session = login("first password").await?.session;
     show("She logs in.").await?;

@@ -322,7 +322,7 @@ impl AuthBuilder {
             trusted_proxies: config.trusted_proxies.clone(),
         };
         let superuser = config.superuser.clone();
-        let system = AuthSystem::new(ports, policy, tokens)?;
+        let system = AuthSystem::new(ports, policy, tokens, &data_ring(config))?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
         Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers, superuser, hash_pool }) })
     }
@@ -352,13 +352,16 @@ fn templates(config: &Config) -> Result<Templates, InvalidSetting> {
         .map_err(|error| InvalidSetting::new("frontend_url", error.to_string()))
 }
 
-/// The pepper of each data key.
-fn pepper(config: &Config) -> Result<Pepper, InvalidSetting> {
-    let ring = match config.data_keys.split_first() {
+fn data_ring(config: &Config) -> DataRing {
+    match config.data_keys.split_first() {
         Some((current, older)) => DataRing::new(current, older),
         None => DataRing::new(&config.secret, &config.accepted_secrets),
-    };
-    let keys = ring.keys_for("pepper");
+    }
+}
+
+/// The pepper of each data key.
+fn pepper(config: &Config) -> Result<Pepper, InvalidSetting> {
+    let keys = data_ring(config).keys_for("pepper");
     let keys: Vec<(&str, &[u8; 32])> = keys.iter().map(|(id, key)| (id.as_str(), &**key)).collect();
     Pepper::new(&keys)
 }

@@ -156,6 +156,10 @@ pub struct Throttles {
     pub change_email: Limit,
     /// `reauthenticate/` and `deactivate-account/` together. Default 10 a minute.
     pub reauthenticate: Limit,
+    /// `2fa/setup/`, `2fa/enable/`, `2fa/disable/` and new backup codes together. Default 10 a minute.
+    pub two_factor: Limit,
+    /// `2fa/verify-login/`. Default 10 a minute.
+    pub verify_2fa: Limit,
 }
 
 impl Default for Throttles {
@@ -171,6 +175,8 @@ impl Default for Throttles {
             change_password: a_minute(10),
             change_email: a_minute(5),
             reauthenticate: a_minute(10),
+            two_factor: a_minute(10),
+            verify_2fa: a_minute(10),
         }
     }
 }
@@ -306,6 +312,8 @@ impl Config {
         env.set("AUTH_THROTTLE_CHANGE_PASSWORD", &mut throttles.change_password, parse_limit)?;
         env.set("AUTH_THROTTLE_CHANGE_EMAIL", &mut throttles.change_email, parse_limit)?;
         env.set("AUTH_THROTTLE_REAUTHENTICATE", &mut throttles.reauthenticate, parse_limit)?;
+        env.set("AUTH_THROTTLE_TWO_FACTOR", &mut throttles.two_factor, parse_limit)?;
+        env.set("AUTH_THROTTLE_VERIFY_2FA", &mut throttles.verify_2fa, parse_limit)?;
         let policy = &mut config.policy;
         env.set("AUTH_THROTTLE", &mut policy.timed_limits, parse_bool)?;
         env.set("AUTH_LOGIN_ATTEMPTS", &mut policy.login_attempts, parse_limit)?;
@@ -321,6 +329,12 @@ impl Config {
         env.set("AUTH_CHANGE_EMAIL_LINK_LIFETIME", &mut policy.change_email_link_lifetime, parse_seconds)?;
         env.set("AUTH_NOT_ME_LINK_LIFETIME", &mut policy.not_me_link_lifetime, parse_seconds)?;
         env.set("AUTH_SUDO_MAX_AGE", &mut policy.sudo_max_age, parse_seconds)?;
+        env.set("AUTH_SECOND_FACTOR_ATTEMPTS", &mut policy.second_factor_attempts, parse_limit)?;
+        env.set("AUTH_TOTP_SKEW", &mut policy.totp_skew, parse_number)?;
+        env.set("AUTH_TOTP_ISSUER", &mut policy.totp_issuer, parse_text)?;
+        env.set("AUTH_TOTP_SETUP_LIFETIME", &mut policy.totp_setup_lifetime, parse_seconds)?;
+        env.set("AUTH_PENDING_LIFETIME", &mut policy.pending_lifetime, parse_seconds)?;
+        env.set("AUTH_BACKUP_CODES", &mut policy.backup_codes, parse_number)?;
         env.set("AUTH_PASSWORD_MIN_LENGTH", &mut policy.password.min_chars, parse_number)?;
         env.set("AUTH_PASSWORD_MAX_LENGTH", &mut policy.password.max_chars, parse_number)?;
         env.set("AUTH_USERNAMES", &mut policy.usernames, parse_bool)?;

@@ -25,8 +25,16 @@ pub enum Reason {
     InvalidFields,
     /// Wrong password, unknown, unverified or disabled account: one answer for all.
     InvalidCredentials,
-    /// The password was right, but the account asks for a second factor that this build cannot check.
-    SecondFactorUnavailable,
+    /// The code is wrong, or was used before.
+    InvalidCode,
+    /// There is no such pending login any more.
+    PendingSessionInvalid,
+    /// Two-factor login is on already.
+    TwoFactorEnabled,
+    /// Two-factor login is off.
+    TwoFactorDisabled,
+    /// No authenticator was set up by this session, or that was too long ago.
+    TwoFactorNotSetUp,
     /// No access token was presented, or the one presented was revoked.
     NotAuthenticated,
     /// The access token is malformed, not ours, or forged.
@@ -86,7 +94,11 @@ impl Reason {
         match self {
             Self::InvalidFields => "invalid_fields",
             Self::InvalidCredentials => "invalid_credentials",
-            Self::SecondFactorUnavailable => "second_factor_unavailable",
+            Self::InvalidCode => "invalid_code",
+            Self::PendingSessionInvalid => "pending_session_invalid",
+            Self::TwoFactorEnabled => "two_factor_enabled",
+            Self::TwoFactorDisabled => "two_factor_disabled",
+            Self::TwoFactorNotSetUp => "two_factor_not_set_up",
             Self::NotAuthenticated => "not_authenticated",
             Self::TokenInvalid | Self::TokenExpired | Self::TokenWrongType => "token_not_valid",
             Self::UserInactive => "user_inactive",
@@ -108,10 +120,17 @@ impl Reason {
     /// The kind of refusal.
     pub const fn class(self) -> Class {
         match self {
-            Self::InvalidFields | Self::LinkInvalid | Self::LinkSpent | Self::WrongPassword | Self::AlreadyVerified => {
-                Class::Invalid
-            }
+            Self::InvalidFields
+            | Self::LinkInvalid
+            | Self::LinkSpent
+            | Self::WrongPassword
+            | Self::InvalidCode
+            | Self::TwoFactorEnabled
+            | Self::TwoFactorDisabled
+            | Self::TwoFactorNotSetUp
+            | Self::AlreadyVerified => Class::Invalid,
             Self::InvalidCredentials
+            | Self::PendingSessionInvalid
             | Self::NotAuthenticated
             | Self::TokenInvalid
             | Self::TokenExpired
@@ -119,7 +138,7 @@ impl Reason {
             | Self::UserInactive
             | Self::UserNotFound
             | Self::RefreshInvalid => Class::Unauthenticated,
-            Self::SecondFactorUnavailable | Self::ReauthenticationRequired => Class::Forbidden,
+            Self::ReauthenticationRequired => Class::Forbidden,
             Self::Throttled => Class::Throttled,
             Self::Unavailable | Self::Overloaded => Class::Unavailable,
             Self::NotSupported | Self::Internal => Class::Internal,
@@ -162,6 +181,8 @@ pub enum FieldReason {
     InvalidUsername,
     /// A password of fewer characters than the policy wants.
     PasswordTooShort(usize),
+    /// Not a UUID.
+    InvalidUuid,
     /// A confirmation that was not given.
     NotConfirmed,
     /// A password that is among the most common ones.
@@ -195,6 +216,7 @@ impl FieldReason {
             Self::InvalidEmail => "invalid_email",
             Self::InvalidUsername => "invalid_username",
             Self::PasswordTooShort(_) => "password_too_short",
+            Self::InvalidUuid => "invalid_uuid",
             Self::NotConfirmed => "not_confirmed",
             Self::PasswordTooCommon => "password_too_common",
             Self::PasswordTooSimilar(_) => "password_too_similar",

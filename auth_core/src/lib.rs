@@ -30,7 +30,7 @@
 //! # use std::sync::Arc;
 //! use auth_core::flow::{LoginRequest, SignUpRequest};
 //! use auth_core::policy::Policy;
-//! use auth_core::token::{RootSecret, TokenRing, Tokens};
+//! use auth_core::token::{DataRing, RootSecret, TokenRing, Tokens};
 //! use auth_core::types::{Channel, Client, Password};
 //! use auth_core::{AuthSystem, Ports, Reason};
 //! # use auth_core::{memory::MemoryStore, port::TracingEvents, testing::*};
@@ -48,7 +48,7 @@
 //! let secret = RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?;
 //! let policy = Policy::default();
 //! let tokens = Tokens::new(TokenRing::new(&secret, &[]), "my-app", "my-app", &policy)?;
-//! let auth = AuthSystem::new(ports, policy, tokens)?;
+//! let auth = AuthSystem::new(ports, policy, tokens, &DataRing::new(&secret, &[]))?;
 //!
 //! let client = Client::default();
 //! let request = SignUpRequest { email: "ada@example.org", username: None, password: "a long one", attributes: vec![] };

@@ -54,7 +54,19 @@ pub struct Policy {
     pub login_attempts: Limit,
     /// Logins from one known device, successes aside. Default 10 in 10 min.
     pub device_attempts: Limit,
-    /// Wrong passwords in a row, over any time, after which the password is off until it is reset: 10 to 1000. Default
+    /// Codes of one second factor of one account, successes aside. Default 5 in 5 min.
+    pub second_factor_attempts: Limit,
+    /// How many steps of 30 s a code may be off, either way: 0 to 2. Default 1 (RFC 6238 section 5.2).
+    pub totp_skew: u16,
+    /// How long the second step of a login may take: 1 min to 15 min. Default 5 min.
+    pub pending_lifetime: Duration,
+    /// How long setting up an authenticator may take: 1 min to 1 h. Default 10 min.
+    pub totp_setup_lifetime: Duration,
+    /// What authenticators call the application: 1 to 64 characters without a colon. Default `AuthSystem`.
+    pub totp_issuer: String,
+    /// How many backup codes are made: 1 to 50. Default 10.
+    pub backup_codes: usize,
+    /// Wrong passwords, or codes of one factor, in a row, over any time, after which the password is off until it is reset: 10 to 1000. Default
     /// 100 (NIST SP 800-63B-4 section 3.2.2). A known device may fail as often again.
     pub max_consecutive_failures: u32,
     /// The application's own sign-up fields; whatever else a client sends is dropped.
@@ -82,6 +94,12 @@ impl Default for Policy {
             timed_limits: true,
             login_attempts: Limit::new(10, Duration::from_secs(600)),
             device_attempts: Limit::new(10, Duration::from_secs(600)),
+            second_factor_attempts: Limit::new(5, 5 * MINUTE),
+            totp_skew: 1,
+            pending_lifetime: 5 * MINUTE,
+            totp_setup_lifetime: 10 * MINUTE,
+            totp_issuer: "AuthSystem".to_owned(),
+            backup_codes: 10,
             max_consecutive_failures: 100,
             attributes: vec![AttributeRule::new("first_name", 150), AttributeRule::new("last_name", 150)],
             mail_attempts: 20,
@@ -186,7 +204,15 @@ impl Policy {
                 format!("{} is not between 1 and 100", self.mail_attempts),
             ));
         }
-        for (setting, limit) in [("login_attempts", self.login_attempts), ("device_attempts", self.device_attempts)] {
+        within("pending_lifetime", self.pending_lifetime, MINUTE, 15 * MINUTE)?;
+        within("totp_setup_lifetime", self.totp_setup_lifetime, MINUTE, 60 * MINUTE)?;
+        self.check_second_factor()?;
+        let limits = [
+            ("login_attempts", self.login_attempts),
+            ("device_attempts", self.device_attempts),
+            ("second_factor_attempts", self.second_factor_attempts),
+        ];
+        for (setting, limit) in limits {
             check_limit(setting, limit)?;
         }
         if !(10..=1000).contains(&self.max_consecutive_failures) {
@@ -201,6 +227,23 @@ impl Policy {
             }
         }
         self.password.check()
+    }
+}
+
+impl Policy {
+    fn check_second_factor(&self) -> Result<(), InvalidSetting> {
+        if self.totp_skew > 2 {
+            return Err(InvalidSetting::new("totp_skew", format!("{} is not between 0 and 2", self.totp_skew)));
+        }
+        if !(1..=50).contains(&self.backup_codes) {
+            return Err(InvalidSetting::new("backup_codes", format!("{} is not between 1 and 50", self.backup_codes)));
+        }
+        let issuer = &self.totp_issuer;
+        let bad = |c: char| c == ':' || c.is_control();
+        if issuer.trim().is_empty() || issuer.chars().count() > 64 || issuer.contains(bad) {
+            return Err(InvalidSetting::new("totp_issuer", "must be 1 to 64 characters without a colon"));
+        }
+        Ok(())
     }
 }
 
@@ -229,7 +272,7 @@ mod tests {
     #[test]
     fn each_setting_out_of_range_is_refused_by_name() {
         type Spoil = fn(&mut Policy);
-        let cases: [(&str, Spoil); 18] = [
+        let cases: [(&str, Spoil); 24] = [
             ("login_attempts", |p| p.login_attempts.count = 0),
             ("device_attempts", |p| p.device_attempts.window = Duration::ZERO),
             ("max_consecutive_failures", |p| p.max_consecutive_failures = 9),
@@ -244,6 +287,12 @@ mod tests {
             ("change_email_link_lifetime", |p| p.change_email_link_lifetime = 2 * DAY),
             ("not_me_link_lifetime", |p| p.not_me_link_lifetime = MINUTE),
             ("sudo_max_age", |p| p.sudo_max_age = Duration::ZERO),
+            ("second_factor_attempts", |p| p.second_factor_attempts.count = 0),
+            ("totp_skew", |p| p.totp_skew = 3),
+            ("pending_lifetime", |p| p.pending_lifetime = 60 * MINUTE),
+            ("totp_setup_lifetime", |p| p.totp_setup_lifetime = Duration::ZERO),
+            ("totp_issuer", |p| p.totp_issuer = "a:b".into()),
+            ("backup_codes", |p| p.backup_codes = 0),
             ("mail_attempts", |p| p.mail_attempts = 0),
             ("attributes", |p| p.attributes = vec![AttributeRule::new("email", 10)]),
             ("password.min_chars", |p| p.password.min_chars = 7),

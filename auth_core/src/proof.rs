@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::port::{Clock, LoginRefusal, PasswordHasher, Ticket, Verdict};
 use crate::token::AccessClaims;
 use crate::types::{
-    AuthMethods, Channel, Password, PasswordHash, Revision, SessionId, TenantId, Timestamp, TokenVersion, User, UserId,
+    AuthMethods, Channel, Password, PasswordHash, PendingPurpose, PendingSession, Revision, SessionId, TenantId,
+    Timestamp, TokenVersion, User, UserId,
 };
 
 /// Somebody gave this account's password.
@@ -15,8 +16,8 @@ use crate::types::{
 pub struct PasswordVerified {
     pub(crate) tenant: TenantId,
     pub(crate) user: UserId,
-    revision: Revision,
-    token_version: TokenVersion,
+    pub(crate) revision: Revision,
+    pub(crate) token_version: TokenVersion,
     /// When the check began, right after the row was read. The check itself may wait long for its turn.
     at: Timestamp,
     /// The hash that matched, if it should be replaced by one with today's parameters.
@@ -49,6 +50,35 @@ pub(crate) async fn verify_password(
     })
 }
 
+/// Somebody gave a code of this account's second factor, which is spent now.
+#[derive(Debug)]
+pub struct SecondFactorVerified {
+    tenant: TenantId,
+    user: UserId,
+    revision: Revision,
+    token_version: TokenVersion,
+    at: Timestamp,
+}
+
+impl SecondFactorVerified {
+    /// Only the check of a code may say this.
+    pub(crate) fn of(user: &User, at: Timestamp) -> Self {
+        Self { tenant: user.tenant, user: user.id, revision: user.revision, token_version: user.token_version, at }
+    }
+}
+
+/// What a password alone gets.
+#[derive(Debug)]
+pub(crate) enum FirstStep {
+    /// All that the account asks for.
+    Complete(Authenticated),
+    /// The account lists further factors.
+    SecondFactor,
+}
+
+/// The methods of a login with two factors.
+const TWO_FACTORS: AuthMethods = AuthMethods::PASSWORD.and(AuthMethods::ONE_TIME_CODE).and(AuthMethods::MULTI_FACTOR);
+
 /// A login that is complete: every factor that the account asks for was given. The one key to a session.
 #[derive(Debug)]
 pub struct Authenticated {
@@ -63,22 +93,67 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// A password is enough for this account, as the row that the password was checked against says.
-    pub(crate) fn by_password(proof: &PasswordVerified, user: &User) -> Result<Self, LoginRefusal> {
+    /// Whether a password is enough for this account, as the row that the password was checked against says.
+    pub(crate) fn by_password(proof: &PasswordVerified, user: &User) -> Result<FirstStep, LoginRefusal> {
         let same = proof.tenant == user.tenant && proof.user == user.id && proof.revision == user.revision;
         if !same {
             return Err(LoginRefusal::WrongPassword);
         }
         may_log_in(user)?;
         if !user.factors.is_empty() {
-            return Err(LoginRefusal::SecondFactorUnavailable);
+            return Ok(FirstStep::SecondFactor);
         }
-        Ok(Self {
+        Ok(FirstStep::Complete(Self {
             tenant: proof.tenant,
             user: proof.user,
             token_version: proof.token_version,
             methods: AuthMethods::PASSWORD,
             at: proof.at,
+            row_read_at: Some(proof.at),
+        }))
+    }
+
+    /// The second step of a login: the code was of the very account, in the very state, that the password was checked
+    /// against. Whoever calls this has taken the pending session, which is there once.
+    pub(crate) fn by_second_factor(
+        taken: &PendingSession,
+        proof: &SecondFactorVerified,
+        user: &User,
+    ) -> Result<Self, LoginRefusal> {
+        let same = (proof.tenant, proof.user, proof.token_version) == (taken.tenant, taken.user, taken.token_version);
+        if !same || taken.purpose != PendingPurpose::SecondFactor || !taken.fits(user) {
+            return Err(LoginRefusal::WrongCode);
+        }
+        may_log_in(user)?;
+        Ok(Self {
+            tenant: proof.tenant,
+            user: proof.user,
+            token_version: proof.token_version,
+            methods: TWO_FACTORS,
+            at: proof.at,
+            row_read_at: Some(proof.at),
+        })
+    }
+
+    /// As [`renewed`](Self::renewed), for a user who gave a code of the factor that the one write enrolled.
+    pub(crate) fn with_second_factor(
+        live: &LiveSession,
+        proof: &SecondFactorVerified,
+        row: &User,
+    ) -> Result<Self, LoginRefusal> {
+        let owner = (proof.tenant, proof.user);
+        let same = owner == (live.tenant(), live.user()) && owner == (row.tenant, row.id);
+        let current = live.token_version() == proof.token_version;
+        if !(same && current && row.revision == proof.revision.wrapping_add(1)) {
+            return Err(LoginRefusal::WrongCode);
+        }
+        may_log_in(row)?;
+        Ok(Self {
+            tenant: row.tenant,
+            user: row.id,
+            token_version: row.token_version,
+            methods: live.methods().and(TWO_FACTORS),
+            at: live.auth_time(),
             row_read_at: Some(proof.at),
         })
     }

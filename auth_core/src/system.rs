@@ -14,7 +14,8 @@ use crate::port::{
     UserStore,
 };
 use crate::revocation::Revocations;
-use crate::token::Tokens;
+use crate::token::vault::Vault;
+use crate::token::{DataRing, Tokens};
 use crate::types::{Client, Email, MailId, TenantId, User};
 
 /// Everything the flows need from the outside. Each port may be shared with others.
@@ -56,27 +57,36 @@ pub struct AuthSystem {
     inner: Arc<Inner>,
 }
 
+/// What seals and hashes the secrets of credentials, one for each purpose.
+pub(crate) struct Vaults {
+    pub(crate) totp: Vault,
+    pub(crate) backup_codes: Vault,
+}
+
 struct Inner {
     ports: Ports,
     policy: Policy,
     tokens: Tokens,
+    vaults: Vaults,
     revocations: Revocations,
     mail_queued: Signal,
 }
 
 impl AuthSystem {
-    /// Joins the parts.
+    /// Joins the parts. `data` has the keys of stored secrets.
     ///
     /// # Errors
     /// [`InvalidSetting`] when the policy is contradictory, or the tokens were made for other lifetimes than it says.
-    pub fn new(ports: Ports, policy: Policy, tokens: Tokens) -> Result<Self, InvalidSetting> {
+    pub fn new(ports: Ports, policy: Policy, tokens: Tokens, data: &DataRing) -> Result<Self, InvalidSetting> {
         policy.check()?;
         // Revocations are remembered as long as the policy lets a token live: a longer one would come back to life.
         if !tokens.fit(&policy) {
             return Err(InvalidSetting::new("access_lifetime", "the tokens were made with another policy"));
         }
         let revocations = Revocations::new(policy.access_lifetime, policy.revocation_lag);
-        Ok(Self { inner: Arc::new(Inner { ports, policy, tokens, revocations, mail_queued: Signal::new() }) })
+        let vaults = Vaults { totp: Vault::new(data, "totp"), backup_codes: Vault::new(data, "backup-codes") };
+        let inner = Inner { ports, policy, tokens, vaults, revocations, mail_queued: Signal::new() };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// What the flows go by.
@@ -91,6 +101,10 @@ impl AuthSystem {
 
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.inner.tokens
+    }
+
+    pub(crate) fn vaults(&self) -> &Vaults {
+        &self.inner.vaults
     }
 
     /// Whether a text is an access token of ours in time. Says nothing of revocation: use

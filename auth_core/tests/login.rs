@@ -5,18 +5,22 @@ mod common;
 use std::net::IpAddr;
 
 use auth_core::Reason;
-use auth_core::flow::{LoginRequest, SignUpRequest};
+use auth_core::flow::{LoginOutcome, LoginRequest, SignUpRequest};
 use auth_core::port::{Event, HashError, LoginRefusal, MailPurpose, UserChange};
 use auth_core::proof::Authenticated;
 use auth_core::types::{
-    AuthMethods, Channel, Client, CredentialId, EnrolledFactor, FactorKind, Password, PasswordHash, TenantId, User,
-    UserStatus,
+    AuthMethods, Channel, Client, CredentialId, EnrolledFactor, FactorKind, Password, PasswordHash, TenantId,
+    TokenVersion, User, UserStatus,
 };
 use common::{ADA, DAY, Fault, Look, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, World, login, refused};
 use uuid::Uuid;
 
 fn factor() -> EnrolledFactor {
-    EnrolledFactor { credential: CredentialId(Uuid::from_u128(1)), kind: FactorKind("totp".into()) }
+    EnrolledFactor {
+        credential: CredentialId(Uuid::from_u128(1)),
+        kind: FactorKind::totp(),
+        since: TokenVersion::new(0),
+    }
 }
 
 #[tokio::test]
@@ -94,7 +98,7 @@ async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
     };
     let request =
         LoginRequest { identifier: " ADA@example.org", password: &password, channel: Channel::Cookie, device: None };
-    let tokens = world.auth.login(&client, request).await.unwrap().session;
+    let tokens = world.auth.login(&client, request).await.unwrap().logged_in().unwrap().session;
     let user = world.user(ADA).await;
     let session = world.store.memory().find_session(tokens.session).await;
     assert_eq!(world.events.take(), [Event::LoggedIn { user: id, session: session.id }]);
@@ -129,8 +133,10 @@ async fn a_listed_factor_is_never_skipped() {
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
     world.change(ADA, UserChange { factors: Some(vec![factor()]), ..UserChange::default() }).await;
-    let refusal = world.login(ADA, PASSWORD).await;
-    assert_eq!(refused(refusal), Reason::SecondFactorUnavailable);
+    let password = Password::new(PASSWORD).unwrap();
+    let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header, device: None };
+    let outcome = world.auth.login(&world.client, request).await.unwrap();
+    assert!(matches!(outcome, LoginOutcome::SecondFactorRequired(_)), "{outcome:?}");
     assert_eq!(world.store.sessions(), []);
     assert_eq!(world.user(ADA).await.last_login_at, None);
     // Without the password nobody learns of it.

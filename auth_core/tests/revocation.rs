@@ -469,8 +469,11 @@ fn tokens_that_outlive_the_memory_of_revocations_are_refused_at_the_start() {
     for adjust in adjust {
         let mut policy = Policy::default();
         adjust(&mut policy);
-        let refusal = AuthSystem::new(world.ports.clone(), Policy::default(), common::tokens(&policy));
+        let refusal =
+            AuthSystem::new(world.ports.clone(), Policy::default(), common::tokens(&policy), &common::data_ring());
         assert!(refusal.is_err());
-        assert!(AuthSystem::new(world.ports.clone(), policy.clone(), common::tokens(&policy)).is_ok());
+        assert!(
+            AuthSystem::new(world.ports.clone(), policy.clone(), common::tokens(&policy), &common::data_ring()).is_ok()
+        );
     }
 }

@@ -98,13 +98,20 @@ fn what_clients_see_of_an_error_is_its_code() {
 fn codes_are_stable() {
     use Reason::{
         AlreadyVerified, Internal, InvalidCredentials, InvalidFields, LinkInvalid, NotAuthenticated, Overloaded,
-        RefreshInvalid, SecondFactorUnavailable, TokenExpired, TokenInvalid, TokenWrongType, Unavailable, UserInactive,
-        UserNotFound,
+        RefreshInvalid, TokenExpired, TokenInvalid, TokenWrongType, Unavailable, UserInactive, UserNotFound,
     };
     for (reason, code) in [
         (InvalidFields, "invalid_fields"),
         (InvalidCredentials, "invalid_credentials"),
-        (SecondFactorUnavailable, "second_factor_unavailable"),
+        (Reason::InvalidCode, "invalid_code"),
+        (Reason::PendingSessionInvalid, "pending_session_invalid"),
+        (Reason::TwoFactorEnabled, "two_factor_enabled"),
+        (Reason::TwoFactorDisabled, "two_factor_disabled"),
+        (Reason::TwoFactorNotSetUp, "two_factor_not_set_up"),
+        (Reason::LinkSpent, "link_spent"),
+        (Reason::WrongPassword, "wrong_password"),
+        (Reason::ReauthenticationRequired, "reauthentication_required"),
+        (Reason::NotSupported, "not_supported"),
         (NotAuthenticated, "not_authenticated"),
         (TokenInvalid, "token_not_valid"),
         (TokenExpired, "token_not_valid"),

@@ -1,7 +1,9 @@
 //! Bodies and queries: a flat set of named values, read strictly. All that is wrong with them is told at once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use auth_core::error::{Error, FieldError, FieldReason};
 use auth_core::policy::PasswordPolicy;
@@ -24,6 +26,7 @@ enum Slot {
     Text(String),
     Null,
     Flag(bool),
+    Number(String),
     NotAText,
     Repeated,
 }
@@ -31,7 +34,7 @@ enum Slot {
 /// Values hold passwords and tokens.
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Self::Text(text) = self {
+        if let Self::Text(text) | Self::Number(text) = self {
             text.zeroize();
         }
     }
@@ -130,7 +133,7 @@ impl<'a> Reader<'a> {
             Some(Slot::Text(text)) if text.is_empty() => FieldReason::Blank,
             Some(Slot::Text(text)) => return text,
             Some(Slot::Null) => FieldReason::Null,
-            Some(Slot::Flag(_) | Slot::NotAText) => FieldReason::NotAString,
+            Some(Slot::Flag(_) | Slot::Number(_) | Slot::NotAText) => FieldReason::NotAString,
             Some(Slot::Repeated) => FieldReason::Repeated,
             None => FieldReason::Required,
         };
@@ -168,6 +171,35 @@ impl<'a> Reader<'a> {
             Some(Slot::Null) => Some(None),
             _ => self.optional_text(field, max_chars).map(Some),
         }
+    }
+
+    /// A code of so many characters. The one field where a number may stand for a text: front-ends send it so.
+    pub(crate) fn code(&mut self, field: &'static str, chars: RangeInclusive<usize>) -> Cow<'a, str> {
+        let before = self.errors.len();
+        let code = match self.fields.values.get(field) {
+            Some(Slot::Number(number)) => Cow::Owned(number.clone()),
+            _ => Cow::Borrowed(self.exact(field)),
+        };
+        if self.errors.len() == before {
+            let count = code.chars().count();
+            if count < *chars.start() {
+                self.wrong(field, FieldReason::TooShort(*chars.start()));
+            } else if count > *chars.end() {
+                self.wrong(field, FieldReason::TooLong(*chars.end()));
+            }
+        }
+        code
+    }
+
+    /// A UUID, hyphenated or not, in any case.
+    pub(crate) fn uuid(&mut self, field: &'static str) -> &'a str {
+        let before = self.errors.len();
+        let text = self.exact(field);
+        let is_uuid = matches!(text.len(), 32 | 36) && uuid::Uuid::try_parse(text).is_ok();
+        if self.errors.len() == before && !is_uuid {
+            self.wrong(field, FieldReason::InvalidUuid);
+        }
+        text
     }
 
     /// `true`, or in a form its name.
@@ -275,6 +307,7 @@ impl<'de> serde::de::Visitor<'de> for TopLevel {
                 Value::String(text) => Slot::Text(text),
                 Value::Null => Slot::Null,
                 Value::Bool(flag) => Slot::Flag(flag),
+                Value::Number(number) => Slot::Number(number.to_string()),
                 _ => Slot::NotAText,
             };
             fields.add(name, slot);

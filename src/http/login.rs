@@ -1,13 +1,15 @@
-use auth_core::flow::LoginRequest;
+use auth_core::flow::{LoginOutcome, LoginRequest};
 use auth_core::types::{Channel, MAX_USERNAME_CHARS};
 use http::StatusCode;
+use serde_json::json;
 
 use super::Exchange;
 use super::caller;
 use super::problem::Problem;
 use super::reply::Reply;
 
-/// `{email, password}`, or `{username, password}` where usernames are on -> 200 and both cookies.
+/// `{email, password}`, or `{username, password}` where usernames are on -> 200 and both cookies; or, where
+/// the account asks for a second factor, 200 and what `2fa/verify-login/` takes.
 pub(super) async fn log_in(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let system = x.auth.system();
     let mut read = x.fields.reader();
@@ -17,7 +19,14 @@ pub(super) async fn log_in(x: &Exchange<'_>) -> Result<Reply, Problem> {
     read.finish()?;
     let device = caller::device_token(x.auth, x.headers);
     let request = LoginRequest { identifier, password: &password, channel: Channel::Cookie, device };
-    let logged_in = system.login(&x.client, request).await?;
-    let reply = Reply::detail(StatusCode::OK, "Login successful.");
-    Ok(reply.with_session(x.auth, &logged_in.session).with_device(x.auth, &logged_in.device))
+    match system.login(&x.client, request).await? {
+        LoginOutcome::LoggedIn(logged_in) => {
+            let reply = Reply::detail(StatusCode::OK, "Login successful.");
+            Ok(reply.with_session(x.auth, &logged_in.session).with_device(x.auth, &logged_in.device))
+        }
+        LoginOutcome::SecondFactorRequired(token) => {
+            let body = json!({ "requires_2fa": true, "session_token": token.expose() });
+            Ok(Reply::json(StatusCode::OK, body))
+        }
+    }
 }

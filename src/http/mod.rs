@@ -18,12 +18,14 @@ mod not_me;
 mod origin;
 mod password_reset;
 pub(crate) mod problem;
+mod qr;
 mod reauthenticate;
 mod refresh;
 mod reply;
 mod signup;
 pub(crate) mod table;
 pub(crate) mod throttle;
+mod two_factor;
 mod verify_email;
 
 use std::net::IpAddr;

@@ -216,7 +216,10 @@ impl Problem {
                 "messages": [{ "token_class": "AccessToken", "token_type": "access", "message": message }],
             }),
         };
-        body["code"] = self.code.into();
+        // A field of that name keeps its errors.
+        if body.get("code").is_none() {
+            body["code"] = self.code.into();
+        }
         body
     }
 }
@@ -257,9 +260,11 @@ impl From<Error> for Problem {
             Reason::UserInactive => (S::UNAUTHORIZED, "User is inactive"),
             Reason::UserNotFound => (S::UNAUTHORIZED, "User not found"),
             Reason::RefreshInvalid => (S::UNAUTHORIZED, "Refresh token is invalid or has expired."),
-            Reason::SecondFactorUnavailable => {
-                (S::FORBIDDEN, "This account asks for a second factor, which cannot be checked here.")
-            }
+            Reason::PendingSessionInvalid => (S::UNAUTHORIZED, "2FA session expired or invalid. Please log in again."),
+            Reason::InvalidCode => (S::BAD_REQUEST, "Invalid or expired 2FA code."),
+            Reason::TwoFactorEnabled => (S::BAD_REQUEST, "Two-factor authentication is already enabled."),
+            Reason::TwoFactorDisabled => (S::BAD_REQUEST, "Two-factor authentication is not enabled."),
+            Reason::TwoFactorNotSetUp => (S::BAD_REQUEST, "Call /auth/2fa/setup/ first to generate a TOTP secret."),
             Reason::Throttled => (S::TOO_MANY_REQUESTS, "Request was throttled."),
             Reason::Unavailable => (S::SERVICE_UNAVAILABLE, "The service is unavailable for the moment. Try again."),
             Reason::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is busy. Try again."),
@@ -322,6 +327,7 @@ fn text_of(error: &FieldError) -> String {
         FieldReason::PasswordRefused(text) => text.into(),
         FieldReason::PasswordNumeric => "This password is entirely numeric.".into(),
         FieldReason::PasswordMismatch => "Passwords do not match.".into(),
+        FieldReason::InvalidUuid => "Must be a valid UUID.".into(),
         FieldReason::NotConfirmed => "This has to be confirmed.".into(),
         FieldReason::AddressInUse => "This email is already in use.".into(),
         FieldReason::Taken if error.field == "email" => "user with this email already exists.".into(),

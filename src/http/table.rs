@@ -11,7 +11,7 @@ use super::reply::Reply;
 use super::throttle::Throttle;
 use super::{
     Exchange, change_email, change_password, deactivate, login, logout, me, not_me, password_reset, reauthenticate,
-    refresh, signup, verify_email,
+    refresh, signup, two_factor, verify_email,
 };
 
 /// One row.
@@ -57,6 +57,7 @@ impl Table {
         use Handler::{Public, Session};
         use Throttle::{
             ChangeEmail, ChangePassword, Confirm, Login, PasswordReset, Reauthenticate, Refresh, ResendVerification, SignUp,
+            TwoFactor, VerifyLogin,
         };
         let row = |method, path, effect, throttle, reads_body, handler| {
             Endpoint { method, path, effect, throttle, reads_body, handler }
@@ -79,6 +80,12 @@ impl Table {
             row(Method::POST, "deactivate-account/",     Changes, Some(Reauthenticate),     true,  Session(|x, live| Box::pin(deactivate::deactivate(x, live)))),
             row(Method::POST, "password-reset/",         Changes, Some(PasswordReset),      true,  Public(|x| Box::pin(password_reset::request(x)))),
             row(Method::POST, "password-reset-confirm/", Changes, Some(Confirm),            true,  Public(|x| Box::pin(password_reset::confirm(x)))),
+            row(Method::POST, "2fa/setup/",              Changes, Some(TwoFactor),          true,  Session(|x, live| Box::pin(two_factor::set_up(x, live)))),
+            row(Method::POST, "2fa/enable/",             Changes, Some(TwoFactor),          true,  Session(|x, live| Box::pin(two_factor::enable(x, live)))),
+            row(Method::POST, "2fa/disable/",            Changes, Some(TwoFactor),          true,  Session(|x, live| Box::pin(two_factor::disable(x, live)))),
+            row(Method::POST, "2fa/verify-login/",       Changes, Some(VerifyLogin),        true,  Public(|x| Box::pin(two_factor::verify_login(x)))),
+            row(Method::GET,  "2fa/backup-codes/",       Reads,   None,                     false, Session(|x, live| Box::pin(two_factor::show_backup_codes(x, live)))),
+            row(Method::POST, "2fa/backup-codes/",       Changes, Some(TwoFactor),          true,  Session(|x, live| Box::pin(two_factor::regenerate_backup_codes(x, live)))),
         ] }
     }
 

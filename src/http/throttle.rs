@@ -20,10 +20,12 @@ pub(crate) enum Throttle {
     ChangePassword,
     ChangeEmail,
     Reauthenticate,
+    TwoFactor,
+    VerifyLogin,
 }
 
 impl Throttle {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::SignUp,
         Self::Login,
         Self::Refresh,
@@ -33,6 +35,8 @@ impl Throttle {
         Self::ChangePassword,
         Self::ChangeEmail,
         Self::Reauthenticate,
+        Self::TwoFactor,
+        Self::VerifyLogin,
     ];
 
     /// The name on the wire and in keys.
@@ -47,6 +51,8 @@ impl Throttle {
             Self::ChangePassword => "change_password",
             Self::ChangeEmail => "change_email",
             Self::Reauthenticate => "reauthenticate",
+            Self::TwoFactor => "two_factor",
+            Self::VerifyLogin => "verify_2fa",
         }
     }
 
@@ -62,6 +68,8 @@ impl Throttle {
             Self::ChangePassword => "throttles.change_password",
             Self::ChangeEmail => "throttles.change_email",
             Self::Reauthenticate => "throttles.reauthenticate",
+            Self::TwoFactor => "throttles.two_factor",
+            Self::VerifyLogin => "throttles.verify_2fa",
         }
     }
 
@@ -76,6 +84,8 @@ impl Throttle {
             Self::ChangePassword => throttles.change_password,
             Self::ChangeEmail => throttles.change_email,
             Self::Reauthenticate => throttles.reauthenticate,
+            Self::TwoFactor => throttles.two_factor,
+            Self::VerifyLogin => throttles.verify_2fa,
         }
     }
 

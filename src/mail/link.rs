@@ -44,7 +44,11 @@ pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
         MailPurpose::VerifyEmail => Some("/verify-account"),
         MailPurpose::ResetPassword | MailPurpose::SetPassword => Some("/password-reset-confirm"),
         MailPurpose::ChangeEmail => Some("/verify-email-change"),
-        MailPurpose::PasswordChanged | MailPurpose::EmailChanged => Some("/not-me"),
+        MailPurpose::PasswordChanged
+        | MailPurpose::EmailChanged
+        | MailPurpose::TwoFactorEnabled
+        | MailPurpose::TwoFactorDisabled
+        | MailPurpose::SecondFactorFailed => Some("/not-me"),
         _ => None,
     }
 }

@@ -54,7 +54,7 @@ macro_rules! english {
     };
 }
 
-const ENGLISH: [(MailPurpose, TemplateSource<'static>); 9] = english![
+const ENGLISH: [(MailPurpose, TemplateSource<'static>); 12] = english![
     VerifyEmail "verify_email",
     AccountExists "account_exists",
     ResetPassword "reset_password",
@@ -63,7 +63,10 @@ const ENGLISH: [(MailPurpose, TemplateSource<'static>); 9] = english![
     EmailTaken "email_taken",
     PasswordChanged "password_changed",
     EmailChanged "email_changed",
-    EmailConfirmed "email_confirmed"
+    EmailConfirmed "email_confirmed",
+    TwoFactorEnabled "two_factor_enabled",
+    TwoFactorDisabled "two_factor_disabled",
+    SecondFactorFailed "second_factor_failed"
 ];
 
 /// The parts of a mail, by the endings of their templates' names.

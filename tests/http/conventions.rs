@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::faults::{Fault, Faults};
 use crate::scenarios;
-use crate::world::{Answer, Call, Driver, Ground, Jar, PASSWORD, World, call, get, post};
+use crate::world::{Answer, Authenticator, Call, Driver, Ground, Jar, PASSWORD, World, call, get, post};
 
 scenarios![
     every_answer_carries_the_same_headers,
@@ -28,7 +28,7 @@ scenarios![
 
 /// Every endpoint.
 #[rustfmt::skip]
-pub(crate) const ROWS: [(Method, &str); 16] = [
+pub(crate) const ROWS: [(Method, &str); 22] = [
     (Method::POST, "signup/"),
     (Method::GET, "verify-account/"),
     (Method::POST, "resend-verification/"),
@@ -45,6 +45,12 @@ pub(crate) const ROWS: [(Method, &str); 16] = [
     (Method::POST, "deactivate-account/"),
     (Method::POST, "password-reset/"),
     (Method::POST, "password-reset-confirm/"),
+    (Method::POST, "2fa/setup/"),
+    (Method::POST, "2fa/enable/"),
+    (Method::POST, "2fa/disable/"),
+    (Method::POST, "2fa/verify-login/"),
+    (Method::GET, "2fa/backup-codes/"),
+    (Method::POST, "2fa/backup-codes/"),
 ];
 
 /// The `Allow` of a path.
@@ -71,6 +77,13 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
     let jar = account("ada").await;
     let (changing, moving, robbed) = (account("changing").await, account("moving").await, account("robbed").await);
     let (renewing, leaving) = (account("renewing").await, account("leaving").await);
+    let enabling = account("enabling").await;
+    let secret = Authenticator::set_up(world, &enabling).await;
+    let (disabling, disabling_with) = Authenticator::enrolled(world, "disabling@example.org").await;
+    let (keeping, _) = Authenticator::enrolled(world, "keeping@example.org").await;
+    let (_, entering_with) = Authenticator::enrolled(world, "entering@example.org").await;
+    world.advance(Duration::from_secs(30));
+    let entering = world.log_in("entering@example.org", PASSWORD).await.json()["session_token"].clone();
     world.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
     let reset = world.link("ada@example.org", MailPurpose::ResetPassword).await;
     world.sign_up("waiting@example.org", PASSWORD).await;
@@ -95,6 +108,12 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
         change_email.change_email(),
         not_me.not_me(),
         post("deactivate-account/").jar(&leaving).json(json!({ "password": PASSWORD, "confirm_deactivation": true })),
+        post("2fa/setup/").jar(&jar).json(json!({})),
+        post("2fa/enable/").jar(&enabling).json(json!({ "code": secret.code(world) })),
+        post("2fa/disable/").jar(&disabling).json(json!({ "password": PASSWORD, "code": disabling_with.code(world) })),
+        post("2fa/verify-login/").json(json!({ "session_token": entering, "code": entering_with.code(world) })),
+        get("2fa/backup-codes/").jar(&keeping),
+        post("2fa/backup-codes/").jar(&keeping).json(json!({ "password": PASSWORD })),
         post("logout/").jar(&jar),
         post("password-reset/").json(ada),
         reset.set_password(PASSWORD),

@@ -33,6 +33,8 @@ mod secrets;
 mod settings;
 mod settings_at_work;
 mod signup;
+mod two_factor;
+mod two_factor_login;
 mod verify_email;
 mod workers;
 mod world;

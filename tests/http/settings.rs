@@ -42,20 +42,23 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     #[rustfmt::skip]
     let Throttles {
         signup, login, refresh, password_reset, resend_verification, confirm, change_password, change_email, reauthenticate,
+        two_factor, verify_2fa,
     } = throttles;
     #[rustfmt::skip]
     let Policy {
         access_lifetime, idle_lifetime, session_lifetime, refresh_window, revocation_lag, verify_link_lifetime,
-        reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, sudo_max_age, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
+        reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, sudo_max_age, second_factor_attempts, totp_skew, pending_lifetime, totp_setup_lifetime,
+        totp_issuer, backup_codes, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
         max_consecutive_failures, attributes, mail_attempts,
     } = policy;
     let PasswordPolicy { min_chars, max_chars, refuse_numeric, service_names } = password;
     let mut fields = all!(
         accepted_secrets data_keys pepper hash_threads hash_queue profile public_path frontend_url product mail_from
         allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
-        password_reset resend_verification confirm change_password change_email reauthenticate bearer issuer audience
+        password_reset resend_verification confirm change_password change_email reauthenticate two_factor verify_2fa bearer issuer audience
         access_lifetime idle_lifetime session_lifetime refresh_window revocation_lag verify_link_lifetime
-        reset_link_lifetime change_email_link_lifetime not_me_link_lifetime sudo_max_age min_chars max_chars
+        reset_link_lifetime change_email_link_lifetime not_me_link_lifetime sudo_max_age second_factor_attempts totp_skew pending_lifetime totp_setup_lifetime
+        totp_issuer backup_codes min_chars max_chars
         refuse_numeric service_names usernames
         reveal_taken_emails timed_limits login_attempts device_attempts max_consecutive_failures attributes mail_attempts
     );
@@ -102,6 +105,8 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_THROTTLE_CHANGE_PASSWORD",     "7/min",               "change_password",     "Limit { count: 7, window: 60s }",  "7"),
     ("AUTH_THROTTLE_CHANGE_EMAIL",        "8/min",               "change_email",        "Limit { count: 8, window: 60s }",  "8"),
     ("AUTH_THROTTLE_REAUTHENTICATE",      "9/min",               "reauthenticate",      "Limit { count: 9, window: 60s }",  "9"),
+    ("AUTH_THROTTLE_TWO_FACTOR",          "10/s",                "two_factor",          "Limit { count: 10, window: 1s }",  "ten"),
+    ("AUTH_THROTTLE_VERIFY_2FA",          "11/s",                "verify_2fa",          "Limit { count: 11, window: 1s }",  "11"),
     ("AUTH_THROTTLE",                     "off",                 "timed_limits",        "false",                            "10/min"),
     ("AUTH_LOGIN_ATTEMPTS",               "7/h",                 "login_attempts",      "Limit { count: 7, window: 3600s }","7"),
     ("AUTH_DEVICE_ATTEMPTS",              "8/d",                 "device_attempts",     "Limit { count: 8, window: 86400s }","x/d"),
@@ -116,6 +121,12 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_CHANGE_EMAIL_LINK_LIFETIME",   "602",                 "change_email_link_lifetime", "602s",                      "1h"),
     ("AUTH_NOT_ME_LINK_LIFETIME",         "603",                 "not_me_link_lifetime","603s",                             "3d"),
     ("AUTH_SUDO_MAX_AGE",                 "604",                 "sudo_max_age",        "604s",                             "never"),
+    ("AUTH_SECOND_FACTOR_ATTEMPTS",       "9/h",                 "second_factor_attempts", "Limit { count: 9, window: 3600s }","9"),
+    ("AUTH_TOTP_SKEW",                    "2",                   "totp_skew",           "2",                                "-1"),
+    ("AUTH_TOTP_ISSUER",                  "Example",             "totp_issuer",         "\"Example\"",                      ""),
+    ("AUTH_TOTP_SETUP_LIFETIME",          "605",                 "totp_setup_lifetime", "605s",                             "10m"),
+    ("AUTH_PENDING_LIFETIME",             "606",                 "pending_lifetime",    "606s",                             "5m"),
+    ("AUTH_BACKUP_CODES",                 "12",                  "backup_codes",        "12",                               "ten"),
     ("AUTH_PASSWORD_MIN_LENGTH",          "12",                  "min_chars",           "12",                               "-12"),
     ("AUTH_PASSWORD_MAX_LENGTH",          "128",                 "max_chars",           "128",                              "1.5"),
     ("AUTH_USERNAMES",                    "yes",                 "usernames",           "true",                             "y"),

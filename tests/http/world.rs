@@ -270,6 +270,60 @@ async fn maybe(user: Option<auth_system::CurrentUser>) -> String {
     user.map_or_else(|| "nobody".to_owned(), |user| user.id().to_string())
 }
 
+/// Somebody's authenticator, an implementation that is not ours.
+#[derive(Clone, Debug)]
+pub(crate) struct Authenticator {
+    pub(crate) secret: String,
+    pub(crate) backup_codes: Vec<String>,
+}
+
+impl Authenticator {
+    /// Sets one up, without turning it on.
+    pub(crate) async fn set_up(world: &World, jar: &Jar) -> Self {
+        let answer = world.send(post("2fa/setup/").jar(jar).json(json!({}))).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        Self { secret: answer.json()["secret"].as_str().unwrap().to_owned(), backup_codes: Vec::new() }
+    }
+
+    /// An account with two-factor login, and a session of it.
+    pub(crate) async fn enrolled(world: &World, email: &str) -> (Jar, Self) {
+        world.account(email).await;
+        let jar = world.session(email).await;
+        let mut authenticator = Self::set_up(world, &jar).await;
+        let body = json!({ "code": authenticator.code(world) });
+        let answer = world.send(post("2fa/enable/").jar(&jar).json(body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let codes = answer.json()["backup_codes"].clone();
+        authenticator.backup_codes = serde_json::from_value(codes).unwrap();
+        world.mails().await;
+        world.events.take();
+        (answer.jar(), authenticator)
+    }
+
+    /// The code of now.
+    pub(crate) fn code(&self, world: &World) -> String {
+        self.code_at(world, 0)
+    }
+
+    /// The code of so many steps from now.
+    pub(crate) fn code_at(&self, world: &World, steps: i64) -> String {
+        let seconds = auth_system::auth_core::port::Clock::now(&world.clock).seconds() + steps * 30;
+        let secret = data_encoding::BASE32_NOPAD.decode(self.secret.as_bytes()).unwrap();
+        hotp(&secret, seconds.try_into().unwrap())
+    }
+}
+
+/// RFC 4226 section 5.3, written down once more.
+fn hotp(secret: &[u8], seconds: u64) -> String {
+    use hmac::{KeyInit as _, Mac as _};
+    let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(secret).unwrap();
+    mac.update(&(seconds / 30).to_be_bytes());
+    let digest = mac.finalize().into_bytes();
+    let offset = usize::from(digest[19] & 15);
+    let number = u32::from_be_bytes(digest[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}
+
 /// The parameters of a mailed link.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {

@@ -213,7 +213,11 @@ pub async fn one_of_many_inserts_creates(store: Arc<dyn UserStore>, _: ManualClo
 pub async fn an_update_writes_what_it_names(store: Arc<dyn UserStore>, clock: ManualClock) {
     let mut user = create(&*store, &new_user("ada")).await;
     let first = user.email.clone();
-    let factor = |number| EnrolledFactor { credential: CredentialId(Uuid::from_u128(number)), kind: kind("totp") };
+    let factor = |number| EnrolledFactor {
+        credential: CredentialId(Uuid::from_u128(number)),
+        kind: kind("totp"),
+        since: TokenVersion::new(u32::MAX),
+    };
     let none = UserChange::default;
     let version = TokenVersion::new(0x7fff_fffe);
     let recoveries = Recoveries::default().with(version, version.next(), clock.now(), SECOND);

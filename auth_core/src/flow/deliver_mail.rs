@@ -113,6 +113,9 @@ impl AuthSystem {
                 let other = self.ports().users.find(&intent.tenant, UserKey::Email(&intent.to)).await?;
                 self.compose_change(claim, &user, about, other)
             }
+            Some(about) if intent.purpose == MailPurpose::SecondFactorFailed => {
+                self.compose_warning(claim, &user, about)
+            }
             Some(about) => self.compose_notice(claim, &user, about),
         })
     }
@@ -170,6 +173,16 @@ impl AuthSystem {
             _ => Some(self.sealed(SealedPurpose::NotMe, claim, about, self.policy().not_me_link_lifetime)),
         };
         Content::mail(claim, purpose, to, link)
+    }
+
+    /// Tells that the password is known. No change is to be taken back but those to come: what the account has stays.
+    fn compose_warning(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
+        if user.token_version != about.token_version {
+            return Content::Nothing;
+        }
+        let next = MailMatter { token_version: about.token_version.next(), ..about };
+        let link = self.sealed(SealedPurpose::NotMe, claim, next, self.policy().not_me_link_lifetime);
+        Content::mail(claim, claim.intent.purpose, &claim.intent.to, Some(link))
     }
 
     fn sealed(

@@ -5,7 +5,7 @@ use crate::error::{Error, Reason};
 use crate::flow::SessionTokens;
 use crate::flow::password::Budget;
 use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
-use crate::proof::{Authenticated, verify_password};
+use crate::proof::{Authenticated, FirstStep, verify_password};
 use crate::token::DeviceId;
 use crate::types::{Channel, Client, Email, Password, Token, UserId, Username};
 
@@ -30,6 +30,25 @@ pub struct LoggedIn {
     pub device: Token,
 }
 
+/// What came of a right password.
+#[derive(Debug)]
+pub enum LoginOutcome {
+    /// It was all that the account asks for.
+    LoggedIn(LoggedIn),
+    /// The account asks for a second factor: [`AuthSystem::verify_login`] takes this and a code.
+    SecondFactorRequired(Token),
+}
+
+impl LoginOutcome {
+    /// The login, where it needed no second factor.
+    pub fn logged_in(self) -> Option<LoggedIn> {
+        match self {
+            Self::LoggedIn(login) => Some(login),
+            Self::SecondFactorRequired(_) => None,
+        }
+    }
+}
+
 /// Shows nothing that the client sent.
 impl fmt::Debug for LoginRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,9 +67,8 @@ impl AuthSystem {
     /// (`max_consecutive_failures`).
     ///
     /// # Errors
-    /// `invalid_credentials`; `throttled` past the timed limit; `second_factor_unavailable` when the account lists a
-    /// second factor; `overloaded` and `unavailable`.
-    pub async fn login(&self, client: &Client, request: LoginRequest<'_>) -> Result<LoggedIn, Error> {
+    /// `invalid_credentials`; `throttled` past the timed limit; `overloaded` and `unavailable`.
+    pub async fn login(&self, client: &Client, request: LoginRequest<'_>) -> Result<LoginOutcome, Error> {
         let ports = self.ports();
         let hasher = ports.hasher.as_ref();
         let identifier = Identifier::read(request.identifier, self.policy().usernames);
@@ -76,8 +94,8 @@ impl AuthSystem {
             };
             return Err(self.refuse_login(client, user.as_ref().map(|user| user.id), why));
         };
-        let authenticated = match Authenticated::by_password(proof, user) {
-            Ok(authenticated) => authenticated,
+        let step = match Authenticated::by_password(proof, user) {
+            Ok(step) => step,
             Err(why) => {
                 if why == LoginRefusal::Unverified {
                     self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
@@ -86,10 +104,31 @@ impl AuthSystem {
             }
         };
         let device = known_device.map_or_else(|| self.new_device(), Ok)?;
-        let session = self.issue_session(client, request.channel, authenticated).await?;
-        let at = Some(ports.clock.now());
-        self.note_right_password(client, proof, request.password, &budget, at).await;
-        Ok(LoggedIn { session, device: self.tokens().device(&client.tenant, identifier.as_str(), device) })
+        let login = FirstFactor { identifier: identifier.as_str(), device, channel: request.channel };
+        match step {
+            FirstStep::Complete(authenticated) => {
+                let logged_in = self.complete_login(client, &login, authenticated).await?;
+                let at = Some(ports.clock.now());
+                self.note_right_password(client, proof, request.password, &budget, at).await;
+                Ok(LoginOutcome::LoggedIn(logged_in))
+            }
+            FirstStep::SecondFactor => {
+                let token = self.await_second_factor(user, proof, &login).await?;
+                self.note_right_password(client, proof, request.password, &budget, None).await;
+                Ok(LoginOutcome::SecondFactorRequired(token))
+            }
+        }
+    }
+
+    /// The session of a login whose every factor was given, and the proof that the device is known from now on.
+    pub(super) async fn complete_login(
+        &self,
+        client: &Client,
+        login: &FirstFactor<'_>,
+        authenticated: Authenticated,
+    ) -> Result<LoggedIn, Error> {
+        let session = self.issue_session(client, login.channel, authenticated).await?;
+        Ok(LoggedIn { session, device: self.tokens().device(&client.tenant, login.identifier, login.device) })
     }
 
     fn known_device(&self, client: &Client, identifier: &Identifier, token: Option<&str>) -> Option<DeviceId> {
@@ -119,11 +158,15 @@ impl AuthSystem {
 
     fn refuse_login(&self, client: &Client, user: Option<UserId>, why: LoginRefusal) -> Error {
         self.record(&client.tenant, Event::LoginRefused { user, why });
-        match why {
-            LoginRefusal::SecondFactorUnavailable => Reason::SecondFactorUnavailable.into(),
-            _ => Reason::InvalidCredentials.into(),
-        }
+        Reason::InvalidCredentials.into()
     }
+}
+
+/// What the second step of a login must know of the first.
+pub(super) struct FirstFactor<'a> {
+    pub(super) identifier: &'a str,
+    pub(super) device: DeviceId,
+    pub(super) channel: Channel,
 }
 
 /// What names an account at login, canonical: the same for all spellings that find the same account.

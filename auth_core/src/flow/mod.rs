@@ -3,6 +3,7 @@
 
 mod admin;
 mod authenticate;
+mod backup_codes;
 mod change_email;
 mod change_password;
 mod current_user;
@@ -16,18 +17,23 @@ mod password_reset;
 mod profile;
 mod reauthenticate;
 mod refresh;
+mod second_factor;
 mod session;
 mod signup;
+mod totp;
 mod verify_email;
+mod verify_login;
 
 pub use admin::{Admin, NewAccount};
 pub use change_email::EmailChangeRequest;
 pub use change_password::PasswordChangeRequest;
 pub use deliver_mail::Delivery;
-pub use login::{LoggedIn, LoginRequest};
+pub use login::{LoggedIn, LoginOutcome, LoginRequest};
 pub use password_reset::PasswordResetConfirm;
 pub use session::SessionTokens;
 pub use signup::{SignUpRequest, SignedUp};
+pub use totp::{TotpSetup, TwoFactorEnabled};
+pub use verify_login::{SecondFactorRequest, VerifiedLogin};
 
 /// How often a flow starts again after it lost a compare-and-swap. Only a row under constant fire is ever changed so
 /// often between a read and a write; then the answer is 503.

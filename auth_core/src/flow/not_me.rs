@@ -6,8 +6,9 @@ use crate::token::{SealedLink, SealedPurpose};
 use crate::types::{Client, Timestamp, User, UserId, UserStatus};
 
 impl AuthSystem {
-    /// Takes back a change that its owner was told of and did not make: ends every session, clears the password,
-    /// restores the address that the notice went to, and mails a link there that sets a new password.
+    /// Takes back a change that its owner was told of and did not make: ends every session, clears the password, takes
+    /// off second factors that were enrolled by it or since, restores the address that the notice went to, and mails a
+    /// link there that sets a new password.
     ///
     /// Works once, and then for none of the changes that came after the reported one. Should the address belong to
     /// somebody else by now, the account is disabled for an operator to look at: whoever took it over must not keep it.
@@ -50,7 +51,10 @@ impl AuthSystem {
         let lifetime = self.policy().not_me_link_lifetime;
         // The version that this very write leads to is taken back, too: nobody is told of it.
         let recoveries = user.recoveries.with(link.token_version, user.token_version.next(), now, lifetime);
+        let theirs = user.factors.iter().filter(|factor| !recoveries.cover(factor.since)).cloned();
+        let theirs = Some(theirs.collect::<Vec<_>>()).filter(|theirs| theirs.len() < user.factors.len());
         UserChange {
+            factors: theirs,
             email: moved.then(|| link.email.clone()),
             email_verified_at: moved.then_some(Some(now)),
             password_hash: Some(None),

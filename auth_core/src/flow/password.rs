@@ -105,10 +105,15 @@ impl AuthSystem {
         if let Err(error) = ports.users.record_login(&proof.tenant, &proof.user, &LoginRecord { at, rehash }).await {
             tracing::warn!(target: "auth", %error, "a right password was not noted");
         }
+        self.forget_attempts(budget).await;
+    }
+
+    /// Housekeeping after full success: that it fails must take nothing back.
+    pub(super) async fn forget_attempts(&self, budget: &Budget) {
         if self.policy().timed_limits
-            && let Err(error) = ports.attempts.clear(&budget.key).await
+            && let Err(error) = self.ports().attempts.clear(&budget.key).await
         {
-            tracing::warn!(target: "auth", %error, "the attempts before a right password were not cleared");
+            tracing::warn!(target: "auth", %error, "the attempts before a success were not cleared");
         }
     }
 

@@ -102,6 +102,38 @@ pub enum Event {
         /// The former address belongs to somebody else by now: the account was disabled. **Look at it.**
         address_lost: bool,
     },
+    /// Somebody gave a wrong code of a second factor, or one that was used.
+    CodeRefused {
+        /// Whose factor.
+        user: UserId,
+    },
+    /// A login waits for its second factor.
+    SecondFactorAwaited {
+        /// Whose.
+        user: UserId,
+    },
+    /// A backup code was used.
+    BackupCodeUsed {
+        /// Whose.
+        user: UserId,
+        /// How many are left.
+        left: usize,
+    },
+    /// A user replaced their backup codes.
+    BackupCodesReplaced {
+        /// Who.
+        user: UserId,
+    },
+    /// A user turned two-factor login on.
+    TwoFactorEnabled {
+        /// Who.
+        user: UserId,
+    },
+    /// A user turned two-factor login off.
+    TwoFactorDisabled {
+        /// Who.
+        user: UserId,
+    },
     /// A user changed the application's own fields.
     ProfileChanged {
         /// Who.
@@ -184,8 +216,8 @@ pub enum LoginRefusal {
     Unverified,
     /// The account is disabled or deleted.
     Disabled,
-    /// The account asks for a second factor that this build cannot check.
-    SecondFactorUnavailable,
+    /// Wrong code of the second factor, or the pending login was over.
+    WrongCode,
 }
 
 /// The default sink: one `tracing` event each, target `auth`.

@@ -69,11 +69,17 @@ pub enum MailPurpose {
     EmailChanged,
     /// An account moved to this address.
     EmailConfirmed,
+    /// Two-factor login was turned on; with a link that takes it back.
+    TwoFactorEnabled,
+    /// Two-factor login was turned off; with a link that takes it back.
+    TwoFactorDisabled,
+    /// Somebody knows the password and failed at the second factor.
+    SecondFactorFailed,
 }
 
 impl MailPurpose {
     /// All purposes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::VerifyEmail,
         Self::AccountExists,
         Self::ResetPassword,
@@ -83,6 +89,9 @@ impl MailPurpose {
         Self::PasswordChanged,
         Self::EmailChanged,
         Self::EmailConfirmed,
+        Self::TwoFactorEnabled,
+        Self::TwoFactorDisabled,
+        Self::SecondFactorFailed,
     ];
 
     /// The name in stores, events and templates.
@@ -97,6 +106,9 @@ impl MailPurpose {
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::EmailConfirmed => "email_confirmed",
+            Self::TwoFactorEnabled => "two_factor_enabled",
+            Self::TwoFactorDisabled => "two_factor_disabled",
+            Self::SecondFactorFailed => "second_factor_failed",
         }
     }
 

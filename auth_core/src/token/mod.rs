@@ -12,6 +12,7 @@ mod ring;
 mod scanner;
 mod seal;
 mod sealed_link;
+pub(crate) mod vault;
 
 pub use access::AccessClaims;
 pub use device::DeviceId;

@@ -121,7 +121,11 @@ impl fmt::Debug for RootSecret {
 pub struct KeyId([u8; Self::LEN]);
 
 impl KeyId {
-    const LEN: usize = 8;
+    pub(crate) const LEN: usize = 8;
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
@@ -214,6 +218,11 @@ impl DataRing {
     /// New values use `current`; values under any of `older` stay readable.
     pub fn new(current: &RootSecret, older: &[RootSecret]) -> Self {
         Self { keys: std::iter::once(current).chain(older).map(|secret| (secret.id(), secret.clone())).collect() }
+    }
+
+    /// Its secrets, the current one first.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = (&KeyId, &RootSecret)> {
+        self.keys.iter().map(|(id, secret)| (id, secret))
     }
 
     /// Each key of the ring for one purpose, the current one first.

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::{
-    CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Recoveries, TenantId, Timestamp, TokenVersion, User,
-    UserId, UserStatus, Username,
+    Email, EnrolledFactor, PasswordHash, Recoveries, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus,
+    Username,
 };
 
 /// The form that [`User::to_opaque`] writes. A build refuses what a newer one wrote: it would lose what it cannot read.
@@ -43,8 +42,6 @@ impl User {
     /// compare and swap the text as a whole.
     pub fn to_opaque(&self) -> String {
         let micros = |time: Option<Timestamp>| time.map(Timestamp::micros);
-        let factors = self.factors.iter();
-        let factors = factors.map(|it| json!({"credential": it.credential.to_string(), "kind": it.kind.0}));
         json!({
             "v": VERSION,
             "username": self.username.as_ref().map(Username::as_str),
@@ -52,7 +49,7 @@ impl User {
             "status": self.status.as_str(),
             "password_hash": self.password_hash.as_ref().map(PasswordHash::expose),
             "token_version": self.token_version.get(),
-            "factors": Vec::from_iter(factors),
+            "factors": self.factors.iter().map(EnrolledFactor::to_json).collect::<Value>(),
             "consecutive_failures": self.consecutive_failures,
             "recoveries": self.recoveries.to_json(),
             "attributes": self.attributes,
@@ -82,7 +79,7 @@ impl User {
             status: parts.read("status", |status| UserStatus::parse(status.as_str()?))?,
             password_hash: parts.maybe("password_hash", |hash| Some(PasswordHash::new(hash.as_str()?)))?,
             token_version: parts.read("token_version", |version| TokenVersion::read(version.as_u64()?))?,
-            factors: parts.read("factors", |list| list.as_array()?.iter().map(factor).collect())?,
+            factors: parts.read("factors", |list| list.as_array()?.iter().map(EnrolledFactor::from_json).collect())?,
             consecutive_failures: parts.read("consecutive_failures", number)?,
             recoveries: parts.read("recoveries", Recoveries::from_json)?,
             attributes: parts.read("attributes", |fields| fields.as_object().cloned())?,
@@ -120,14 +117,9 @@ fn time(value: &Value) -> Option<Timestamp> {
     value.as_i64().map(Timestamp::from_micros)
 }
 
-fn factor(value: &Value) -> Option<EnrolledFactor> {
-    let credential = CredentialId(Uuid::parse_str(value.get("credential")?.as_str()?).ok()?);
-    Some(EnrolledFactor { credential, kind: FactorKind(value.get("kind")?.as_str()?.into()) })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Attributes;
+    use super::super::{Attributes, CredentialId, FactorKind};
     use super::*;
 
     fn user() -> (UserKeys, User) {
@@ -137,8 +129,11 @@ mod tests {
             email: Email::parse("ada@example.org").unwrap(),
             changed_at: Timestamp::from_micros(6),
         };
-        let factor =
-            |kind: &str| EnrolledFactor { credential: CredentialId(Uuid::max()), kind: FactorKind(kind.into()) };
+        let factor = |kind: &str| EnrolledFactor {
+            credential: CredentialId(uuid::Uuid::max()),
+            kind: FactorKind(kind.into()),
+            since: TokenVersion::new(u32::MAX),
+        };
         let user = User {
             tenant: keys.tenant,
             id: keys.id,

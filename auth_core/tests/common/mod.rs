@@ -22,7 +22,7 @@ use auth_core::port::{
     Clock, HashError, MailPurpose, NewUser, PasswordHasher, Ticket, UserChange, UserKey, UserStore, UserUpdate, Verdict,
 };
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
-use auth_core::token::{RootSecret, TokenRing, Tokens};
+use auth_core::token::{DataRing, RootSecret, TokenRing, Tokens};
 use auth_core::types::{
     Attributes, AuthMethods, Channel, Client, Email, Password, PasswordHash, Session, SessionId, TenantId, Timestamp,
     TokenVersion, User, UserId, UserStatus,
@@ -237,14 +237,19 @@ impl Look for MemoryStore {
     }
 }
 
+/// The keys of stored secrets.
+pub(crate) fn data_ring() -> DataRing {
+    DataRing::new(&secret(2), &[])
+}
+
 pub(crate) fn node(ports: &Ports, policy: &Policy) -> AuthSystem {
-    AuthSystem::new(ports.clone(), policy.clone(), tokens(policy)).unwrap()
+    AuthSystem::new(ports.clone(), policy.clone(), tokens(policy), &data_ring()).unwrap()
 }
 
 pub(crate) async fn login(auth: &AuthSystem, identifier: &str, password: &str) -> Result<SessionTokens, Error> {
     let password = Password::new(password).unwrap();
     let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
-    auth.login(&Client::default(), request).await.map(|logged_in| logged_in.session)
+    auth.login(&Client::default(), request).await.map(|outcome| outcome.logged_in().unwrap().session)
 }
 
 /// The bytes of both tokens.

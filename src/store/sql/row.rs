@@ -6,7 +6,7 @@ use auth_core::types::{
     Payload, PendingId, PendingPurpose, PendingSession, Recoveries, Session, SessionId, TenantId, Timestamp,
     TokenVersion, User, UserId, UserStatus, Username,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
 use uuid::Uuid;
@@ -156,17 +156,11 @@ fn micros(number: i64) -> Option<Timestamp> {
 }
 
 pub(super) fn factors_text(factors: &[EnrolledFactor]) -> String {
-    let factors =
-        factors.iter().map(|factor| json!({"credential": factor.credential.to_string(), "kind": factor.kind.0}));
-    Value::Array(factors.collect()).to_string()
+    factors.iter().map(EnrolledFactor::to_json).collect::<Value>().to_string()
 }
 
 fn parse_factors(text: &str) -> Option<Vec<EnrolledFactor>> {
-    let factor = |value: &Value| {
-        let credential = CredentialId(Uuid::parse_str(value.get("credential")?.as_str()?).ok()?);
-        Some(EnrolledFactor { credential, kind: FactorKind(value.get("kind")?.as_str()?.into()) })
-    };
-    serde_json::from_str::<Vec<Value>>(text).ok()?.iter().map(factor).collect()
+    serde_json::from_str::<Vec<Value>>(text).ok()?.iter().map(EnrolledFactor::from_json).collect()
 }
 
 pub(super) fn attributes_text(attributes: &Attributes) -> String {

@@ -1,0 +1,148 @@
+use std::collections::HashSet;
+
+use constant_time_eq::constant_time_eq;
+
+use super::second_factor::wrong_code;
+use super::{MAX_ATTEMPTS, contended};
+use crate::AuthSystem;
+use crate::error::{Error, Reason};
+use crate::port::Event;
+use crate::proof::LiveSession;
+use crate::token::vault::{HASH_BYTES, Unreadable, Vault};
+use crate::types::{Client, Credential, FactorKind, Password, Payload, Token, User};
+
+/// The characters of a code: no two of them look alike. Thirty-two, so that each byte's lower five bits choose one.
+const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+const CODE_CHARS: usize = 8;
+const VERSION: u16 = 1;
+
+/// A code as it is kept: upper case, without blanks and dashes. `None` for what cannot be one.
+fn canonical(code: &str) -> Option<String> {
+    let plain: String = code.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()).collect();
+    (plain.len() == CODE_CHARS && plain.bytes().all(|byte| ALPHABET.contains(&byte))).then_some(plain)
+}
+
+fn context(credential: &Credential) -> [&[u8]; 3] {
+    [credential.tenant.as_str().as_bytes(), credential.user.as_str().as_bytes(), credential.id.0.as_bytes()]
+}
+
+/// The codes that are left, as keyed hashes.
+pub(super) struct Stored(Vec<[u8; HASH_BYTES]>);
+
+impl Stored {
+    pub(super) fn read(credential: &Credential) -> Option<Self> {
+        let (hashes, rest) = credential.payload.bytes.as_chunks::<HASH_BYTES>();
+        (credential.payload.version == VERSION && rest.is_empty()).then(|| Self(hashes.to_vec()))
+    }
+
+    pub(super) fn of(vault: &Vault, credential: &Credential, codes: &[Token]) -> Self {
+        let context = context(credential);
+        Self(codes.iter().map(|code| vault.hash(&context, code.expose().as_bytes())).collect())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn payload(&self) -> Payload {
+        Payload { version: VERSION, bytes: self.0.concat() }
+    }
+
+    /// What is left after this code was used; `None` when it is none of them.
+    pub(super) fn without(
+        &self,
+        vault: &Vault,
+        credential: &Credential,
+        code: &str,
+    ) -> Result<Option<Self>, Unreadable> {
+        let context = context(credential);
+        let canonical = canonical(code);
+        let mut left = Vec::with_capacity(self.0.len());
+        for stored in &self.0 {
+            let hash = vault.hash_like(stored, &context, canonical.as_deref().unwrap_or("").as_bytes())?;
+            if !constant_time_eq(&hash, stored) {
+                left.push(*stored);
+            }
+        }
+        Ok((canonical.is_some() && left.len() < self.0.len()).then_some(Self(left)))
+    }
+}
+
+impl AuthSystem {
+    /// How many backup codes the account has left. The codes themselves nobody can show again.
+    ///
+    /// # Errors
+    /// `two_factor_disabled`; `not_authenticated` and its like; `unavailable`.
+    pub async fn count_backup_codes(&self, live: &LiveSession) -> Result<usize, Error> {
+        let user = self.current_user(live).await?;
+        Ok(match self.backup_code_credential(&user).await? {
+            Some(credential) => Stored::read(&credential).map_or(0, |codes| codes.len()),
+            None => 0,
+        })
+    }
+
+    /// Replaces all backup codes by new ones, which only this answer shows.
+    ///
+    /// # Errors
+    /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `throttled`; `not_authenticated` and its like;
+    /// `overloaded`; `unavailable`.
+    pub async fn regenerate_backup_codes(
+        &self,
+        client: &Client,
+        live: &LiveSession,
+        password: &Password,
+    ) -> Result<Vec<Token>, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let user = self.current_user(live).await?;
+            let credential = self.backup_code_credential(&user).await?;
+            let proof = self.confirm_password(client, &user, password).await?;
+            proof.ok_or(Reason::InvalidCredentials)?;
+            let Some(credential) = credential else { return Err(wrong_code()) };
+            let codes = self.new_backup_codes()?;
+            let payload = Stored::of(&self.vaults().backup_codes, &credential, &codes).payload();
+            if self.ports().credentials.update_if(&credential, &payload).await?.is_some() {
+                self.record(&user.tenant, Event::BackupCodesReplaced { user: user.id });
+                return Ok(codes);
+            }
+        }
+        Err(contended())
+    }
+
+    async fn backup_code_credential(&self, user: &User) -> Result<Option<Credential>, Error> {
+        if user.factors.is_empty() {
+            return Err(Reason::TwoFactorDisabled.into());
+        }
+        let factor = user.factors.iter().find(|factor| factor.kind == FactorKind::backup_codes());
+        match factor {
+            Some(factor) => Ok(self.ports().credentials.find(&user.tenant, factor.credential).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Fresh codes, all different.
+    pub(super) fn new_backup_codes(&self) -> Result<Vec<Token>, Error> {
+        let count = self.policy().backup_codes;
+        let mut codes = HashSet::with_capacity(count);
+        while codes.len() < count {
+            let mut bytes = [0; CODE_CHARS];
+            self.ports().random.fill(&mut bytes).map_err(Error::unavailable)?;
+            codes.insert(bytes.map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).iter().collect::<String>());
+        }
+        Ok(codes.into_iter().map(Token::new).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_many_spellings_and_one_form() {
+        for code in ["ABCD2345", "abcd2345", "ABCD-2345", " abcd 2345 ", "A-B-C-D-2-3-4-5"] {
+            assert_eq!(canonical(code).as_deref(), Some("ABCD2345"), "{code}");
+        }
+        for none in ["", "ABCD234", "ABCD23456", "ABCD234I", "ABCD2340", "ABCD234\u{ff15}", "ABCD_2345", "ABCD\t2345"] {
+            assert_eq!(canonical(none), None, "{none}");
+        }
+    }
+}

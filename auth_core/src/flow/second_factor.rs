@@ -1,0 +1,104 @@
+//! Checking and spending the codes of second factors, against the budget of each.
+
+use super::password::Budget;
+use super::{MAX_ATTEMPTS, backup_codes, contended, totp};
+use crate::AuthSystem;
+use crate::error::{Error, Reason};
+use crate::port::{AttemptKey, Event};
+use crate::proof::SecondFactorVerified;
+use crate::types::{Credential, FactorKind, Payload, User};
+
+/// What a code turned out to be.
+#[derive(Debug)]
+pub(super) struct Spent {
+    pub(super) proof: SecondFactorVerified,
+    /// How many backup codes are left, if it was one.
+    pub(super) backup_codes_left: Option<usize>,
+}
+
+/// What a code, right by the present payload, makes of it.
+pub(super) struct Accepted {
+    pub(super) payload: Payload,
+    pub(super) backup_codes_left: Option<usize>,
+}
+
+impl AuthSystem {
+    /// Checks a code of the factors that the account lists, and spends it: no code counts twice, whoever else sends it
+    /// at the same moment. `None` for a wrong one, which is counted before it is looked at.
+    ///
+    /// The budgets are those of the factor itself. Neither a new pending login, nor another address, nor the right
+    /// password starts them anew; only its own success does.
+    pub(super) async fn spend_code(&self, user: &User, code: &str) -> Result<Option<Spent>, Error> {
+        let kind = if totp::is_code(code) { FactorKind::totp() } else { FactorKind::backup_codes() };
+        let listed = |kind: &FactorKind| user.factors.iter().find(|factor| factor.kind == *kind);
+        // What is no code of any kind counts against the factor that login asks for.
+        let Some(factor) = listed(&kind).or_else(|| listed(&FactorKind::totp())) else { return Ok(None) };
+        let budget = self.factor_budget(user, &factor.kind);
+        self.count_attempt(&budget).await?;
+        let ports = self.ports();
+        let open = ports
+            .credentials
+            .count_failure(&user.tenant, factor.credential, self.policy().max_consecutive_failures)
+            .await?;
+        if !open {
+            return Ok(self.refuse_code(user));
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            let found = ports.credentials.find(&user.tenant, factor.credential).await?;
+            let Some(credential) = found.filter(|it| it.user == user.id && it.kind == factor.kind) else {
+                return Err(Error::internal("an account lists a credential that is not there"));
+            };
+            let now = ports.clock.now();
+            let accepted = match factor.kind == kind {
+                true if kind == FactorKind::totp() => self.accept_totp(&credential, code, now)?,
+                true => self.accept_backup_code(&credential, code)?,
+                false => None,
+            };
+            let Some(accepted) = accepted else { return Ok(self.refuse_code(user)) };
+            if ports.credentials.update_if(&credential, &accepted.payload).await?.is_some() {
+                self.forget_attempts(&budget).await;
+                let proof = SecondFactorVerified::of(user, now);
+                return Ok(Some(Spent { proof, backup_codes_left: accepted.backup_codes_left }));
+            }
+        }
+        Err(contended())
+    }
+
+    /// The timed window of a factor.
+    pub(super) fn factor_budget(&self, user: &User, kind: &FactorKind) -> Budget {
+        let parts = [kind.0.as_bytes(), user.tenant.as_str().as_bytes(), user.id.as_str().as_bytes()];
+        Budget { key: AttemptKey::new("factor/user", &parts), limit: self.policy().second_factor_attempts }
+    }
+
+    fn refuse_code(&self, user: &User) -> Option<Spent> {
+        self.record(&user.tenant, Event::CodeRefused { user: user.id });
+        None
+    }
+
+    fn accept_totp(
+        &self,
+        credential: &Credential,
+        code: &str,
+        now: crate::types::Timestamp,
+    ) -> Result<Option<Accepted>, Error> {
+        let enrolled = totp::Enrolled::read(&self.vaults().totp, credential).map_err(unreadable)?;
+        let payload = enrolled.accept(&self.vaults().totp, credential, code, now, self.policy().totp_skew);
+        Ok(payload.map(|payload| Accepted { payload, backup_codes_left: None }))
+    }
+
+    fn accept_backup_code(&self, credential: &Credential, code: &str) -> Result<Option<Accepted>, Error> {
+        let codes = backup_codes::Stored::read(credential).ok_or_else(|| unreadable("backup codes cannot be read"))?;
+        let left = codes.without(&self.vaults().backup_codes, credential, code).map_err(unreadable)?;
+        Ok(left.map(|left| Accepted { payload: left.payload(), backup_codes_left: Some(left.len()) }))
+    }
+}
+
+/// A lost data key: nobody gets in without the factor, and the log says what is missing.
+pub(super) fn unreadable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::unavailable(cause)
+}
+
+/// The refusal of a wrong code.
+pub(super) fn wrong_code() -> Error {
+    Reason::InvalidCode.into()
+}

@@ -1,0 +1,93 @@
+use auth_core::flow::SecondFactorRequest;
+use auth_core::proof::LiveSession;
+use auth_core::types::Token;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Exchange;
+use super::problem::Problem;
+use super::qr;
+use super::reply::Reply;
+
+/// The longest code: a backup code with its blanks or dashes.
+const MAX_CODE_CHARS: usize = 17;
+/// What a masked backup code looks like.
+const MASK: &str = "********";
+
+fn texts(tokens: &[Token]) -> Value {
+    tokens.iter().map(Token::expose).collect()
+}
+
+/// `{password?}` -> 200, the secret, its URI and the QR code of that: `qr_code` is a PNG in base64, `qr_svg` an SVG.
+pub(super) async fn set_up(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
+    let mut read = x.fields.reader();
+    let password = read.optional_password("password");
+    read.finish()?;
+    let setup = x.auth.system().set_up_totp(&x.client, &live, password.as_ref()).await?;
+    let qr = qr::Code::of(setup.uri.expose())?;
+    let body = json!({
+        "secret": setup.secret.expose(),
+        "qr_code": qr.png_base64()?,
+        "qr_svg": qr.svg(),
+        "otpauth_uri": setup.uri.expose(),
+    });
+    Ok(Reply::json(StatusCode::OK, body))
+}
+
+/// `{code}` -> 200, the backup codes, and both cookies of a new session.
+pub(super) async fn enable(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
+    let system = x.auth.system();
+    system.check_totp_set_up(&live).await?;
+    let mut read = x.fields.reader();
+    let code = read.code("code", 6..=6);
+    read.finish()?;
+    let enabled = system.enable_totp(&x.client, &live, &code).await?;
+    let body = json!({ "detail": "Two-factor authentication enabled.", "backup_codes": texts(&enabled.backup_codes) });
+    Ok(Reply::json(StatusCode::OK, body).with_session(x.auth, &enabled.session))
+}
+
+/// `{password, code}` -> 200 and both cookies of a new session.
+pub(super) async fn disable(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
+    let system = x.auth.system();
+    system.check_two_factor_enabled(&live).await?;
+    let mut read = x.fields.reader();
+    let password = read.password("password");
+    let code = read.code("code", 6..=6);
+    read.finish()?;
+    let session = system.disable_totp(&x.client, &live, &password, &code).await?;
+    Ok(Reply::detail(StatusCode::OK, "Two-factor authentication disabled.").with_session(x.auth, &session))
+}
+
+/// `{session_token, code}` -> 200 and both cookies; with a backup code, how many are left.
+pub(super) async fn verify_login(x: &Exchange<'_>) -> Result<Reply, Problem> {
+    let mut read = x.fields.reader();
+    let token = read.uuid("session_token");
+    let code = read.code("code", 6..=MAX_CODE_CHARS);
+    read.finish()?;
+    let verified = x.auth.system().verify_login(&x.client, SecondFactorRequest { token, code: &code }).await?;
+    let mut body = json!({ "detail": "Login successful." });
+    if let Some(left) = verified.backup_codes_left {
+        body["warning"] = "Backup code used.".into();
+        body["backup_codes_remaining"] = left.into();
+    }
+    let reply = Reply::json(StatusCode::OK, body);
+    Ok(reply.with_session(x.auth, &verified.login.session).with_device(x.auth, &verified.login.device))
+}
+
+/// 200: how many backup codes are left. The codes themselves are kept as hashes.
+pub(super) async fn show_backup_codes(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
+    let count = x.auth.system().count_backup_codes(&live).await?;
+    Ok(Reply::json(StatusCode::OK, json!({ "backup_codes": vec![MASK; count], "count": count })))
+}
+
+/// `{password}` -> 200 and new backup codes; the old ones are void.
+pub(super) async fn regenerate_backup_codes(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
+    let system = x.auth.system();
+    system.check_two_factor_enabled(&live).await?;
+    let mut read = x.fields.reader();
+    let password = read.password("password");
+    read.finish()?;
+    let codes = system.regenerate_backup_codes(&x.client, &live, &password).await?;
+    let body = json!({ "detail": "Backup codes regenerated.", "backup_codes": texts(&codes) });
+    Ok(Reply::json(StatusCode::OK, body))
+}
