@@ -9,6 +9,10 @@ mod conventions;
 mod cookies;
 mod cross_origin;
 mod failures;
+#[cfg(feature = "smtp")]
+#[path = "../common/fake_smtp.rs"]
+#[allow(dead_code, reason = "each of its users needs a part")]
+mod fake_smtp;
 mod faults;
 mod interrupted;
 mod layer;
@@ -26,6 +30,8 @@ mod secrets;
 mod settings;
 mod settings_at_work;
 mod signup;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod verify_email;
 mod workers;
 mod world;
