@@ -339,8 +339,9 @@ impl State {
     /// An equal mail that waits already.
     fn waiting(&mut self, intent: &MailIntent) -> Option<&mut QueuedMail> {
         self.mails.iter_mut().find(|mail| {
-            let same = (mail.intent.tenant, mail.intent.purpose) == (intent.tenant, intent.purpose);
-            same && mail.intent.to == intent.to && mail.state == MailState::Waiting
+            let subject = |intent: &MailIntent| (intent.tenant, intent.purpose, intent.about);
+            let same = subject(&mail.intent) == subject(intent) && mail.intent.to == intent.to;
+            same && mail.state == MailState::Waiting
         })
     }
 }

@@ -161,6 +161,7 @@ fn bugs_in_a_user_store_are_named() {
             &[
                 "an_update_leaves_what_it_does_not_name",
                 "a_login_is_noted_without_a_new_revision",
+                "a_password_given_within_a_session_is_no_login",
                 "a_login_replaces_only_the_hash_that_it_checked",
                 "the_feed_starts_at_an_age",
             ],

@@ -5,9 +5,12 @@
 mod arbitrary;
 mod bad_body;
 mod bad_input;
+mod change_email;
+mod change_password;
 mod conventions;
 mod cookies;
 mod cross_origin;
+mod deactivate;
 mod failures;
 #[cfg(feature = "smtp")]
 #[path = "../common/fake_smtp.rs"]
@@ -21,9 +24,11 @@ mod login;
 mod logout;
 mod logs;
 mod me;
+mod not_me;
 mod outbox;
 mod password_reset;
 mod races;
+mod reauthenticate;
 mod refresh;
 mod routing;
 mod secrets;

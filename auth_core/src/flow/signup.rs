@@ -77,10 +77,9 @@ impl AuthSystem {
     /// `unavailable`.
     pub async fn sign_up(&self, client: &Client, request: SignUpRequest<'_>) -> Result<SignedUp, Error> {
         let fields = self.accept_sign_up(&request)?;
-        let lane = client.lane();
         let mut hash: Option<PasswordHash> = None;
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(user) = self.ports().users.find(&client.tenant, UserKey::Email(&fields.email)).await? {
+            if let Some(user) = self.find_by_email(client, &fields.email).await? {
                 if self.sign_up_again(client, &fields, user).await? {
                     return Ok(SignedUp);
                 }
@@ -88,10 +87,7 @@ impl AuthSystem {
             }
             let hash = match &hash {
                 Some(hash) => hash.clone(),
-                None => {
-                    let hasher = &self.ports().hasher;
-                    hash.insert(hasher.hash(hasher.admit(lane)?, &fields.password).await?).clone()
-                }
+                None => hash.insert(self.hash(client, &fields.password).await?).clone(),
             };
             match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
                 UserInsert::Created(user) => {
@@ -173,7 +169,7 @@ impl AuthSystem {
         let mut attributes = Attributes::new();
         for rule in &policy.attributes {
             let Some((_, value)) = request.attributes.iter().find(|(name, _)| *name == rule.name) else { continue };
-            if value.chars().count() > rule.max_chars {
+            if !rule.permits(value) {
                 wrong(rule.name, FieldReason::TooLong(rule.max_chars));
             }
             attributes.insert(rule.name.to_owned(), (*value).into());

@@ -20,7 +20,7 @@ pub use clock::Clock;
 pub use dead_mails::{DeadMail, DeadMails};
 pub use event_sink::{Event, EventSink, LoginRefusal, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
-pub use mail_outbox::{ClaimedMail, MailIntent, MailOutbox, MailPurpose, Settlement};
+pub use mail_outbox::{ClaimedMail, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement};
 pub use mailer::{Mail, MailError, MailLink, Mailer};
 pub use password_hasher::{HashError, PasswordHasher, Ticket, Verdict};
 pub use random::{Random, RandomError};

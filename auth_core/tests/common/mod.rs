@@ -129,8 +129,13 @@ impl World {
         self.deliver().await.into_iter().map(|mail| (mail.to, mail.purpose)).collect()
     }
 
-    /// The links of all mail that is due.
+    /// The links of all mail that is due, save those of notices.
     pub(crate) async fn links(&self) -> Vec<Link> {
+        let notice = |link: &Link| matches!(link.purpose, MailPurpose::PasswordChanged | MailPurpose::EmailChanged);
+        self.all_links().await.into_iter().filter(|link| !notice(link)).collect()
+    }
+
+    pub(crate) async fn all_links(&self) -> Vec<Link> {
         let link = |mail: auth_core::testing::SentMail| {
             let (user, token) = mail.link?;
             Some(Link { purpose: mail.purpose, user: UserId::parse(&user).unwrap(), token })

@@ -2,8 +2,8 @@
 
 use auth_core::port::{ChangePage, FeedPosition, StoreError};
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Session,
-    SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
+    Attributes, AuthMethods, Channel, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Recoveries,
+    Session, SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
 };
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -30,6 +30,8 @@ impl Fields<'_> {
             token_version: self.token_version()?,
             factors: self.parse("factors", parse_factors)?,
             consecutive_failures: self.integer("consecutive_failures")?,
+            recoveries: self
+                .parse("recoveries", |text: &str| Recoveries::from_json(&serde_json::from_str(text).ok()?))?,
             attributes: self.parse("attributes", |text: &str| serde_json::from_str(text).ok())?,
             created_at: self.time("created_at")?,
             last_login_at: self.maybe("last_login_at", micros)?,

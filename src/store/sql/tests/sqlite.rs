@@ -280,7 +280,7 @@ async fn an_unreadable_mail_does_not_hold_up_the_others() {
     let now = SystemClock.now();
     for (number, purpose) in (0..).zip(MailPurpose::ALL) {
         let to = new_user("ada").email;
-        let intent = MailIntent { tenant: TenantId::default(), to, purpose, locale: Locale::default() };
+        let intent = MailIntent { tenant: TenantId::default(), to, about: None, purpose, locale: Locale::default() };
         store.enqueue(MailId(Uuid::from_u128(number)), &intent, now).await.unwrap();
     }
     let spoil = "UPDATE auth_mail_outbox SET purpose = 'unknown' WHERE purpose = 'account_exists'";
