@@ -40,7 +40,7 @@ pub struct Config {
     pub public_path: String,
     /// Base of the links in mails: scheme, host and maybe a path, without a slash at the end.
     pub frontend_url: String,
-    /// What the application is called in mails. Default `AuthSystem`.
+    /// What the application is called in mails, and what passwords must not resemble. Default `AuthSystem`.
     pub product: String,
     /// The sender of mails; transports take it from `Config::sender`. Default `AuthSystem <no-reply@localhost>`.
     pub mail_from: String,
@@ -54,7 +54,7 @@ pub struct Config {
     pub throttles: Throttles,
     /// Whether an access token is also taken from `Authorization: Bearer`. Default off.
     pub bearer: bool,
-    /// The `iss` of tokens. Default `auth-system`.
+    /// The `iss` of tokens; passwords must not resemble it. Default `auth-system`.
     pub issuer: String,
     /// The `aud` of tokens. Default `auth-system`.
     pub audience: String,
@@ -69,7 +69,7 @@ pub enum Profile {
     #[default]
     Standard,
     /// What a front-end written for django-auth-system reads: its JSON shapes and texts. Usernames and
-    /// `confirm_password` are required, and sign-up tells that an address is taken.
+    /// `confirm_password` are required, sign-up tells that an address is taken, and no password is entirely numeric.
     Django,
 }
 
@@ -279,7 +279,9 @@ impl Config {
     /// The policy as the profile has it.
     pub(crate) fn effective_policy(&self) -> Policy {
         let django = self.profile == Profile::Django;
-        let policy = self.policy.clone();
+        let mut policy = self.policy.clone();
+        policy.password.refuse_numeric |= django;
+        policy.password.service_names.extend([self.product.clone(), self.issuer.clone()]);
         Policy {
             usernames: policy.usernames || django,
             reveal_taken_emails: policy.reveal_taken_emails || django,

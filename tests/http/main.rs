@@ -24,6 +24,7 @@ mod login;
 mod logout;
 mod logs;
 mod me;
+mod new_password;
 mod not_me;
 mod outbox;
 mod password_reset;

@@ -8,6 +8,7 @@ mod current_user;
 mod deliver_mail;
 mod login;
 mod logout;
+mod new_password;
 mod not_me;
 mod password;
 mod password_reset;
