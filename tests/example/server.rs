@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Row as _};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
@@ -100,6 +102,14 @@ impl Site {
         eventually("the mail", || self.mails().into_iter().find(|mail| mail.contains(&to)))
     }
 
+    /// One column of all rows of a table.
+    pub(crate) async fn column(&self, sql: &'static str) -> Vec<String> {
+        let options = SqliteConnectOptions::new().filename(self.path("auth.db")).read_only(true);
+        let mut connection = options.connect().await.unwrap();
+        let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     pub(crate) fn call(&self, method: &str, path: &str) -> Call<'_> {
         Call { site: self, method: method.into(), path: path.into(), headers: String::new(), body: String::new() }
     }
@@ -153,12 +163,6 @@ impl Server {
         let status = eventually("the end", || self.child.try_wait().unwrap());
         assert!(!self.log().contains("panicked"), "{}", self.log());
         status
-    }
-
-    /// As a power cut does, as far as the process is concerned.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 

@@ -13,6 +13,10 @@ mod cookies;
 mod cross_origin;
 mod deactivate;
 mod failures;
+#[cfg(feature = "smtp")]
+#[path = "../common/fake_smtp.rs"]
+#[allow(dead_code, reason = "each of its users needs a part")]
+mod fake_smtp;
 mod faults;
 mod interrupted;
 mod layer;
@@ -33,6 +37,8 @@ mod secrets;
 mod settings;
 mod settings_at_work;
 mod signup;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod two_factor;
 mod two_factor_login;
 mod verify_email;

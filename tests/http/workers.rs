@@ -23,7 +23,7 @@ use crate::world::{self, Driver, Ground, Jar, Link, PASSWORD, Store, World, get,
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
 
 /// Looks until there is something to see.
-async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(seen) = look() {

@@ -36,7 +36,8 @@ use super::{RenderedMail, Sender, SetupError, Transport};
 /// User and password are percent-encoded (`@` is `%40`), or both left out. Authentication is PLAIN or LOGIN.
 ///
 /// A refusal of the mail or its recipient (5xx) is permanent. Everything else is transient, a refused password too, as
-/// the mails can go once it is right. A mail is given up after 30 seconds, each step before it after 10.
+/// the mails can go once it is right. A mail is given up after 30 seconds, each step before it (connecting, STARTTLS,
+/// authenticating) after a third of that: see [`time_limit`](Self::time_limit).
 ///
 /// Credentials and mails stay out of errors and logs; but if another part of the program enables the feature `tracing`
 /// of lettre, that crate logs both at level `debug`.
@@ -44,15 +45,9 @@ pub struct SmtpTransport {
     server: Server,
     sender: Sender,
     hello: ClientId,
-    limits: Limits,
+    /// For all of a mail, the server's last word included: it may look at the content before it answers.
+    limit: Duration,
     idle: Mutex<Vec<Idle>>,
-}
-
-struct Limits {
-    /// For one step before the mail: connecting, STARTTLS, authenticating.
-    step: Duration,
-    /// For all, the server's last word included: it may look at the content before it answers.
-    whole: Duration,
 }
 
 /// A connection between two mails.
@@ -64,6 +59,8 @@ struct Idle {
 /// More are not kept, and not for longer: a middlebox may have forgotten them.
 const MAX_IDLE: usize = 4;
 const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
+/// Well within the lease of the outbox, or another worker would send the mail, too.
+const LONGEST_LIMIT: Duration = Duration::from_secs(100);
 
 impl SmtpTransport {
     /// Takes the address in one of the forms above. Connects with the first mail.
@@ -76,9 +73,25 @@ impl SmtpTransport {
             // The name of a machine says little of late; that of the sender is at least one that exists.
             hello: ClientId::Domain(sender.domain().to_owned()),
             sender,
-            limits: Limits { step: Duration::from_secs(10), whole: Duration::from_secs(30) },
+            limit: Duration::from_secs(30),
             idle: Mutex::default(),
         })
+    }
+
+    /// Gives a mail up after so long, and each step before it after a third of that. Above 0, up to 100 s; default 30 s.
+    ///
+    /// # Errors
+    /// [`SetupError`] when it is out of range.
+    pub fn time_limit(mut self, limit: Duration) -> Result<Self, SetupError> {
+        if limit.is_zero() || limit > LONGEST_LIMIT {
+            return Err(SetupError::new("the time limit of a mail is not above 0 and up to 100 s"));
+        }
+        self.limit = limit;
+        Ok(self)
+    }
+
+    fn step_limit(&self) -> Duration {
+        self.limit / 3
     }
 
     /// When this future is dropped half-way, the connection is closed with it.
@@ -111,7 +124,7 @@ impl SmtpTransport {
             self.step("STARTTLS", connection.starttls(tls.clone(), hello)).await?;
         }
         if let Some(credentials) = &self.server.credentials {
-            let authenticated = timeout(self.limits.step, connection.auth(DEFAULT_MECHANISMS, credentials)).await;
+            let authenticated = timeout(self.step_limit(), connection.auth(DEFAULT_MECHANISMS, credentials)).await;
             // Only the code: a server may quote the command, and with it the password.
             authenticated.map_err(|_| late("authentication"))?.map_err(|error| match error.status() {
                 Some(code) => transient(format!("authentication: the server says {code}")),
@@ -127,7 +140,7 @@ impl SmtpTransport {
         name: &str,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, MailError> {
-        let done = timeout(self.limits.step, work).await.map_err(|_| late(name))?;
+        let done = timeout(self.step_limit(), work).await.map_err(|_| late(name))?;
         done.map_err(|error| transient(format!("{name}: {error}")))
     }
 
@@ -139,7 +152,7 @@ impl SmtpTransport {
                 idle.retain(|idle| idle.since.elapsed() < MAX_IDLE_TIME);
                 idle.pop()?.connection
             };
-            if timeout(self.limits.step, connection.test_connected()).await.unwrap_or(false) {
+            if timeout(self.step_limit(), connection.test_connected()).await.unwrap_or(false) {
                 return Some(connection);
             }
         }
@@ -157,7 +170,7 @@ impl SmtpTransport {
 impl Transport for SmtpTransport {
     async fn deliver(&self, mail: &RenderedMail) -> Result<(), MailError> {
         let message = self.sender.message(mail)?;
-        timeout(self.limits.whole, self.exchange(&message, &mail.to)).await.unwrap_or_else(|_| Err(late("the mail")))
+        timeout(self.limit, self.exchange(&message, &mail.to)).await.unwrap_or_else(|_| Err(late("the mail")))
     }
 }
 

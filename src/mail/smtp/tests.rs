@@ -1,3 +1,5 @@
+#[path = "../../../tests/common/fake_smtp.rs"]
+#[allow(dead_code, reason = "each of its users needs a part")]
 mod fake;
 
 use std::io::Write;
@@ -150,11 +152,9 @@ async fn a_server_that_goes_away_is_transient() {
 async fn a_silent_server_is_given_up_and_its_connection_not_used_again() {
     for verb in ["GREETING", "EHLO", "MAIL", "MESSAGE"] {
         let server = FakeServer::start(Mode::Plaintext, &[(verb, Fault::Silence)]).await;
-        let mut client = client(&server, Mode::Plaintext);
-        client.limits = Limits { step: Duration::from_millis(700), whole: Duration::from_millis(700) };
+        let client = client(&server, Mode::Plaintext).time_limit(Duration::from_millis(700)).unwrap();
         assert_transient(&client.deliver(&mail_to("ada@example.org")).await);
-        client.limits.step = Duration::from_secs(10);
-        client.limits.whole = Duration::from_secs(10);
+        let client = client.time_limit(Duration::from_secs(30)).unwrap();
         client.deliver(&mail_to("bob@example.org")).await.unwrap();
         assert_eq!(server.connections(), 2, "{verb}");
         let messages = server.messages();
@@ -206,6 +206,14 @@ async fn letters_beyond_ascii_go_only_where_they_are_known() {
         } else {
             assert_permanent(&sent);
         }
+    }
+}
+
+#[test]
+fn a_time_limit_is_longer_than_nothing_and_shorter_than_a_lease() {
+    for (millis, fits) in [(0, false), (1, true), (100_000, true), (100_001, false)] {
+        let client = SmtpTransport::new("smtps://mail.example.org", sender()).unwrap();
+        assert_eq!(client.time_limit(Duration::from_millis(millis)).is_ok(), fits, "{millis} ms");
     }
 }
 
