@@ -4,6 +4,7 @@
 mod authenticate;
 mod current_user;
 mod deliver_mail;
+mod import_user;
 mod login;
 mod logout;
 mod new_password;
@@ -14,6 +15,7 @@ mod signup;
 mod verify_email;
 
 pub use deliver_mail::Delivery;
+pub use import_user::{ImportedUser, UserImport};
 pub use login::{LoggedIn, LoginRequest};
 pub use password_reset::PasswordResetConfirm;
 pub use session::SessionTokens;
