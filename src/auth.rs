@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
-    AttemptStore, Clock, EventSink, MailOutbox, Mailer, PasswordCheck, PasswordHasher, Random, SessionStore,
-    TracingEvents, UserStore,
+    AttemptStore, Clock, CredentialStore, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck, PasswordHasher,
+    PendingSessionStore, Random, SessionStore, TracingEvents, UserDirectory, UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
@@ -43,6 +43,10 @@ impl Auth {
             sessions: None,
             outbox: None,
             attempts: None,
+            credentials: None,
+            pending: None,
+            directory: None,
+            dead_mails: None,
             mailer: None,
             transport: None,
             hasher: None,
@@ -91,6 +95,10 @@ pub struct AuthBuilder {
     sessions: Option<Arc<dyn SessionStore>>,
     outbox: Option<Arc<dyn MailOutbox>>,
     attempts: Option<Arc<dyn AttemptStore>>,
+    credentials: Option<Arc<dyn CredentialStore>>,
+    pending: Option<Arc<dyn PendingSessionStore>>,
+    directory: Option<Arc<dyn UserDirectory>>,
+    dead_mails: Option<Arc<dyn DeadMails>>,
     mailer: Option<Arc<dyn Mailer>>,
     transport: Option<Box<dyn Transport>>,
     hasher: Option<Arc<dyn PasswordHasher>>,
@@ -104,8 +112,22 @@ pub struct AuthBuilder {
 impl AuthBuilder {
     /// One store for everything.
     #[must_use]
-    pub fn store<S: UserStore + SessionStore + MailOutbox + AttemptStore + Clone>(self, store: S) -> Self {
-        self.users(store.clone()).sessions(store.clone()).outbox(store.clone()).attempts(store)
+    pub fn store<S>(self, store: S) -> Self
+    where
+        S: UserStore + UserDirectory + SessionStore + CredentialStore + PendingSessionStore + AttemptStore,
+        S: MailOutbox + DeadMails + Clone,
+    {
+        self.stores_beside_users(store.clone()).users(store.clone()).directory(store)
+    }
+
+    /// One store for everything but the accounts, which are in a table of your own: [`users`](Self::users).
+    #[must_use]
+    pub fn stores_beside_users<S>(self, store: S) -> Self
+    where
+        S: SessionStore + CredentialStore + PendingSessionStore + AttemptStore + MailOutbox + DeadMails + Clone,
+    {
+        let builder = self.sessions(store.clone()).credentials(store.clone()).pending_sessions(store.clone());
+        builder.attempts(store.clone()).outbox(store.clone()).dead_mails(store)
     }
 
     /// The store of accounts: your own table, maybe.
@@ -119,6 +141,34 @@ impl AuthBuilder {
     #[must_use]
     pub fn sessions(mut self, sessions: impl SessionStore) -> Self {
         self.sessions = Some(Arc::new(sessions));
+        self
+    }
+
+    /// The store of credentials beside passwords.
+    #[must_use]
+    pub fn credentials(mut self, credentials: impl CredentialStore) -> Self {
+        self.credentials = Some(Arc::new(credentials));
+        self
+    }
+
+    /// The store of what waits for a second step.
+    #[must_use]
+    pub fn pending_sessions(mut self, pending: impl PendingSessionStore) -> Self {
+        self.pending = Some(Arc::new(pending));
+        self
+    }
+
+    /// The accounts as an operator lists them. Without one, [`Admin::list`](auth_core::flow::Admin::list) is refused.
+    #[must_use]
+    pub fn directory(mut self, directory: impl UserDirectory) -> Self {
+        self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// The mails that were given up. Without them, [`Admin`](auth_core::flow::Admin) cannot show any.
+    #[must_use]
+    pub fn dead_mails(mut self, dead_mails: impl DeadMails) -> Self {
+        self.dead_mails = Some(Arc::new(dead_mails));
         self
     }
 
@@ -228,6 +278,10 @@ impl AuthBuilder {
             sessions: self.sessions.ok_or_else(|| missing("sessions"))?,
             outbox: self.outbox.ok_or_else(|| missing("outbox"))?,
             attempts: self.attempts.ok_or_else(|| missing("attempts"))?,
+            credentials: self.credentials.ok_or_else(|| missing("credentials"))?,
+            pending: self.pending.ok_or_else(|| missing("pending_sessions"))?,
+            directory: self.directory,
+            dead_mails: self.dead_mails,
             mailer,
             hasher,
             password_check: self.password_check,

@@ -107,8 +107,14 @@ pub struct Throttles {
     pub password_reset: Limit,
     /// `resend-verification/`. Default 5 a minute.
     pub resend_verification: Limit,
-    /// `verify-account/` and `password-reset-confirm/` together. Default 20 a minute.
+    /// `verify-account/`, `password-reset-confirm/`, `change-email-confirm/` and `not-me/` together. Default 20 a minute.
     pub confirm: Limit,
+    /// `change-password/`. Default 10 a minute.
+    pub change_password: Limit,
+    /// `change-email/`. Default 5 a minute.
+    pub change_email: Limit,
+    /// `reauthenticate/` and `deactivate-account/` together. Default 10 a minute.
+    pub reauthenticate: Limit,
 }
 
 impl Default for Throttles {
@@ -121,6 +127,9 @@ impl Default for Throttles {
             password_reset: a_minute(5),
             resend_verification: a_minute(5),
             confirm: a_minute(20),
+            change_password: a_minute(10),
+            change_email: a_minute(5),
+            reauthenticate: a_minute(10),
         }
     }
 }
@@ -242,6 +251,9 @@ impl Config {
         env.set("AUTH_THROTTLE_PASSWORD_RESET", &mut throttles.password_reset, parse_limit)?;
         env.set("AUTH_THROTTLE_RESEND_VERIFICATION", &mut throttles.resend_verification, parse_limit)?;
         env.set("AUTH_THROTTLE_CONFIRM", &mut throttles.confirm, parse_limit)?;
+        env.set("AUTH_THROTTLE_CHANGE_PASSWORD", &mut throttles.change_password, parse_limit)?;
+        env.set("AUTH_THROTTLE_CHANGE_EMAIL", &mut throttles.change_email, parse_limit)?;
+        env.set("AUTH_THROTTLE_REAUTHENTICATE", &mut throttles.reauthenticate, parse_limit)?;
         let policy = &mut config.policy;
         env.set("AUTH_THROTTLE", &mut policy.timed_limits, parse_bool)?;
         env.set("AUTH_LOGIN_ATTEMPTS", &mut policy.login_attempts, parse_limit)?;
@@ -254,6 +266,9 @@ impl Config {
         env.set("AUTH_REVOCATION_LAG", &mut policy.revocation_lag, parse_seconds)?;
         env.set("AUTH_VERIFY_LINK_LIFETIME", &mut policy.verify_link_lifetime, parse_seconds)?;
         env.set("AUTH_RESET_LINK_LIFETIME", &mut policy.reset_link_lifetime, parse_seconds)?;
+        env.set("AUTH_CHANGE_EMAIL_LINK_LIFETIME", &mut policy.change_email_link_lifetime, parse_seconds)?;
+        env.set("AUTH_NOT_ME_LINK_LIFETIME", &mut policy.not_me_link_lifetime, parse_seconds)?;
+        env.set("AUTH_SUDO_MAX_AGE", &mut policy.sudo_max_age, parse_seconds)?;
         env.set("AUTH_PASSWORD_MIN_LENGTH", &mut policy.password.min_chars, parse_number)?;
         env.set("AUTH_PASSWORD_MAX_LENGTH", &mut policy.password.max_chars, parse_number)?;
         env.set("AUTH_USERNAMES", &mut policy.usernames, parse_bool)?;

@@ -43,6 +43,12 @@ pub enum Reason {
     RefreshInvalid,
     /// A mailed link is malformed, forged, expired, or no longer fits the account.
     LinkInvalid,
+    /// The link is genuine, but its time is over, it was used, or the account changed since.
+    LinkSpent,
+    /// The password that was asked for again is wrong.
+    WrongPassword,
+    /// The last login is too long ago for this: prove again who you are, or send the password along.
+    ReauthenticationRequired,
     /// The link is fine, but the account was verified before.
     AlreadyVerified,
     /// Too many attempts within a window; [`Error::throttle`] tells which.
@@ -85,6 +91,9 @@ impl Reason {
             Self::UserNotFound => "user_not_found",
             Self::RefreshInvalid => "refresh_invalid",
             Self::LinkInvalid => "link_invalid",
+            Self::LinkSpent => "link_spent",
+            Self::WrongPassword => "wrong_password",
+            Self::ReauthenticationRequired => "reauthentication_required",
             Self::AlreadyVerified => "already_verified",
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
@@ -96,7 +105,9 @@ impl Reason {
     /// The kind of refusal.
     pub const fn class(self) -> Class {
         match self {
-            Self::InvalidFields | Self::LinkInvalid | Self::AlreadyVerified => Class::Invalid,
+            Self::InvalidFields | Self::LinkInvalid | Self::LinkSpent | Self::WrongPassword | Self::AlreadyVerified => {
+                Class::Invalid
+            }
             Self::InvalidCredentials
             | Self::NotAuthenticated
             | Self::TokenInvalid
@@ -105,7 +116,7 @@ impl Reason {
             | Self::UserInactive
             | Self::UserNotFound
             | Self::RefreshInvalid => Class::Unauthenticated,
-            Self::SecondFactorUnavailable => Class::Forbidden,
+            Self::SecondFactorUnavailable | Self::ReauthenticationRequired => Class::Forbidden,
             Self::Throttled => Class::Throttled,
             Self::Unavailable | Self::Overloaded => Class::Unavailable,
             Self::Internal => Class::Internal,
@@ -148,6 +159,8 @@ pub enum FieldReason {
     InvalidUsername,
     /// A password of fewer characters than the policy wants.
     PasswordTooShort(usize),
+    /// A confirmation that was not given.
+    NotConfirmed,
     /// A password that is among the most common ones.
     PasswordTooCommon,
     /// A password that says little beyond what is known of its owner or of the service.
@@ -160,6 +173,8 @@ pub enum FieldReason {
     PasswordMismatch,
     /// Another account has this value. Only where the profile tells.
     Taken,
+    /// An account, maybe one's own, has this address already. Only where the profile tells, or to whom proved the mailbox.
+    AddressInUse,
 }
 
 impl FieldReason {
@@ -177,12 +192,13 @@ impl FieldReason {
             Self::InvalidEmail => "invalid_email",
             Self::InvalidUsername => "invalid_username",
             Self::PasswordTooShort(_) => "password_too_short",
+            Self::NotConfirmed => "not_confirmed",
             Self::PasswordTooCommon => "password_too_common",
             Self::PasswordTooSimilar(_) => "password_too_similar",
             Self::PasswordNumeric => "password_entirely_numeric",
             Self::PasswordRefused(_) => "password_refused",
             Self::PasswordMismatch => "password_mismatch",
-            Self::Taken => "taken",
+            Self::Taken | Self::AddressInUse => "taken",
         }
     }
 }

@@ -39,8 +39,10 @@
 //! # let clock = Arc::new(ManualClock::new());
 //! # let store = Arc::new(MemoryStore::new(clock.clone()));
 //! # let ports = Ports {
-//! #     users: store.clone(), sessions: store.clone(), outbox: store.clone(), attempts: store, mailer: Arc::new(RecordingMailer::default()),
-//! #     hasher: Arc::new(InsecurePlainHasher::default()), password_check: None, events: Arc::new(TracingEvents), clock,
+//! #     users: store.clone(), sessions: store.clone(), outbox: store.clone(), attempts: store.clone(),
+//! #     credentials: store.clone(), pending: store, directory: None, dead_mails: None,
+//! #     mailer: Arc::new(RecordingMailer::default()), password_check: None,
+//! #     hasher: Arc::new(InsecurePlainHasher::default()), events: Arc::new(TracingEvents), clock,
 //! #     random: Arc::new(InsecureCountingRandom::default()),
 //! # };
 //! let secret = RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?;

@@ -32,6 +32,13 @@ pub struct Policy {
     pub verify_link_lifetime: Duration,
     /// How long a link that sets a password works: 1 min to 1 d. Default 60 min.
     pub reset_link_lifetime: Duration,
+    /// How long a link that moves an account to another address works: 1 min to 1 d. Default 60 min.
+    pub change_email_link_lifetime: Duration,
+    /// How long the link of a notice takes back the change that it reports: 1 h to 30 d. Default 72 h.
+    pub not_me_link_lifetime: Duration,
+    /// How long after a login its user may change what matters without giving the password again: 1 min to 1 d. A
+    /// refresh does not count. Default 15 min.
+    pub sudo_max_age: Duration,
     /// What makes an acceptable password.
     pub password: PasswordPolicy,
     /// Whether accounts have usernames beside addresses. Default off: a username that is taken can only be refused
@@ -66,6 +73,9 @@ impl Default for Policy {
             revocation_lag: Duration::from_secs(1),
             verify_link_lifetime: 3 * DAY,
             reset_link_lifetime: 60 * MINUTE,
+            change_email_link_lifetime: 60 * MINUTE,
+            not_me_link_lifetime: 3 * DAY,
+            sudo_max_age: 15 * MINUTE,
             password: PasswordPolicy::default(),
             usernames: false,
             reveal_taken_emails: false,
@@ -92,6 +102,11 @@ impl AttributeRule {
     /// An optional text of at most `max_chars` characters.
     pub const fn new(name: &'static str, max_chars: usize) -> Self {
         Self { name, max_chars }
+    }
+
+    /// Whether a value keeps the rule.
+    pub(crate) fn permits(&self, value: &str) -> bool {
+        value.chars().count() <= self.max_chars
     }
 }
 
@@ -144,6 +159,9 @@ impl Policy {
         within("revocation_lag", self.revocation_lag, Duration::from_millis(10), MINUTE)?;
         within("verify_link_lifetime", self.verify_link_lifetime, MINUTE, 30 * DAY)?;
         within("reset_link_lifetime", self.reset_link_lifetime, MINUTE, DAY)?;
+        within("change_email_link_lifetime", self.change_email_link_lifetime, MINUTE, DAY)?;
+        within("not_me_link_lifetime", self.not_me_link_lifetime, 60 * MINUTE, 30 * DAY)?;
+        within("sudo_max_age", self.sudo_max_age, MINUTE, DAY)?;
         if !(1..=100).contains(&self.mail_attempts) {
             return Err(InvalidSetting::new(
                 "mail_attempts",
@@ -193,7 +211,7 @@ mod tests {
     #[test]
     fn each_setting_out_of_range_is_refused_by_name() {
         type Spoil = fn(&mut Policy);
-        let cases: [(&str, Spoil); 15] = [
+        let cases: [(&str, Spoil); 18] = [
             ("login_attempts", |p| p.login_attempts.count = 0),
             ("device_attempts", |p| p.device_attempts.window = Duration::ZERO),
             ("max_consecutive_failures", |p| p.max_consecutive_failures = 9),
@@ -205,6 +223,9 @@ mod tests {
             ("session_lifetime", |p| p.session_lifetime = DAY),
             ("verify_link_lifetime", |p| p.verify_link_lifetime = Duration::MAX),
             ("reset_link_lifetime", |p| p.reset_link_lifetime = 2 * DAY),
+            ("change_email_link_lifetime", |p| p.change_email_link_lifetime = 2 * DAY),
+            ("not_me_link_lifetime", |p| p.not_me_link_lifetime = MINUTE),
+            ("sudo_max_age", |p| p.sudo_max_age = Duration::ZERO),
             ("mail_attempts", |p| p.mail_attempts = 0),
             ("attributes", |p| p.attributes = vec![AttributeRule::new("email", 10)]),
             ("password.min_chars", |p| p.password.min_chars = 7),

@@ -13,8 +13,8 @@ use crate::types::{
 /// Somebody gave this account's password.
 #[derive(Debug)]
 pub struct PasswordVerified {
-    tenant: TenantId,
-    user: UserId,
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
     revision: Revision,
     token_version: TokenVersion,
     /// When the check began, right after the row was read. The check itself may wait long for its turn.
@@ -78,6 +78,29 @@ impl Authenticated {
             user: proof.user,
             token_version: proof.token_version,
             methods: AuthMethods::PASSWORD,
+            at: proof.at,
+            row_read_at: Some(proof.at),
+        })
+    }
+
+    /// A session that takes the place of a live one, whose user gave the password again. `row` is the account as the
+    /// check read it, or as the one write made on the strength of that check left it.
+    ///
+    /// Further factors were proven when the live session was made: enrolling one since would have ended it.
+    pub(crate) fn renewed(live: &LiveSession, proof: &PasswordVerified, row: &User) -> Result<Self, LoginRefusal> {
+        let owner = (proof.tenant, proof.user);
+        let same = owner == (live.tenant(), live.user()) && owner == (row.tenant, row.id);
+        let current = live.token_version() == proof.token_version;
+        let after = row.revision == proof.revision || row.revision == proof.revision.wrapping_add(1);
+        if !(same && current && after) {
+            return Err(LoginRefusal::WrongPassword);
+        }
+        may_log_in(row)?;
+        Ok(Self {
+            tenant: row.tenant,
+            user: row.id,
+            token_version: row.token_version,
+            methods: live.methods().and(AuthMethods::PASSWORD),
             at: proof.at,
             row_read_at: Some(proof.at),
         })

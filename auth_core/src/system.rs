@@ -9,8 +9,9 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
-    AttemptStore, Clock, Event, EventSink, MailIntent, MailOutbox, MailPurpose, Mailer, PasswordCheck, PasswordHasher,
-    Random, SessionStore, UserStore,
+    AttemptStore, Clock, CredentialStore, DeadMails, Event, EventSink, MailIntent, MailMatter, MailOutbox, MailPurpose,
+    Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SessionStore, UserDirectory, UserKey,
+    UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::Tokens;
@@ -23,6 +24,10 @@ pub struct Ports {
     pub users: Arc<dyn UserStore>,
     /// The sessions.
     pub sessions: Arc<dyn SessionStore>,
+    /// The credentials beside passwords.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// What waits for a second step.
+    pub pending: Arc<dyn PendingSessionStore>,
     /// Attempts within timed windows.
     pub attempts: Arc<dyn AttemptStore>,
     /// The mails that wait.
@@ -39,6 +44,10 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Unpredictable bytes.
     pub random: Arc<dyn Random>,
+    /// The accounts as an operator lists them, where the store can.
+    pub directory: Option<Arc<dyn UserDirectory>>,
+    /// The mails that were given up, where the outbox keeps them.
+    pub dead_mails: Option<Arc<dyn DeadMails>>,
 }
 
 /// The account system. Its methods are the flows; each file under [`flow`](crate::flow) adds its own.
@@ -125,11 +134,59 @@ impl AuthSystem {
 
     /// Queues a mail to an address, whether or not there is an account.
     pub(crate) async fn queue_mail(&self, client: &Client, to: &Email, purpose: MailPurpose) -> Result<(), Error> {
-        let intent = MailIntent { tenant: client.tenant, to: to.clone(), purpose, locale: client.locale };
-        let now = self.ports().clock.now();
-        self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, now).await?;
+        self.enqueue(client, to, purpose, None).await?;
         self.inner.mail_queued.notify(usize::MAX);
         Ok(())
+    }
+
+    /// Queues a mail about a certain account.
+    pub(crate) async fn queue_mail_about(
+        &self,
+        client: &Client,
+        to: &Email,
+        purpose: MailPurpose,
+        about: MailMatter,
+    ) -> Result<(), Error> {
+        self.enqueue(client, to, purpose, Some(about)).await?;
+        self.inner.mail_queued.notify(usize::MAX);
+        Ok(())
+    }
+
+    /// Queues the notice of a security change that is about to be made to this row: after a crash in between, a notice
+    /// too many is dropped, while one too few would leave a theft unseen. [`changed_with_notice`](Self::changed_with_notice)
+    /// follows.
+    pub(crate) async fn announce(
+        &self,
+        client: &Client,
+        before: &User,
+        purpose: MailPurpose,
+        to: &Email,
+    ) -> Result<(), Error> {
+        let about = MailMatter { user: before.id, token_version: before.token_version.next() };
+        self.enqueue(client, to, purpose, Some(about)).await
+    }
+
+    async fn enqueue(
+        &self,
+        client: &Client,
+        to: &Email,
+        purpose: MailPurpose,
+        about: Option<MailMatter>,
+    ) -> Result<(), Error> {
+        let intent = MailIntent { tenant: client.tenant, to: to.clone(), about, purpose, locale: client.locale };
+        let now = self.ports().clock.now();
+        Ok(self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, now).await?)
+    }
+
+    /// Whoever has the address.
+    pub(crate) async fn find_by_email(&self, client: &Client, email: &Email) -> Result<Option<User>, Error> {
+        Ok(self.ports().users.find(&client.tenant, UserKey::Email(email)).await?)
+    }
+
+    /// As [`account_changed`](Self::account_changed); what was announced may be sent now.
+    pub(crate) fn changed_with_notice(&self, user: &User) {
+        self.account_changed(user);
+        self.inner.mail_queued.notify(usize::MAX);
     }
 
     /// Lets this node's access checks know of a change at once.

@@ -253,7 +253,7 @@ fn after_a_reset_either_the_old_password_and_its_sessions_live_or_the_new_one_do
             }
         },
     );
-    assert_eq!(calls, 2);
+    assert_eq!(calls, 3);
 }
 
 #[test]

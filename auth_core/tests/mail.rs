@@ -274,7 +274,13 @@ async fn mail_fits_the_account_as_it_is_when_it_is_sent() {
 
 async fn enqueue(world: &World, purpose: MailPurpose) {
     let to = world.user(ADA).await.email;
-    let intent = auth_core::port::MailIntent { tenant: TenantId::default(), to, purpose, locale: Locale::default() };
+    let intent = auth_core::port::MailIntent {
+        tenant: TenantId::default(),
+        to,
+        about: None,
+        purpose,
+        locale: Locale::default(),
+    };
     let id = auth_core::types::MailId(uuid::Uuid::from_u128(purpose as u128 + 1));
     world.store.memory().enqueue(id, &intent, auth_core::port::Clock::now(&world.clock)).await.unwrap();
 }

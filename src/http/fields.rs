@@ -23,6 +23,7 @@ pub(crate) struct Fields {
 enum Slot {
     Text(String),
     Null,
+    Flag(bool),
     NotAText,
     Repeated,
 }
@@ -129,7 +130,7 @@ impl<'a> Reader<'a> {
             Some(Slot::Text(text)) if text.is_empty() => FieldReason::Blank,
             Some(Slot::Text(text)) => return text,
             Some(Slot::Null) => FieldReason::Null,
-            Some(Slot::NotAText) => FieldReason::NotAString,
+            Some(Slot::Flag(_) | Slot::NotAText) => FieldReason::NotAString,
             Some(Slot::Repeated) => FieldReason::Repeated,
             None => FieldReason::Required,
         };
@@ -161,6 +162,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// As [`optional_text`](Self::optional_text), where `null` takes the value away: `None` for what was not sent.
+    pub(crate) fn nullable_text(&mut self, field: &'static str, max_chars: usize) -> Option<Option<&'a str>> {
+        match self.fields.values.get(field) {
+            Some(Slot::Null) => Some(None),
+            _ => self.optional_text(field, max_chars).map(Some),
+        }
+    }
+
+    /// `true`, or in a form its name.
+    pub(crate) fn confirmation(&mut self, field: &'static str) {
+        match self.fields.values.get(field) {
+            Some(Slot::Flag(true)) => {}
+            Some(Slot::Text(text)) if text == "true" => {}
+            Some(_) => self.wrong(field, FieldReason::NotConfirmed),
+            None => self.wrong(field, FieldReason::Required),
+        }
+    }
+
     /// A mail address.
     pub(crate) fn email(&mut self, field: &'static str) -> &'a str {
         let before = self.errors.len();
@@ -187,6 +206,11 @@ impl<'a> Reader<'a> {
             self.wrong(field, FieldReason::TooLong(MAX_PASSWORD_BYTES));
             Password::default()
         })
+    }
+
+    /// As [`password`](Self::password), where it may be missing.
+    pub(crate) fn optional_password(&mut self, field: &'static str) -> Option<Password> {
+        self.has(field).then(|| self.password(field))
     }
 
     /// Whether a confirmation repeats a password, where one was sent or the profile asks for it. What is no text, on
@@ -250,6 +274,7 @@ impl<'de> serde::de::Visitor<'de> for TopLevel {
             let slot = match value {
                 Value::String(text) => Slot::Text(text),
                 Value::Null => Slot::Null,
+                Value::Bool(flag) => Slot::Flag(flag),
                 _ => Slot::NotAText,
             };
             fields.add(name, slot);

@@ -1,5 +1,5 @@
 use auth_core::proof::LiveSession;
-use auth_core::types::{Timestamp, Username};
+use auth_core::types::{Timestamp, User, Username};
 use http::StatusCode;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -11,7 +11,21 @@ use super::reply::Reply;
 
 /// The account that is logged in.
 pub(super) async fn show(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
-    let user = x.auth.system().current_user(&live).await?;
+    Ok(account(&x.auth.system().current_user(&live).await?))
+}
+
+/// Any of the application's own fields -> 200 and the account. `null` removes one; what is no such field is ignored.
+pub(super) async fn change(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
+    let system = x.auth.system();
+    let mut read = x.fields.reader();
+    let rules = system.policy().attributes.iter();
+    let changes = rules.filter_map(|rule| Some((rule.name, read.nullable_text(rule.name, rule.max_chars)?)));
+    let changes: Vec<_> = changes.collect();
+    read.finish()?;
+    Ok(account(&system.change_profile(&live, &changes).await?))
+}
+
+fn account(user: &User) -> Reply {
     let body = json!({
         "id": user.id.as_str(),
         "email": user.email.as_str(),
@@ -21,7 +35,7 @@ pub(super) async fn show(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, P
         "last_login_at": user.last_login_at.and_then(rfc3339),
         "attributes": user.attributes,
     });
-    Ok(Reply::json(StatusCode::OK, body))
+    Reply::json(StatusCode::OK, body)
 }
 
 /// As in `2026-01-31T12:00:00Z` (RFC 3339), in whole seconds; `None` outside the years that it can write.

@@ -5,15 +5,20 @@
 
 mod address;
 pub(crate) mod caller;
+mod change_email;
+mod change_password;
 mod cookie;
+mod deactivate;
 mod fields;
 mod link;
 mod login;
 mod logout;
 mod me;
+mod not_me;
 mod origin;
 mod password_reset;
 pub(crate) mod problem;
+mod reauthenticate;
 mod refresh;
 mod reply;
 mod signup;

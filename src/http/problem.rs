@@ -39,6 +39,8 @@ enum Shape {
     NonField,
     /// `{"<field>": ["..."]}`
     Fields(Vec<FieldError>),
+    /// As `Fields`, for a password that was asked for in this field.
+    WrongPassword(&'static str),
     /// `{"detail": "...", "messages": [...]}`
     Token(&'static str),
 }
@@ -147,6 +149,19 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "link_incomplete", "Missing uid or token.").shaped(Shape::Error)
     }
 
+    /// The same in other words.
+    pub(crate) fn in_words(self, detail: &str) -> Self {
+        Self { detail: detail.to_owned(), ..self }
+    }
+
+    /// Where a wrong password was given in another field than `password`.
+    pub(crate) fn in_field(mut self, field: &'static str) -> Self {
+        if let Shape::WrongPassword(name) = &mut self.shape {
+            *name = field;
+        }
+        self
+    }
+
     /// The two passwords of a form whose contract says so in `detail`.
     pub(crate) fn passwords_differ(profile: Profile, field: &'static str) -> Self {
         match profile {
@@ -178,6 +193,9 @@ impl Problem {
             "detail": self.detail,
             "code": self.code,
         });
+        if let Shape::WrongPassword(field) = self.shape {
+            body["errors"] = json!({ field: [{ "code": self.code, "detail": self.detail }] });
+        }
         if let Shape::Fields(errors) = &self.shape {
             body["errors"] = by_field(errors, |error| json!({ "code": error.reason.code(), "detail": text_of(error) }));
         }
@@ -190,6 +208,9 @@ impl Problem {
             Shape::Error => json!({ "error": self.detail }),
             Shape::NonField => json!({ "non_field_errors": [self.detail] }),
             Shape::Fields(errors) => by_field(errors, |error| text_of(error).into()),
+            // Not a list: so that contract has it, for this field alone.
+            Shape::WrongPassword(field @ "old_password") => json!({ *field: self.detail }),
+            Shape::WrongPassword(field) => json!({ *field: [self.detail] }),
             Shape::Token(message) => json!({
                 "detail": self.detail,
                 "messages": [{ "token_class": "AccessToken", "token_type": "access", "message": message }],
@@ -222,6 +243,11 @@ impl From<Error> for Problem {
         let (status, detail) = match error.reason() {
             Reason::InvalidFields => (S::BAD_REQUEST, "One or more fields are invalid."),
             Reason::LinkInvalid => (S::BAD_REQUEST, "Invalid or expired token."),
+            Reason::LinkSpent => (S::BAD_REQUEST, "Verification session expired. Please request again."),
+            Reason::WrongPassword => (S::BAD_REQUEST, "Wrong password."),
+            Reason::ReauthenticationRequired => {
+                (S::FORBIDDEN, "Your last login is too long ago for this. Give your password again.")
+            }
             Reason::AlreadyVerified => (S::BAD_REQUEST, "This account is already verified."),
             Reason::InvalidCredentials => (S::UNAUTHORIZED, "Invalid email or password."),
             Reason::NotAuthenticated => (S::UNAUTHORIZED, "Authentication credentials were not provided."),
@@ -242,7 +268,8 @@ impl From<Error> for Problem {
         };
         let shape = match error.reason() {
             Reason::InvalidFields => Shape::Fields(error.fields().to_vec()),
-            Reason::LinkInvalid => Shape::Error,
+            Reason::LinkInvalid | Reason::LinkSpent => Shape::Error,
+            Reason::WrongPassword => Shape::WrongPassword("password"),
             Reason::TokenInvalid => Shape::Token("Token is invalid"),
             Reason::TokenExpired => Shape::Token("Token is expired"),
             Reason::TokenWrongType => Shape::Token("Token has wrong type"),
@@ -294,6 +321,8 @@ fn text_of(error: &FieldError) -> String {
         FieldReason::PasswordRefused(text) => text.into(),
         FieldReason::PasswordNumeric => "This password is entirely numeric.".into(),
         FieldReason::PasswordMismatch => "Passwords do not match.".into(),
+        FieldReason::NotConfirmed => "This has to be confirmed.".into(),
+        FieldReason::AddressInUse => "This email is already in use.".into(),
         FieldReason::Taken if error.field == "email" => "user with this email already exists.".into(),
         FieldReason::Taken => format!("A user with that {} already exists.", error.field),
         _ => "This value is not valid.".into(),

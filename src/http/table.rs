@@ -9,7 +9,10 @@ use http::Method;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::throttle::Throttle;
-use super::{Exchange, login, logout, me, password_reset, refresh, signup, verify_email};
+use super::{
+    Exchange, change_email, change_password, deactivate, login, logout, me, not_me, password_reset, reauthenticate,
+    refresh, signup, verify_email,
+};
 
 /// One row.
 pub(crate) struct Endpoint {
@@ -52,7 +55,9 @@ impl Table {
     pub(crate) fn new() -> Self {
         use Effect::{Changes, Reads};
         use Handler::{Public, Session};
-        use Throttle::{Confirm, Login, PasswordReset, Refresh, ResendVerification, SignUp};
+        use Throttle::{
+            ChangeEmail, ChangePassword, Confirm, Login, PasswordReset, Reauthenticate, Refresh, ResendVerification, SignUp,
+        };
         let row = |method, path, effect, throttle, reads_body, handler| {
             Endpoint { method, path, effect, throttle, reads_body, handler }
         };
@@ -65,6 +70,13 @@ impl Table {
             row(Method::POST, "refresh/",                Changes, Some(Refresh),            false, Public(|x| Box::pin(refresh::refresh(x)))),
             row(Method::POST, "logout/",                 Changes, None,                     false, Public(|x| Box::pin(logout::log_out(x)))),
             row(Method::GET,  "me/",                     Reads,   None,                     false, Session(|x, live| Box::pin(me::show(x, live)))),
+            row(Method::PATCH,"me/",                     Changes, None,                     true,  Session(|x, live| Box::pin(me::change(x, live)))),
+            row(Method::POST, "reauthenticate/",         Changes, Some(Reauthenticate),     true,  Session(|x, live| Box::pin(reauthenticate::reauthenticate(x, live)))),
+            row(Method::POST, "change-password/",        Changes, Some(ChangePassword),     true,  Session(|x, live| Box::pin(change_password::change(x, live)))),
+            row(Method::POST, "change-email/",           Changes, Some(ChangeEmail),        true,  Session(|x, live| Box::pin(change_email::request(x, live)))),
+            row(Method::GET,  "change-email-confirm/",   Changes, Some(Confirm),            false, Public(|x| Box::pin(change_email::confirm(x)))),
+            row(Method::POST, "not-me/",                 Changes, Some(Confirm),            true,  Public(|x| Box::pin(not_me::take_back(x)))),
+            row(Method::POST, "deactivate-account/",     Changes, Some(Reauthenticate),     true,  Session(|x, live| Box::pin(deactivate::deactivate(x, live)))),
             row(Method::POST, "password-reset/",         Changes, Some(PasswordReset),      true,  Public(|x| Box::pin(password_reset::request(x)))),
             row(Method::POST, "password-reset-confirm/", Changes, Some(Confirm),            true,  Public(|x| Box::pin(password_reset::confirm(x)))),
         ] }

@@ -17,11 +17,23 @@ pub(crate) enum Throttle {
     PasswordReset,
     ResendVerification,
     Confirm,
+    ChangePassword,
+    ChangeEmail,
+    Reauthenticate,
 }
 
 impl Throttle {
-    const ALL: [Self; 6] =
-        [Self::SignUp, Self::Login, Self::Refresh, Self::PasswordReset, Self::ResendVerification, Self::Confirm];
+    const ALL: [Self; 9] = [
+        Self::SignUp,
+        Self::Login,
+        Self::Refresh,
+        Self::PasswordReset,
+        Self::ResendVerification,
+        Self::Confirm,
+        Self::ChangePassword,
+        Self::ChangeEmail,
+        Self::Reauthenticate,
+    ];
 
     /// The name on the wire and in keys.
     const fn name(self) -> &'static str {
@@ -32,6 +44,9 @@ impl Throttle {
             Self::PasswordReset => "password_reset",
             Self::ResendVerification => "resend_verification",
             Self::Confirm => "confirm",
+            Self::ChangePassword => "change_password",
+            Self::ChangeEmail => "change_email",
+            Self::Reauthenticate => "reauthenticate",
         }
     }
 
@@ -44,6 +59,9 @@ impl Throttle {
             Self::PasswordReset => "throttles.password_reset",
             Self::ResendVerification => "throttles.resend_verification",
             Self::Confirm => "throttles.confirm",
+            Self::ChangePassword => "throttles.change_password",
+            Self::ChangeEmail => "throttles.change_email",
+            Self::Reauthenticate => "throttles.reauthenticate",
         }
     }
 
@@ -55,6 +73,9 @@ impl Throttle {
             Self::PasswordReset => throttles.password_reset,
             Self::ResendVerification => throttles.resend_verification,
             Self::Confirm => throttles.confirm,
+            Self::ChangePassword => throttles.change_password,
+            Self::ChangeEmail => throttles.change_email,
+            Self::Reauthenticate => throttles.reauthenticate,
         }
     }
 

@@ -43,6 +43,8 @@ pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
     match purpose {
         MailPurpose::VerifyEmail => Some("/verify-account"),
         MailPurpose::ResetPassword | MailPurpose::SetPassword => Some("/password-reset-confirm"),
+        MailPurpose::ChangeEmail => Some("/verify-email-change"),
+        MailPurpose::PasswordChanged | MailPurpose::EmailChanged => Some("/not-me"),
         _ => None,
     }
 }

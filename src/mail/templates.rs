@@ -17,7 +17,7 @@ use super::{RenderedMail, SetupError};
 /// | variable | example |
 /// |---|---|
 /// | `link` | `https://app.example.org/verify-account?uid=...&token=...`; without a token, the front-end's address |
-/// | `lifetime` | `3 days`: how long the link works, in English; not for `account_exists`, as the next two |
+/// | `lifetime` | `3 days`: how long the link works, in English; only where the link has a token, as the next two |
 /// | `lifetime_count`, `lifetime_unit` | `3` and `day`, `hour` or `minute`, for other languages |
 /// | `product` | the name of your application |
 /// | `email` | the recipient's address |
@@ -54,11 +54,16 @@ macro_rules! english {
     };
 }
 
-const ENGLISH: [(MailPurpose, TemplateSource<'static>); 4] = english![
+const ENGLISH: [(MailPurpose, TemplateSource<'static>); 9] = english![
     VerifyEmail "verify_email",
     AccountExists "account_exists",
     ResetPassword "reset_password",
-    SetPassword "set_password"
+    SetPassword "set_password",
+    ChangeEmail "change_email",
+    EmailTaken "email_taken",
+    PasswordChanged "password_changed",
+    EmailChanged "email_changed",
+    EmailConfirmed "email_confirmed"
 ];
 
 /// The parts of a mail, by the endings of their templates' names.

@@ -26,7 +26,9 @@ scenarios![
     both_drivers_answer_alike,
 ];
 
-const ROWS: [(Method, &str); 9] = [
+/// Every endpoint.
+#[rustfmt::skip]
+pub(crate) const ROWS: [(Method, &str); 16] = [
     (Method::POST, "signup/"),
     (Method::GET, "verify-account/"),
     (Method::POST, "resend-verification/"),
@@ -34,20 +36,51 @@ const ROWS: [(Method, &str); 9] = [
     (Method::POST, "refresh/"),
     (Method::POST, "logout/"),
     (Method::GET, "me/"),
+    (Method::PATCH, "me/"),
+    (Method::POST, "reauthenticate/"),
+    (Method::POST, "change-password/"),
+    (Method::POST, "change-email/"),
+    (Method::GET, "change-email-confirm/"),
+    (Method::POST, "not-me/"),
+    (Method::POST, "deactivate-account/"),
     (Method::POST, "password-reset/"),
     (Method::POST, "password-reset-confirm/"),
 ];
 
-/// A request that succeeds, for each of [`ROWS`] in turn. The last ones end the session of the ones before.
+/// The `Allow` of a path.
+pub(crate) fn allow(path: &str) -> String {
+    let path = path.strip_prefix("/api/auth/").unwrap_or(path).split('?').next().unwrap().trim_end_matches('/');
+    let mut methods: Vec<&str> = Vec::new();
+    for (method, _) in ROWS.iter().filter(|(_, row)| row.trim_end_matches('/') == path) {
+        methods.push(method.as_str());
+        if *method == Method::GET {
+            methods.push("HEAD");
+        }
+    }
+    methods.push("OPTIONS");
+    methods.join(", ")
+}
+
+/// A request that succeeds, for each of [`ROWS`]. What ends sessions has an account of its own, or comes after all others.
 pub(crate) async fn successes(world: &World) -> Vec<Call> {
-    world.account("ada@example.org").await;
-    let jar = world.session("ada@example.org").await;
+    let account = async |name: &str| {
+        let email = format!("{name}@example.org");
+        world.account(&email).await;
+        world.session(&email).await
+    };
+    let jar = account("ada").await;
+    let (changing, moving, robbed) = (account("changing").await, account("moving").await, account("robbed").await);
+    let (renewing, leaving) = (account("renewing").await, account("leaving").await);
     world.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
     let reset = world.link("ada@example.org", MailPurpose::ResetPassword).await;
     world.sign_up("waiting@example.org", PASSWORD).await;
     let verify = world.link("waiting@example.org", MailPurpose::VerifyEmail).await;
+    let change_email = world.change_email_link(&moving, "moved@example.org").await;
+    world.change_password(&robbed, PASSWORD, "the thief's password").await;
+    let not_me = world.link("robbed@example.org", MailPurpose::PasswordChanged).await;
     world.events.take();
     let ada = json!({ "email": "ada@example.org" });
+    let change_password = json!({ "old_password": PASSWORD, "new_password": "another password" });
     vec![
         post("signup/").json(json!({ "email": "new@example.org", "password": PASSWORD })),
         verify.verify(),
@@ -55,6 +88,13 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
         post("login/").json(json!({ "email": "ada@example.org", "password": PASSWORD })),
         post("refresh/").jar(&jar),
         get("me/").jar(&jar),
+        call(Method::PATCH, "me/").jar(&jar).json(json!({ "first_name": "Ada" })),
+        post("change-email/").jar(&jar).json(json!({ "new_email": "ada2@example.org" })),
+        post("reauthenticate/").jar(&renewing).json(json!({ "password": PASSWORD })),
+        post("change-password/").jar(&changing).json(change_password),
+        change_email.change_email(),
+        not_me.not_me(),
+        post("deactivate-account/").jar(&leaving).json(json!({ "password": PASSWORD, "confirm_deactivation": true })),
         post("logout/").jar(&jar),
         post("password-reset/").json(ada),
         reset.set_password(PASSWORD),
@@ -166,8 +206,7 @@ async fn options_says_what_is_allowed(ground: Ground) {
         let answer = world.send(call.clone()).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
         usual(&answer);
-        let reads = call.path.contains("/me") || call.path.contains("/verify-account");
-        assert_eq!(answer.header("allow"), if reads { "GET, HEAD, OPTIONS" } else { "POST, OPTIONS" });
+        assert_eq!(answer.header("allow"), allow(&call.path));
         assert!(!answer.headers.contains_key("content-type"));
         no_length(&answer, ground);
     }

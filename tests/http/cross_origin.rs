@@ -188,7 +188,9 @@ async fn a_preflight_tells_allowed_pages_and_nobody_else(ground: Ground) {
             .header("access-control-request-method", "POST")
             .header("access-control-request-headers", "content-type")
     };
-    for (path, methods) in [("login/", "POST, OPTIONS"), ("login", "POST, OPTIONS"), ("me/", "GET, HEAD, OPTIONS")] {
+    for (path, methods) in
+        [("login/", "POST, OPTIONS"), ("login", "POST, OPTIONS"), ("me/", "GET, HEAD, PATCH, OPTIONS")]
+    {
         let answer = world.send(preflight(path, OURS)).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
         assert_eq!(cors(&answer), [OURS, "true", "retry-after", methods, "content-type, authorization", "600"]);

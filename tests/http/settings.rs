@@ -39,19 +39,24 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
         product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, issuer, audience, policy,
     } = config;
     let CookieConfig { access_name, refresh_name, device_name, secure, http_only, same_site } = cookies;
-    let Throttles { signup, login, refresh, password_reset, resend_verification, confirm } = throttles;
+    #[rustfmt::skip]
+    let Throttles {
+        signup, login, refresh, password_reset, resend_verification, confirm, change_password, change_email, reauthenticate,
+    } = throttles;
     #[rustfmt::skip]
     let Policy {
         access_lifetime, idle_lifetime, session_lifetime, refresh_window, revocation_lag, verify_link_lifetime,
-        reset_link_lifetime, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
+        reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, sudo_max_age, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
         max_consecutive_failures, attributes, mail_attempts,
     } = policy;
     let PasswordPolicy { min_chars, max_chars, refuse_numeric, service_names } = password;
     let mut fields = all!(
         accepted_secrets data_keys pepper hash_threads hash_queue profile public_path frontend_url product mail_from
         allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
-        password_reset resend_verification confirm bearer issuer audience access_lifetime idle_lifetime session_lifetime
-        refresh_window revocation_lag verify_link_lifetime reset_link_lifetime min_chars max_chars refuse_numeric service_names usernames
+        password_reset resend_verification confirm change_password change_email reauthenticate bearer issuer audience
+        access_lifetime idle_lifetime session_lifetime refresh_window revocation_lag verify_link_lifetime
+        reset_link_lifetime change_email_link_lifetime not_me_link_lifetime sudo_max_age min_chars max_chars
+        refuse_numeric service_names usernames
         reveal_taken_emails timed_limits login_attempts device_attempts max_consecutive_failures attributes mail_attempts
     );
     fields.push(field("memory_kib", &argon2.memory_kib()));
@@ -94,6 +99,9 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_THROTTLE_PASSWORD_RESET",      "4/2min",              "password_reset",      "Limit { count: 4, window: 120s }", "/min"),
     ("AUTH_THROTTLE_RESEND_VERIFICATION", "5/hour",              "resend_verification", "Limit { count: 5, window: 3600s }","-1/min"),
     ("AUTH_THROTTLE_CONFIRM",             "6/day",               "confirm",             "Limit { count: 6, window: 86400s }","1/"),
+    ("AUTH_THROTTLE_CHANGE_PASSWORD",     "7/min",               "change_password",     "Limit { count: 7, window: 60s }",  "7"),
+    ("AUTH_THROTTLE_CHANGE_EMAIL",        "8/min",               "change_email",        "Limit { count: 8, window: 60s }",  "8"),
+    ("AUTH_THROTTLE_REAUTHENTICATE",      "9/min",               "reauthenticate",      "Limit { count: 9, window: 60s }",  "9"),
     ("AUTH_THROTTLE",                     "off",                 "timed_limits",        "false",                            "10/min"),
     ("AUTH_LOGIN_ATTEMPTS",               "7/h",                 "login_attempts",      "Limit { count: 7, window: 3600s }","7"),
     ("AUTH_DEVICE_ATTEMPTS",              "8/d",                 "device_attempts",     "Limit { count: 8, window: 86400s }","x/d"),
@@ -105,6 +113,9 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_REVOCATION_LAG",               "0.25",                "revocation_lag",      "250ms",                            "0,25"),
     ("AUTH_VERIFY_LINK_LIFETIME",         "600",                 "verify_link_lifetime","600s",                             "1e300"),
     ("AUTH_RESET_LINK_LIFETIME",          "601",                 "reset_link_lifetime", "601s",                             "soon"),
+    ("AUTH_CHANGE_EMAIL_LINK_LIFETIME",   "602",                 "change_email_link_lifetime", "602s",                      "1h"),
+    ("AUTH_NOT_ME_LINK_LIFETIME",         "603",                 "not_me_link_lifetime","603s",                             "3d"),
+    ("AUTH_SUDO_MAX_AGE",                 "604",                 "sudo_max_age",        "604s",                             "never"),
     ("AUTH_PASSWORD_MIN_LENGTH",          "12",                  "min_chars",           "12",                               "-12"),
     ("AUTH_PASSWORD_MAX_LENGTH",          "128",                 "max_chars",           "128",                              "1.5"),
     ("AUTH_USERNAMES",                    "yes",                 "usernames",           "true",                             "y"),
@@ -260,6 +271,8 @@ fn build_says_which_part_is_missing() {
         (mailed().users(store()), "sessions"),
         (mailed().users(store()).sessions(store()), "outbox"),
         (mailed().users(store()).sessions(store()).outbox(store()), "attempts"),
+        (mailed().users(store()).sessions(store()).outbox(store()).attempts(store()), "credentials"),
+        (mailed().stores_beside_users(store()), "store"),
     ] {
         let error = builder.build().unwrap_err();
         assert_eq!((error.setting, error.problem.as_str()), (part, "is missing: give the builder one"));

@@ -226,6 +226,18 @@ impl World {
         answer.jar()
     }
 
+    /// The link that moves the account of a session to another address.
+    pub(crate) async fn change_email_link(&self, jar: &Jar, to: &str) -> Link {
+        let answer = self.send(post("change-email/").jar(jar).json(json!({ "new_email": to }))).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        self.link(to, MailPurpose::ChangeEmail).await
+    }
+
+    pub(crate) async fn change_password(&self, jar: &Jar, old: &str, new: &str) -> Answer {
+        let body = json!({ "old_password": old, "new_password": new, "confirm_password": new });
+        self.send(post("change-password/").jar(jar).json(body)).await
+    }
+
     pub(crate) async fn refresh(&self, jar: &Jar) -> Answer {
         self.send(post("refresh/").jar(jar)).await
     }
@@ -274,6 +286,14 @@ impl Link {
 
     pub(crate) fn verify(&self) -> Call {
         get(&format!("verify-account/?uid={}&token={}", self.uid, self.token))
+    }
+
+    pub(crate) fn change_email(&self) -> Call {
+        get(&format!("change-email-confirm/?uid={}&token={}", self.uid, self.token))
+    }
+
+    pub(crate) fn not_me(&self) -> Call {
+        post("not-me/").json(json!({ "uid": self.uid, "token": self.token }))
     }
 
     pub(crate) fn set_password(&self, password: &str) -> Call {

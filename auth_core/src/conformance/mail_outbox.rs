@@ -7,9 +7,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Case, SECOND, TICK, assert_unavailable, in_parallel, tenant};
-use crate::port::{ClaimedMail, Clock, MailIntent, MailOutbox, MailPurpose, Settlement};
+use crate::port::{ClaimedMail, Clock, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement};
 use crate::testing::ManualClock;
-use crate::types::{Email, Locale, MailId, TenantId, Timestamp};
+use crate::types::{Email, Locale, MailId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// One `#[test]` for each case, over the stores that a constructor makes.
 #[doc(hidden)]
@@ -45,6 +45,7 @@ fn intent(name: &str) -> MailIntent {
     MailIntent {
         tenant: TenantId::default(),
         to: Email::parse(&format!("{name}@example.org")).unwrap(),
+        about: None,
         purpose: MailPurpose::VerifyEmail,
         locale: Locale::parse_or_default("pt-br"),
     }
@@ -54,11 +55,18 @@ async fn claim(outbox: &dyn MailOutbox, now: Timestamp) -> Vec<ClaimedMail> {
     outbox.claim(now, LEASE, 1000).await.unwrap()
 }
 
-/// Intents come back whole, the oldest first, and none before it is due. Address, purpose and tenant tell them apart.
+/// Intents come back whole, the oldest first, and none before it is due. Address, purpose, matter and tenant tell
+/// them apart.
 pub async fn what_is_queued_is_claimed_oldest_first(outbox: Arc<dyn MailOutbox>, clock: ManualClock) {
     let now = clock.now();
     let mut intents = vec![intent("b"), intent("a"), MailIntent { tenant: tenant("other"), ..intent("a") }];
     intents.extend(MailPurpose::ALL.map(|purpose| MailIntent { purpose, ..intent("c") }));
+    let longest = "9".repeat(64);
+    for (user, version) in [("1", 0), ("1", u32::MAX), (longest.as_str(), 0)] {
+        let user = UserId::parse(user).unwrap();
+        let about = Some(MailMatter { user, token_version: TokenVersion::new(version) });
+        intents.push(MailIntent { about, ..intent("c") });
+    }
     // The youngest has the smallest id.
     for (number, intent) in (0_u32..).zip(&intents) {
         outbox.enqueue(id((100 - number).into()), intent, now + number * TICK).await.unwrap();

@@ -14,8 +14,8 @@ use crate::port::{
 };
 use crate::testing::ManualClock;
 use crate::types::{
-    Attributes, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, TenantId, TokenVersion, User, UserId,
-    UserStatus,
+    Attributes, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Recoveries, TenantId, TokenVersion,
+    User, UserId, UserStatus,
 };
 
 /// One `#[test]` for each case, over the stores that a constructor makes.
@@ -37,6 +37,7 @@ macro_rules! __user_store {
             an_update_to_a_taken_address_conflicts
             one_of_many_updates_wins
             a_login_is_noted_without_a_new_revision
+            a_password_given_within_a_session_is_no_login
             a_login_replaces_only_the_hash_that_it_checked
             failures_are_counted_up_to_the_bound
             failures_are_counted_for_each_account
@@ -214,6 +215,8 @@ pub async fn an_update_writes_what_it_names(store: Arc<dyn UserStore>, clock: Ma
     let first = user.email.clone();
     let factor = |number| EnrolledFactor { credential: CredentialId(Uuid::from_u128(number)), kind: kind("totp") };
     let none = UserChange::default;
+    let version = TokenVersion::new(0x7fff_fffe);
+    let recoveries = Recoveries::default().with(version, version.next(), clock.now(), SECOND);
     for change in [
         UserChange { email: Some(email("new")), ..none() },
         UserChange { email_verified_at: Some(Some(clock.now())), ..none() },
@@ -227,6 +230,9 @@ pub async fn an_update_writes_what_it_names(store: Arc<dyn UserStore>, clock: Ma
         UserChange { factors: Some(Vec::new()), ..none() },
         UserChange { attributes: Some(attributes(json!({"x": [1]}))), ..none() },
         UserChange { attributes: Some(Attributes::new()), ..none() },
+        UserChange { recoveries: Some(recoveries.clone()), ..none() },
+        UserChange { recoveries: Some(Recoveries::default()), ..none() },
+        UserChange { end_sessions: true, ..none() },
         UserChange { email: Some(email("last")), status: Some(UserStatus::Disabled), ..none() },
         none(),
     ] {
@@ -252,7 +258,7 @@ fn kind(name: &str) -> FactorKind {
 pub async fn an_update_leaves_what_it_does_not_name(store: Arc<dyn UserStore>, clock: ManualClock) {
     let read = create(&*store, &new_user("ada")).await;
     let rehash = Some((hash("one"), hash("stronger")));
-    store.record_login(&read.tenant, &read.id, &LoginRecord { at: clock.now(), rehash }).await.unwrap();
+    store.record_login(&read.tenant, &read.id, &LoginRecord { at: Some(clock.now()), rehash }).await.unwrap();
     assert!(store.count_failure(&read.tenant, &read.id, 9).await.unwrap());
     let change = UserChange { email_verified_at: Some(Some(clock.now())), ..UserChange::default() };
     let next = update(&*store, &read, &change).await;
@@ -339,16 +345,28 @@ pub async fn a_login_is_noted_without_a_new_revision(store: Arc<dyn UserStore>, 
     let other = create(&*store, &new_user("bob")).await;
     assert!(store.count_failure(&user.tenant, &user.id, 9).await.unwrap());
     clock.advance(5 * SECOND);
-    let login = LoginRecord { at: clock.now() - TICK, rehash: None };
+    let login = LoginRecord { at: Some(clock.now() - TICK), rehash: None };
     store.record_login(&user.tenant, &user.id, &login).await.unwrap();
-    assert_eq!(load(&*store, &user).await, User { last_login_at: Some(login.at), ..user });
+    assert_eq!(load(&*store, &user).await, User { last_login_at: login.at, ..user });
     assert_eq!(load(&*store, &other).await, other);
+}
+
+/// A password that was asked for again clears the failures and leaves the time of the last login.
+pub async fn a_password_given_within_a_session_is_no_login(store: Arc<dyn UserStore>, clock: ManualClock) {
+    let user = create(&*store, &new_user("ada")).await;
+    let login = LoginRecord { at: Some(clock.now()), rehash: None };
+    let again = LoginRecord { at: None, rehash: Some((hash("one"), hash("two"))) };
+    store.record_login(&user.tenant, &user.id, &login).await.unwrap();
+    assert!(store.count_failure(&user.tenant, &user.id, 9).await.unwrap());
+    store.record_login(&user.tenant, &user.id, &again).await.unwrap();
+    let expected = User { password_hash: Some(hash("two")), ..with_login(&user, &login) };
+    assert_eq!(load(&*store, &user).await, expected);
 }
 
 /// A hash that was replaced since it was checked stays: a login must not bring an old password back.
 pub async fn a_login_replaces_only_the_hash_that_it_checked(store: Arc<dyn UserStore>, clock: ManualClock) {
     let user = create(&*store, &new_user("ada")).await;
-    let login = |old, new| LoginRecord { at: clock.now(), rehash: Some((hash(old), hash(new))) };
+    let login = |old, new| LoginRecord { at: Some(clock.now()), rehash: Some((hash(old), hash(new))) };
     for (login, kept) in [(login("other", "bad"), "one"), (login("one", "two"), "two"), (login("one", "late"), "two")] {
         store.record_login(&user.tenant, &user.id, &login).await.unwrap();
         assert_eq!(load(&*store, &user).await, User { password_hash: Some(hash(kept)), ..with_login(&user, &login) });
@@ -360,7 +378,7 @@ pub async fn a_login_replaces_only_the_hash_that_it_checked(store: Arc<dyn UserS
 }
 
 fn with_login(user: &User, login: &LoginRecord) -> User {
-    User { last_login_at: Some(login.at), ..user.clone() }
+    User { last_login_at: login.at, ..user.clone() }
 }
 
 /// Of 64 parallel guesses exactly as many are let through as the bound leaves, and all are on the row.
@@ -386,7 +404,7 @@ pub async fn failures_are_counted_for_each_account(store: Arc<dyn UserStore>, cl
     assert_eq!((count(ada.id).await, count(ada.id).await, count(bob.id).await), (true, false, true));
     assert!(!count(new_user("nobody").id).await);
     assert!(!count(UserId::parse("nobody").unwrap()).await);
-    let login = LoginRecord { at: clock.now(), rehash: None };
+    let login = LoginRecord { at: Some(clock.now()), rehash: None };
     store.record_login(&ada.tenant, &ada.id, &login).await.unwrap();
     assert_eq!((count(ada.id).await, count(bob.id).await), (true, false));
     // Nobody logs in, and nobody minds.
@@ -435,7 +453,7 @@ pub async fn another_tenant_reaches_nothing(store: Arc<dyn UserStore>, clock: Ma
     let elsewhere = User { tenant: other, ..user.clone() };
     assert!(matches!(store.update_if(&elsewhere, &change).await.unwrap(), UserUpdate::Stale));
     assert!(!store.count_failure(&other, &user.id, 9).await.unwrap());
-    let login = LoginRecord { at: clock.now(), rehash: Some((hash("one"), hash("two"))) };
+    let login = LoginRecord { at: Some(clock.now()), rehash: Some((hash("one"), hash("two"))) };
     store.record_login(&other, &user.id, &login).await.unwrap();
     assert_eq!(load(&*store, &user).await, user);
 }
@@ -476,7 +494,7 @@ pub async fn the_feed_starts_at_an_age(store: Arc<dyn UserStore>, clock: ManualC
     let old = create(&*store, &new_user("old")).await;
     clock.advance(10 * SECOND);
     let young = create(&*store, &new_user("young")).await;
-    let login = LoginRecord { at: clock.now(), rehash: None };
+    let login = LoginRecord { at: Some(clock.now()), rehash: None };
     store.record_login(&old.tenant, &old.id, &login).await.unwrap();
     assert!(store.count_failure(&old.tenant, &old.id, 9).await.unwrap());
     for (age, expected) in [
@@ -522,7 +540,7 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn UserStore>, clock: Manu
     let mut down = [false; 4];
     for id in [user.id, UserId::parse("1").unwrap()] {
         let user = User { id, ..user.clone() };
-        let login = LoginRecord { at: clock.now(), rehash: None };
+        let login = LoginRecord { at: Some(clock.now()), rehash: None };
         let unavailable = |error: StoreError| matches!(error, StoreError::Unavailable(_));
         let answers = [
             store.find(&user.tenant, UserKey::Id(&id)).await.map(|found| assert_eq!(found, None)),

@@ -2,9 +2,11 @@ use std::time::Duration;
 
 use crate::AuthSystem;
 use crate::error::Error;
-use crate::port::{ClaimedMail, Event, Mail, MailError, MailLink, MailPurpose, Settlement, UserKey};
-use crate::token::LinkPurpose;
-use crate::types::{Timestamp, User, UserStatus};
+use crate::port::{
+    ClaimedMail, Event, Mail, MailError, MailLink, MailMatter, MailPurpose, Settlement, StoreError, UserKey,
+};
+use crate::token::{LinkPurpose, SealedLink, SealedPurpose};
+use crate::types::{Email, Timestamp, User, UserStatus};
 
 /// What one round of the outbox did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +30,8 @@ impl Delivery {
 
 /// How long a worker holds an intent. A mailer must answer within; otherwise another worker may send the mail again.
 const LEASE: Duration = Duration::from_secs(120);
+/// How long a change may take from the notice that is queued in advance to its write.
+const CHANGE_TAKES: Duration = Duration::from_secs(60);
 /// Intents a round.
 const ROUND: usize = 20;
 /// The first and the longest wait between two tries.
@@ -60,18 +64,18 @@ impl AuthSystem {
     }
 
     async fn deliver(&self, claim: &ClaimedMail) -> Outcome {
-        let intent = &claim.intent;
         if claim.tries > self.policy().mail_attempts {
             return Outcome::Dead { why: "no try came to an end".to_owned() };
         }
-        let user = match self.ports().users.find(&intent.tenant, UserKey::Email(&intent.to)).await {
-            Ok(user) => user,
+        let mail = match self.compose(claim).await {
+            Ok(Content::Mail(mail)) => mail,
+            Ok(Content::Nothing) => return Outcome::Dropped,
+            Ok(Content::NotYet) => return self.wait_for_change(claim),
             Err(error) => {
                 tracing::warn!(target: "auth", mail = %claim.id, %error, "no account could be looked up for a mail");
                 return self.put_off(claim, "the account could not be looked up".to_owned());
             }
         };
-        let Some(mail) = user.and_then(|user| self.compose(claim, &user)) else { return Outcome::Dropped };
         match self.ports().mailer.send(&mail).await {
             Ok(()) => Outcome::Sent,
             Err(error @ MailError::Transient(_)) => self.put_off(claim, error.to_string()),
@@ -87,33 +91,116 @@ impl AuthSystem {
         }
     }
 
-    /// The mail for the account as it is now; `None` when there is nothing to say any more.
-    fn compose(&self, claim: &ClaimedMail, user: &User) -> Option<Mail> {
+    /// A notice is queued before the change that it reports. Should the change not have come about by the second look,
+    /// it never will.
+    fn wait_for_change(&self, claim: &ClaimedMail) -> Outcome {
+        if claim.tries > 1 {
+            return Outcome::Dropped;
+        }
+        let why = "the change that it reports was not made yet".to_owned();
+        Outcome::Delayed { until: self.ports().clock.now() + CHANGE_TAKES, why }
+    }
+
+    /// The mail for the account as it is now.
+    async fn compose(&self, claim: &ClaimedMail) -> Result<Content, StoreError> {
+        let intent = &claim.intent;
+        let key = intent.about.as_ref().map_or(UserKey::Email(&intent.to), |about| UserKey::Id(&about.user));
+        let user = self.ports().users.find(&intent.tenant, key).await?;
+        let Some(user) = user.filter(|user| user.status != UserStatus::Deleted) else { return Ok(Content::Nothing) };
+        Ok(match intent.about {
+            None => self.compose_by_address(claim, &user),
+            Some(about) if intent.purpose == MailPurpose::ChangeEmail => {
+                let other = self.ports().users.find(&intent.tenant, UserKey::Email(&intent.to)).await?;
+                self.compose_change(claim, &user, about, other)
+            }
+            Some(about) => self.compose_notice(claim, &user, about),
+        })
+    }
+
+    /// A mail to whoever has the address.
+    fn compose_by_address(&self, claim: &ClaimedMail, user: &User) -> Content {
         let policy = self.policy();
         let link = match claim.intent.purpose {
-            _ if user.status == UserStatus::Deleted => return None,
-            MailPurpose::VerifyEmail if user.is_verified() || !user.is_active() => return None,
+            MailPurpose::VerifyEmail if user.is_verified() || !user.is_active() => return Content::Nothing,
             MailPurpose::VerifyEmail => Some((LinkPurpose::VerifyEmail, policy.verify_link_lifetime)),
             // Verified by another link meanwhile is not enough: its owner still waits for a way to a password.
-            MailPurpose::SetPassword if user.is_verified() && user.password_hash.is_some() => return None,
+            MailPurpose::SetPassword if user.is_verified() && user.password_hash.is_some() => return Content::Nothing,
             MailPurpose::SetPassword | MailPurpose::ResetPassword => {
                 Some((LinkPurpose::SetPassword, policy.reset_link_lifetime))
             }
             MailPurpose::AccountExists => None,
+            // About an account that is not named.
+            _ => return Content::Nothing,
         };
         let link = link.map(|(purpose, lifetime)| {
             let token = self.tokens().link(purpose, user, self.ports().clock.now() + lifetime);
             MailLink { user: user.id, token, lifetime }
         });
-        let ClaimedMail { intent, .. } = claim;
-        Some(Mail {
-            id: claim.id,
-            tenant: intent.tenant,
-            to: user.email.clone(),
-            purpose: intent.purpose,
-            locale: intent.locale,
-            link,
-        })
+        Content::mail(claim, claim.intent.purpose, &user.email, link)
+    }
+
+    /// The link to a new address; if that belongs to somebody by now, they are told instead.
+    fn compose_change(&self, claim: &ClaimedMail, user: &User, about: MailMatter, other: Option<User>) -> Content {
+        let to = &claim.intent.to;
+        if user.token_version != about.token_version || !user.is_active() || user.email == *to {
+            return Content::Nothing;
+        }
+        match other {
+            Some(other) if other.status == UserStatus::Deleted => Content::Nothing,
+            Some(other) => Content::mail(claim, MailPurpose::EmailTaken, &other.email, None),
+            None => {
+                let lifetime = self.policy().change_email_link_lifetime;
+                let link = self.sealed(SealedPurpose::ChangeEmail, claim, about, lifetime);
+                Content::mail(claim, MailPurpose::ChangeEmail, to, Some(link))
+            }
+        }
+    }
+
+    /// Tells an address of a change that was made, with a way to take it back.
+    fn compose_notice(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
+        let (purpose, to) = (claim.intent.purpose, &claim.intent.to);
+        if user.token_version.next() == about.token_version {
+            return Content::NotYet;
+        }
+        if user.recoveries.cover(about.token_version) {
+            return Content::Nothing;
+        }
+        let link = match purpose {
+            MailPurpose::EmailConfirmed => None,
+            _ => Some(self.sealed(SealedPurpose::NotMe, claim, about, self.policy().not_me_link_lifetime)),
+        };
+        Content::mail(claim, purpose, to, link)
+    }
+
+    fn sealed(
+        &self,
+        purpose: SealedPurpose,
+        ClaimedMail { intent, .. }: &ClaimedMail,
+        MailMatter { user, token_version }: MailMatter,
+        lifetime: Duration,
+    ) -> MailLink {
+        let expires_at = self.ports().clock.now() + lifetime;
+        let link = SealedLink { email: intent.to.clone(), token_version, expires_at };
+        MailLink { user, token: self.tokens().sealed_link(purpose, intent.tenant, user, &link), lifetime }
+    }
+}
+
+/// What an intent comes to.
+enum Content {
+    Mail(Mail),
+    Nothing,
+    NotYet,
+}
+
+impl Content {
+    fn mail(
+        ClaimedMail { id, intent, .. }: &ClaimedMail,
+        purpose: MailPurpose,
+        to: &Email,
+        link: Option<MailLink>,
+    ) -> Self {
+        let (tenant, locale) = (intent.tenant, intent.locale);
+        Self::Mail(Mail { id: *id, tenant, to: to.clone(), purpose, locale, link })
     }
 }
 

@@ -77,7 +77,7 @@ impl AuthSystem {
                 continue;
             }
             if let Some(at) = user.last_login_at {
-                users.record_login(&user.tenant, &row.id, &LoginRecord { at, rehash: None }).await?;
+                users.record_login(&user.tenant, &row.id, &LoginRecord { at: Some(at), rehash: None }).await?;
             }
             self.record(&user.tenant, Event::UserImported { user: row.id });
             return Ok(UserImport::Created(row.id));

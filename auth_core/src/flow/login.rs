@@ -3,10 +3,11 @@ use std::fmt;
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::flow::SessionTokens;
-use crate::port::{AttemptKey, Event, HashError, LoginRecord, LoginRefusal, MailPurpose, UserKey};
-use crate::proof::{Authenticated, PasswordVerified, verify_password};
+use crate::flow::password::Budget;
+use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
+use crate::proof::{Authenticated, verify_password};
 use crate::token::DeviceId;
-use crate::types::{Channel, Client, Email, Password, PasswordHash, Token, User, UserId, Username};
+use crate::types::{Channel, Client, Email, Password, Token, UserId, Username};
 
 /// Who wants to log in.
 pub struct LoginRequest<'a> {
@@ -57,12 +58,13 @@ impl AuthSystem {
 
         // In this order: a flood that is not admitted costs its victim no attempt.
         let ticket = hasher.admit(client.lane())?;
-        let budget = self.count_attempt(client, &identifier, known_device).await?;
+        let budget = self.login_budget(client, &identifier, known_device);
+        self.count_attempt(&budget).await?;
         let user = match identifier.key() {
             Some(key) => ports.users.find(&client.tenant, key).await?,
             None => None,
         };
-        let open = self.count_failure(client, user.as_ref(), known_device.is_some()).await?;
+        let open = self.count_failure(&client.tenant, user.as_ref(), known_device.is_some()).await?;
         let against = user.as_ref().filter(|_| open);
         let proof = verify_password(hasher, ports.clock.as_ref(), ticket, against, request.password).await?;
 
@@ -85,7 +87,8 @@ impl AuthSystem {
         };
         let device = known_device.map_or_else(|| self.new_device(), Ok)?;
         let session = self.issue_session(client, request.channel, authenticated).await?;
-        self.note_login(client, user, proof, request.password, &budget).await;
+        let at = Some(ports.clock.now());
+        self.note_right_password(client, proof, request.password, &budget, at).await;
         Ok(LoggedIn { session, device: self.tokens().device(&client.tenant, identifier.as_str(), device) })
     }
 
@@ -99,72 +102,19 @@ impl AuthSystem {
         Ok(DeviceId(id))
     }
 
-    /// Counts an attempt in its timed window: that of the device where it is known, else that of the identifier, which
-    /// all strangers share. Known and unknown identifiers are counted alike.
-    async fn count_attempt(
-        &self,
-        client: &Client,
-        identifier: &Identifier,
-        device: Option<DeviceId>,
-    ) -> Result<AttemptKey, Error> {
+    /// The timed window of an attempt: that of the device where it is known, else that of the identifier, which all
+    /// strangers share. Known and unknown identifiers are counted alike.
+    fn login_budget(&self, client: &Client, identifier: &Identifier, device: Option<DeviceId>) -> Budget {
         let policy = self.policy();
-        let (key, limit) = match device {
-            Some(DeviceId(id)) => (AttemptKey::new("login/device", &[&id]), policy.device_attempts),
+        match device {
+            Some(DeviceId(id)) => {
+                Budget { key: AttemptKey::new("login/device", &[&id]), limit: policy.device_attempts }
+            }
             None => {
                 let parts = [client.tenant.as_str().as_bytes(), identifier.as_str().as_bytes()];
-                (AttemptKey::new("login/identifier", &parts), policy.login_attempts)
-            }
-        };
-        if policy.timed_limits {
-            let hit = self.ports().attempts.hit(&key, limit).await?;
-            if !hit.allowed {
-                return Err(Error::throttled("account", limit, hit));
+                Budget { key: AttemptKey::new("login/identifier", &parts), limit: policy.login_attempts }
             }
         }
-        Ok(key)
-    }
-
-    /// Counts a failure in advance; false when the password is off. An account that is not there costs the same call.
-    async fn count_failure(&self, client: &Client, user: Option<&User>, known_device: bool) -> Result<bool, Error> {
-        let nobody = UserId::default();
-        let id = user.map_or(&nobody, |user| &user.id);
-        // Strangers cannot count past the first hundred, so they cannot use up what a known device has left.
-        let strangers = self.policy().max_consecutive_failures;
-        let below = if known_device { strangers.saturating_mul(2) } else { strangers };
-        Ok(self.ports().users.count_failure(&client.tenant, id, below).await?)
-    }
-
-    /// Housekeeping after the session was made: that it fails must not take the login back.
-    async fn note_login(
-        &self,
-        client: &Client,
-        user: &User,
-        proof: &PasswordVerified,
-        password: &Password,
-        budget: &AttemptKey,
-    ) {
-        let ports = self.ports();
-        let mut rehash = None;
-        if let Some(old) = &proof.outdated {
-            match self.hash_again(client, password).await {
-                Ok(new) => rehash = Some((old.clone(), new)),
-                Err(error) => tracing::warn!(target: "auth", %error, "rehash put off to the next login"),
-            }
-        }
-        let record = LoginRecord { at: ports.clock.now(), rehash };
-        if let Err(error) = ports.users.record_login(&user.tenant, &user.id, &record).await {
-            tracing::warn!(target: "auth", %error, "the time of a login was not noted");
-        }
-        if self.policy().timed_limits
-            && let Err(error) = ports.attempts.clear(budget).await
-        {
-            tracing::warn!(target: "auth", %error, "the attempts before a login were not cleared");
-        }
-    }
-
-    async fn hash_again(&self, client: &Client, password: &Password) -> Result<PasswordHash, HashError> {
-        let hasher = &self.ports().hasher;
-        hasher.hash(hasher.admit(client.lane())?, password).await
     }
 
     fn refuse_login(&self, client: &Client, user: Option<UserId>, why: LoginRefusal) -> Error {

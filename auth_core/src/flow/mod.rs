@@ -2,18 +2,26 @@
 //! atomic write, notify. Where the decision is more than a line it is a plain function of its own.
 
 mod authenticate;
+mod change_email;
+mod change_password;
 mod current_user;
 mod deliver_mail;
 mod import_user;
 mod login;
 mod logout;
 mod new_password;
+mod not_me;
+mod password;
 mod password_reset;
+mod profile;
+mod reauthenticate;
 mod refresh;
 mod session;
 mod signup;
 mod verify_email;
 
+pub use change_email::EmailChangeRequest;
+pub use change_password::PasswordChangeRequest;
 pub use deliver_mail::Delivery;
 pub use import_user::{ImportedUser, UserImport};
 pub use login::{LoggedIn, LoginRequest};

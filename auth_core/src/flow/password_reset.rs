@@ -36,7 +36,8 @@ impl AuthSystem {
     }
 
     /// Sets the password with a mailed link. That bumps the account's version in the same write: the link itself, all
-    /// other links and every session die. It proves the mailbox, but neither logs in nor opens a disabled account.
+    /// other links and every session die. It proves the mailbox, but neither logs in nor opens a disabled account. A mail
+    /// tells the owner.
     ///
     /// # Errors
     /// `invalid_fields` for an unacceptable password; `link_invalid`; `overloaded`; `unavailable`.
@@ -65,9 +66,9 @@ impl AuthSystem {
             let hash = match &hash {
                 Some(hash) => hash,
                 None => {
-                    let personal = Personal { email: Some(&user.email), username: user.username.as_ref() };
+                    let personal = Personal::of(&user);
                     let password = self.accept_password(client, "password", request.password, personal).await?;
-                    hash.insert(ports.hasher.hash(ports.hasher.admit(client.lane())?, &password).await?)
+                    hash.insert(self.hash(client, &password).await?)
                 }
             };
             let verifies = !user.is_verified();
@@ -76,8 +77,9 @@ impl AuthSystem {
                 email_verified_at: verifies.then_some(Some(now)),
                 ..UserChange::default()
             };
+            self.announce(client, &user, MailPurpose::PasswordChanged, &user.email).await?;
             if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
-                self.account_changed(&user);
+                self.changed_with_notice(&user);
                 if verifies {
                     self.record(&client.tenant, Event::EmailVerified { user: user.id });
                 }

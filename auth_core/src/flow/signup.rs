@@ -85,10 +85,9 @@ impl AuthSystem {
         let fields = self.accept_sign_up(&request)?;
         // Before anything is looked up, so that a known address costs and answers the same.
         self.ask_password_check(client, "password", &fields.password, fields.personal()).await?;
-        let lane = client.lane();
         let mut hash: Option<PasswordHash> = None;
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(user) = self.ports().users.find(&client.tenant, UserKey::Email(&fields.email)).await? {
+            if let Some(user) = self.find_by_email(client, &fields.email).await? {
                 if self.sign_up_again(client, &fields, user).await? {
                     return Ok(SignedUp);
                 }
@@ -96,10 +95,7 @@ impl AuthSystem {
             }
             let hash = match &hash {
                 Some(hash) => hash.clone(),
-                None => {
-                    let hasher = &self.ports().hasher;
-                    hash.insert(hasher.hash(hasher.admit(lane)?, &fields.password).await?).clone()
-                }
+                None => hash.insert(self.hash(client, &fields.password).await?).clone(),
             };
             match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
                 UserInsert::Created(user) => {
@@ -181,7 +177,7 @@ impl AuthSystem {
         let mut attributes = Attributes::new();
         for rule in &policy.attributes {
             let Some((_, value)) = request.attributes.iter().find(|(name, _)| *name == rule.name) else { continue };
-            if value.chars().count() > rule.max_chars {
+            if !rule.permits(value) {
                 wrong(rule.name, FieldReason::TooLong(rule.max_chars));
             }
             attributes.insert(rule.name.to_owned(), (*value).into());

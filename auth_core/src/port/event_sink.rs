@@ -73,6 +73,50 @@ pub enum Event {
         /// Whose.
         user: UserId,
     },
+    /// Somebody who is logged in gave a wrong password where it was asked for again.
+    PasswordRefused {
+        /// Whose password.
+        user: UserId,
+    },
+    /// A user proved again who they are; the session was replaced.
+    Reauthenticated {
+        /// Who.
+        user: UserId,
+        /// The new session.
+        session: SessionId,
+    },
+    /// A user changed their password.
+    PasswordChanged {
+        /// Who.
+        user: UserId,
+    },
+    /// A user asked to move to another address; a link went, or will go, there.
+    EmailChangeRequested {
+        /// Who.
+        user: UserId,
+    },
+    /// An account moved to another address, which was proven.
+    EmailChanged {
+        /// Whose.
+        user: UserId,
+    },
+    /// A change was taken back by the link of its notice.
+    ChangeTakenBack {
+        /// Whose.
+        user: UserId,
+        /// The former address belongs to somebody else by now: the account was disabled. **Look at it.**
+        address_lost: bool,
+    },
+    /// A user changed the application's own fields.
+    ProfileChanged {
+        /// Who.
+        user: UserId,
+    },
+    /// A user shut their own account.
+    Deactivated {
+        /// Who.
+        user: UserId,
+    },
     /// A mail was sent.
     MailSent {
         /// The queued mail.
@@ -123,7 +167,9 @@ pub struct TracingEvents;
 impl EventSink for TracingEvents {
     fn record(&self, tenant: &TenantId, event: &Event) {
         match event {
-            Event::RefreshReused { .. } | Event::MailDead { .. } => tracing::warn!(target: "auth", %tenant, ?event),
+            Event::RefreshReused { .. } | Event::ChangeTakenBack { .. } | Event::MailDead { .. } => {
+                tracing::warn!(target: "auth", %tenant, ?event)
+            }
             _ => tracing::info!(target: "auth", %tenant, ?event),
         }
     }

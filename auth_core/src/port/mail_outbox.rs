@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::types::{Email, Locale, MailId, TenantId, Timestamp};
+use crate::types::{Email, Locale, MailId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// Mails waiting to be sent, as intents: no link and no token is ever kept here.
 ///
@@ -11,8 +11,8 @@ use crate::types::{Email, Locale, MailId, TenantId, Timestamp};
 /// costs the request the same as one with, a crash loses nothing, and a dump of the table opens nothing.
 #[async_trait]
 pub trait MailOutbox: Send + Sync + 'static {
-    /// Queues an intent. One that already waits, unclaimed, for the same address and purpose serves both and becomes due
-    /// at once.
+    /// Queues an intent. One that already waits, unclaimed, for the same address, purpose and matter serves both and
+    /// becomes due at once.
     async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError>;
 
     /// Takes up to `limit` intents that are due, oldest first, for `lease`. Until it ends, no other call gets them;
@@ -30,10 +30,21 @@ pub struct MailIntent {
     pub tenant: TenantId,
     /// To whom; there may be no account.
     pub to: Email,
+    /// Which account it is about, where that is not told by the address.
+    pub about: Option<MailMatter>,
     /// What about.
     pub purpose: MailPurpose,
     /// In which language.
     pub locale: Locale,
+}
+
+/// The account that a mail is about, and the state of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MailMatter {
+    /// Whose account.
+    pub user: UserId,
+    /// Its version: the one that the request was made under, or the one that the reported change leads to.
+    pub token_version: TokenVersion,
 }
 
 /// What a mail is about.
@@ -48,11 +59,31 @@ pub enum MailPurpose {
     ResetPassword,
     /// Set a password: somebody signed up again, with another one, before the address was verified.
     SetPassword,
+    /// Prove the mailbox that an account shall move to.
+    ChangeEmail,
+    /// Somebody wanted to move another account to an address that has one.
+    EmailTaken,
+    /// A password was changed or reset; with a link that takes it back.
+    PasswordChanged,
+    /// An account moved away from this address; with a link that takes it back.
+    EmailChanged,
+    /// An account moved to this address.
+    EmailConfirmed,
 }
 
 impl MailPurpose {
     /// All purposes.
-    pub const ALL: [Self; 4] = [Self::VerifyEmail, Self::AccountExists, Self::ResetPassword, Self::SetPassword];
+    pub const ALL: [Self; 9] = [
+        Self::VerifyEmail,
+        Self::AccountExists,
+        Self::ResetPassword,
+        Self::SetPassword,
+        Self::ChangeEmail,
+        Self::EmailTaken,
+        Self::PasswordChanged,
+        Self::EmailChanged,
+        Self::EmailConfirmed,
+    ];
 
     /// The name in stores, events and templates.
     pub const fn as_str(self) -> &'static str {
@@ -61,6 +92,11 @@ impl MailPurpose {
             Self::AccountExists => "account_exists",
             Self::ResetPassword => "reset_password",
             Self::SetPassword => "set_password",
+            Self::ChangeEmail => "change_email",
+            Self::EmailTaken => "email_taken",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChanged => "email_changed",
+            Self::EmailConfirmed => "email_confirmed",
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Mail {
     pub id: MailId,
     /// Whose account system speaks.
     pub tenant: TenantId,
-    /// The recipient: always the stored address of the account.
+    /// The recipient: the stored address of the account, the one it had, or the one it shall move to.
     pub to: Email,
     /// What about.
     pub purpose: MailPurpose,
@@ -36,7 +36,7 @@ pub struct Mail {
 pub struct MailLink {
     /// The user.
     pub user: UserId,
-    /// The proof of the mailbox.
+    /// What proves that the mail was read.
     pub token: Token,
     /// How long it works from now.
     pub lifetime: Duration,

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 
 use super::{ChangePage, Since, StoreError};
 use crate::types::{
-    Attributes, Email, EnrolledFactor, PasswordHash, Revision, TenantId, Timestamp, TokenVersion, User, UserId,
-    UserStatus, Username,
+    Attributes, Email, EnrolledFactor, PasswordHash, Recoveries, Revision, TenantId, Timestamp, TokenVersion, User,
+    UserId, UserStatus, Username,
 };
 
 /// The accounts. Implement this for a user table of your own: [`User::to_opaque`] takes what the table has no columns
@@ -36,8 +36,8 @@ pub trait UserStore: Send + Sync + 'static {
     /// `record_login` takes it back.
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError>;
 
-    /// Notes a login: sets `last_login_at`, clears the consecutive failures and, where given, replaces a hash that
-    /// still is the old one. Touches neither revision nor token version.
+    /// Notes that the right password was given: clears the consecutive failures, sets `last_login_at` where it was a
+    /// login, and, where given, replaces a hash that still is the old one. Touches neither revision nor token version.
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError>;
 
     /// The rows of all tenants that `insert` or `update_if` touched, by the time of their change: at most `limit`.
@@ -92,6 +92,7 @@ impl NewUser {
             token_version: self.token_version,
             factors: Vec::new(),
             consecutive_failures: 0,
+            recoveries: Recoveries::default(),
             attributes: self.attributes,
             created_at: self.created_at,
             last_login_at: None,
@@ -132,8 +133,8 @@ pub enum UserUpdate {
 
 /// What an update writes; fields that are `None` keep their value.
 ///
-/// Changing the address, the password, the status or the list of factors, or taking back that the mailbox was proven,
-/// is a *security change*: it also bumps the token version, which ends every session, pending login, link and parked
+/// Changing the address, the password, the status or the list of factors, taking back that the mailbox was proven, and
+/// ending all sessions is a *security change*: it also bumps the token version, which ends every session, pending login, link and parked
 /// change of the account.
 #[derive(Clone, Debug, Default)]
 pub struct UserChange {
@@ -149,6 +150,10 @@ pub struct UserChange {
     pub factors: Option<Vec<EnrolledFactor>>,
     /// The application's own fields, all of them.
     pub attributes: Option<Attributes>,
+    /// What the owner took back, all of it.
+    pub recoveries: Option<Recoveries>,
+    /// Ends every session, and what else the token version ends, with no other change.
+    pub end_sessions: bool,
 }
 
 impl UserChange {
@@ -160,6 +165,7 @@ impl UserChange {
             || self.password_hash.is_some()
             || self.factors.is_some()
             || unverified
+            || self.end_sessions
     }
 
     /// The row after this change: revision up by one, token version up by one at a security change. A new password
@@ -177,6 +183,7 @@ impl UserChange {
         }
         next.factors = change.factors.unwrap_or(next.factors);
         next.attributes = change.attributes.unwrap_or(next.attributes);
+        next.recoveries = change.recoveries.unwrap_or(next.recoveries);
         if self.is_security_change() {
             next.token_version = next.token_version.next();
         }
@@ -186,21 +193,21 @@ impl UserChange {
     }
 }
 
-/// What a login leaves on the row.
+/// What the right password leaves on the row.
 #[derive(Clone, Debug)]
 pub struct LoginRecord {
-    /// When.
-    pub at: Timestamp,
+    /// When the account was logged in to; `None` where the password was asked for within a session.
+    pub at: Option<Timestamp>,
     /// The hash that was checked and one of the same password with today's parameters.
     pub rehash: Option<(PasswordHash, PasswordHash)>,
 }
 
 impl LoginRecord {
-    /// The row after this login.
+    /// The row after this.
     #[must_use]
     pub fn apply(&self, current: &User) -> User {
         let mut next = current.clone();
-        next.last_login_at = Some(self.at);
+        next.last_login_at = self.at.or(next.last_login_at);
         next.consecutive_failures = 0;
         if let Some((old, new)) = &self.rehash
             && next.password_hash.as_ref() == Some(old)

@@ -10,12 +10,15 @@ mod link;
 mod refresh;
 mod ring;
 mod scanner;
+mod seal;
+mod sealed_link;
 
 pub use access::AccessClaims;
 pub use device::DeviceId;
 pub use link::LinkPurpose;
 pub use refresh::RefreshClaims;
 pub use ring::{DataRing, KeyId, RootSecret, TokenRing, WeakSecret};
+pub use sealed_link::{SealedLink, SealedPurpose};
 
 use std::fmt;
 use std::time::Duration;

@@ -10,7 +10,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::LinkPurpose;
+use super::seal::Sealer;
+use super::{LinkPurpose, SealedPurpose};
 
 /// The shortest root secret, in bytes.
 const MIN_SECRET_BYTES: usize = 32;
@@ -88,7 +89,7 @@ impl RootSecret {
         KeyId(id)
     }
 
-    fn hmac(&self, purpose: &str) -> Hmac<Sha256> {
+    pub(super) fn hmac(&self, purpose: &str) -> Hmac<Sha256> {
         // HMAC pads a short key to its block with zeros (RFC 2104 section 2); done here, no length can be wrong.
         let mut block = Zeroizing::new([0; 64]);
         block[..32].copy_from_slice(self.derive(purpose).as_slice());
@@ -176,6 +177,7 @@ pub(super) struct TokenKey {
     pub(super) refresh: Hmac<Sha256>,
     pub(super) device: Hmac<Sha256>,
     links: [Hmac<Sha256>; LinkPurpose::ALL.len()],
+    sealers: [Sealer; SealedPurpose::ALL.len()],
 }
 
 impl TokenKey {
@@ -189,11 +191,16 @@ impl TokenKey {
             refresh: secret.hmac("refresh"),
             device: secret.hmac("device"),
             links: LinkPurpose::ALL.map(|purpose| secret.hmac(purpose.context())),
+            sealers: SealedPurpose::ALL.map(|purpose| Sealer::new(secret, purpose.context())),
         }
     }
 
     pub(super) fn link(&self, purpose: LinkPurpose) -> &Hmac<Sha256> {
         &self.links[purpose as usize]
+    }
+
+    pub(super) fn sealer(&self, purpose: SealedPurpose) -> &Sealer {
+        &self.sealers[purpose as usize]
     }
 }
 
@@ -256,11 +263,15 @@ mod tests {
     #[test]
     fn every_purpose_has_a_key_of_its_own() -> Result<(), WeakSecret> {
         let secret = RootSecret::parse(HEX)?;
-        let purposes =
-            ["key-id", "access", "refresh", "device", "data/pepper", "link/verify-email", "link/set-password"];
+        let links = LinkPurpose::ALL.map(LinkPurpose::context).into_iter();
+        let sealed = SealedPurpose::ALL.map(SealedPurpose::context);
+        let nonces = sealed.map(|purpose| format!("{purpose}/nonce"));
+        let others = ["key-id", "access", "refresh", "device", "data/pepper"].into_iter();
+        let purposes: Vec<String> = others.chain(links).chain(sealed).map(str::to_owned).chain(nonces).collect();
         let keys: std::collections::HashSet<_> = purposes.iter().map(|purpose| *secret.derive(purpose)).collect();
         assert_eq!(keys.len(), purposes.len());
         assert!(LinkPurpose::ALL.iter().enumerate().all(|(index, purpose)| *purpose as usize == index));
+        assert!(SealedPurpose::ALL.iter().enumerate().all(|(index, purpose)| *purpose as usize == index));
         Ok(())
     }
 

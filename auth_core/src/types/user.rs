@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{CredentialId, Email, PasswordHash, TenantId, Timestamp, UserId, Username};
+use super::{CredentialId, Email, PasswordHash, Recoveries, TenantId, Timestamp, UserId, Username};
 
 /// The application's own fields of an account, as JSON.
 pub type Attributes = Map<String, Value>;
@@ -27,6 +27,16 @@ impl TokenVersion {
     /// The number, below 2^31.
     pub const fn get(self) -> u32 {
         self.0
+    }
+
+    /// The version of a number that a store kept; `None` past 31 bits.
+    pub(crate) fn read(number: u64) -> Option<Self> {
+        u32::try_from(number).ok().map(Self::new).filter(|version| u64::from(version.0) == number)
+    }
+
+    /// How many security changes lie between, seen from the earlier one; versions start over after the last.
+    pub(crate) const fn since(self, earlier: Self) -> u32 {
+        self.0.wrapping_sub(earlier.0) & Self::MASK
     }
 
     /// The version after a security change.
@@ -101,6 +111,8 @@ pub struct User {
     pub factors: Vec<EnrolledFactor>,
     /// Logins that failed in a row, durable.
     pub consecutive_failures: u32,
+    /// What the owner took back by the links of notices.
+    pub recoveries: Recoveries,
     /// The application's own fields.
     pub attributes: Attributes,
     /// When the account was made.

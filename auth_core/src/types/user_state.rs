@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, TenantId, Timestamp, TokenVersion, User, UserId,
-    UserStatus, Username,
+    CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Recoveries, TenantId, Timestamp, TokenVersion, User,
+    UserId, UserStatus, Username,
 };
 
 /// The form that [`User::to_opaque`] writes. A build refuses what a newer one wrote: it would lose what it cannot read.
@@ -54,6 +54,7 @@ impl User {
             "token_version": self.token_version.get(),
             "factors": Vec::from_iter(factors),
             "consecutive_failures": self.consecutive_failures,
+            "recoveries": self.recoveries.to_json(),
             "attributes": self.attributes,
             "created_at": self.created_at.micros(),
             "last_login_at": micros(self.last_login_at),
@@ -80,12 +81,10 @@ impl User {
             email_verified_at: parts.maybe("email_verified_at", time)?,
             status: parts.read("status", |status| UserStatus::parse(status.as_str()?))?,
             password_hash: parts.maybe("password_hash", |hash| Some(PasswordHash::new(hash.as_str()?)))?,
-            token_version: parts.read("token_version", |version| {
-                let bits = number(version)?;
-                Some(TokenVersion::new(bits)).filter(|version| version.get() == bits)
-            })?,
+            token_version: parts.read("token_version", |version| TokenVersion::read(version.as_u64()?))?,
             factors: parts.read("factors", |list| list.as_array()?.iter().map(factor).collect())?,
             consecutive_failures: parts.read("consecutive_failures", number)?,
+            recoveries: parts.read("recoveries", Recoveries::from_json)?,
             attributes: parts.read("attributes", |fields| fields.as_object().cloned())?,
             created_at: parts.read("created_at", time)?,
             last_login_at: parts.maybe("last_login_at", time)?,
@@ -151,6 +150,12 @@ mod tests {
             token_version: TokenVersion::new(u32::MAX),
             factors: vec![factor("totp"), factor("passkey")],
             consecutive_failures: u32::MAX,
+            recoveries: Recoveries::default().with(
+                TokenVersion::new(u32::MAX),
+                TokenVersion::new(1),
+                Timestamp::from_micros(-7),
+                std::time::Duration::MAX,
+            ),
             attributes: json!({"v": 9, "revision": [1, -2.5e-9, u64::MAX, null, "\u{0}🦀"]})
                 .as_object()
                 .unwrap()
@@ -171,6 +176,7 @@ mod tests {
             email_verified_at: None,
             password_hash: None,
             factors: Vec::new(),
+            recoveries: Recoveries::default(),
             attributes: Attributes::new(),
             last_login_at: None,
             ..full.clone()
@@ -202,6 +208,7 @@ mod tests {
             ("consecutive_failures", json!(-1)),
             ("factors", json!({})),
             ("factors", json!([{"kind": "totp"}])),
+            ("recoveries", json!([[1, 2]])),
             ("attributes", json!([])),
             ("revision", json!(0.5)),
             ("of_a_newer_build", json!(null)),

@@ -9,11 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::memory::MemoryStore;
 use auth_core::port::{
-    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Hit, LoginRecord, MailIntent, MailOutbox, NewUser, Rotation,
-    SessionInsert, SessionStore, Settlement, Since, StoreError, UserChange, UserInsert, UserKey, UserSecurity,
-    UserStore, UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, CredentialStore, Hit, LoginRecord, MailIntent, MailOutbox,
+    NewUser, PendingSessionStore, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError, UserChange,
+    UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };
-use auth_core::types::{Limit, MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
+use auth_core::types::{
+    Credential, CredentialId, FactorKind, Limit, MailId, Payload, PendingId, PendingSession, Session, SessionId,
+    TenantId, Timestamp, User, UserId,
+};
 
 /// What happens at a call.
 #[derive(Clone, Debug)]
@@ -165,11 +168,11 @@ impl UserStore for FaultyStore {
     }
 
     async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
-        self.call("users.update_if", self.memory.update_if(current, change)).await
+        self.call("users.update_if", UserStore::update_if(&self.memory, current, change)).await
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
-        self.call("users.count_failure", self.memory.count_failure(tenant, id, below)).await
+        self.call("users.count_failure", UserStore::count_failure(&self.memory, tenant, id, below)).await
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
@@ -228,5 +231,56 @@ impl MailOutbox for FaultyStore {
 
     async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
         self.call("outbox.settle", self.memory.settle(claim, settlement)).await
+    }
+}
+
+#[async_trait]
+impl CredentialStore for FaultyStore {
+    async fn insert(&self, credential: &Credential) -> Result<bool, StoreError> {
+        self.call("credentials.insert", CredentialStore::insert(&self.memory, credential)).await
+    }
+
+    async fn find(&self, tenant: &TenantId, id: CredentialId) -> Result<Option<Credential>, StoreError> {
+        self.call("credentials.find", CredentialStore::find(&self.memory, tenant, id)).await
+    }
+
+    async fn find_by_key(
+        &self,
+        tenant: &TenantId,
+        kind: &FactorKind,
+        key: &[u8],
+    ) -> Result<Option<Credential>, StoreError> {
+        self.call("credentials.find_by_key", self.memory.find_by_key(tenant, kind, key)).await
+    }
+
+    async fn of_user(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Credential>, StoreError> {
+        self.call("credentials.of_user", self.memory.of_user(tenant, user)).await
+    }
+
+    async fn update_if(&self, current: &Credential, payload: &Payload) -> Result<Option<Credential>, StoreError> {
+        self.call("credentials.update_if", CredentialStore::update_if(&self.memory, current, payload)).await
+    }
+
+    async fn count_failure(&self, tenant: &TenantId, id: CredentialId, below: u32) -> Result<bool, StoreError> {
+        self.call("credentials.count_failure", CredentialStore::count_failure(&self.memory, tenant, id, below)).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, id: CredentialId) -> Result<bool, StoreError> {
+        self.call("credentials.remove", self.memory.remove(tenant, id)).await
+    }
+}
+
+#[async_trait]
+impl PendingSessionStore for FaultyStore {
+    async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
+        self.call("pending.put", self.memory.put(pending)).await
+    }
+
+    async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        self.call("pending.find", PendingSessionStore::find(&self.memory, id, now)).await
+    }
+
+    async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        self.call("pending.take", self.memory.take(id, now)).await
     }
 }

@@ -90,6 +90,10 @@ impl World {
             users: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             attempts: Arc::new(store.clone()),
+            credentials: Arc::new(store.clone()),
+            pending: Arc::new(store.clone()),
+            directory: Some(Arc::new(store.memory().clone())),
+            dead_mails: Some(Arc::new(store.memory().clone())),
             outbox: Arc::new(store.clone()),
             mailer: Arc::new(RecordingMailer::clone(&mailer)),
             hasher: Arc::new(InsecurePlainHasher::clone(&hasher)),
@@ -130,8 +134,13 @@ impl World {
         self.deliver().await.into_iter().map(|mail| (mail.to, mail.purpose)).collect()
     }
 
-    /// The links of all mail that is due.
+    /// The links of all mail that is due, save those of notices.
     pub(crate) async fn links(&self) -> Vec<Link> {
+        let notice = |link: &Link| matches!(link.purpose, MailPurpose::PasswordChanged | MailPurpose::EmailChanged);
+        self.all_links().await.into_iter().filter(|link| !notice(link)).collect()
+    }
+
+    pub(crate) async fn all_links(&self) -> Vec<Link> {
         let link = |mail: auth_core::testing::SentMail| {
             let (user, token) = mail.link?;
             Some(Link { purpose: mail.purpose, user: UserId::parse(&user).unwrap(), token })

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_core::port::{ClaimedMail, DeadMail, DeadMails, MailIntent, MailOutbox, MailPurpose, Settlement, StoreError};
-use auth_core::types::{Locale, MailId, Timestamp};
+use auth_core::port::{
+    ClaimedMail, DeadMail, DeadMails, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement, StoreError,
+};
+use auth_core::types::{Locale, MailId, Timestamp, UserId};
 use sqlx::query;
 
 use super::error::Failure;
@@ -12,21 +14,22 @@ use super::row::{Fields, sql_limit, uuid_bytes};
 use super::sqlite::SqliteStore;
 
 statements! {
-    ENQUEUE = "INSERT INTO auth_mail_outbox (id, tenant, address, purpose, locale, state, due_at, tries, created_at) \
-        VALUES ($1, $2, $3, $4, $5, 'waiting', $6, 0, $6) \
-        ON CONFLICT (tenant, address, purpose) WHERE state = 'waiting' \
+    ENQUEUE = "INSERT INTO auth_mail_outbox \
+        (id, tenant, address, user_id, token_version, purpose, locale, state, due_at, tries, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, 0, $8) \
+        ON CONFLICT (tenant, address, purpose, user_id, token_version) WHERE state = 'waiting' \
         DO UPDATE SET due_at = MIN(auth_mail_outbox.due_at, excluded.due_at)";
     // Waiting and due, or leased to a worker that did not settle in time: both are rows whose `due_at` has come.
     CLAIM = "UPDATE auth_mail_outbox SET state = 'leased', due_at = $2, tries = tries + 1 WHERE id IN \
         (SELECT id FROM auth_mail_outbox WHERE state <> 'dead' AND due_at <= $1 ORDER BY created_at, id LIMIT $3) \
-        RETURNING id, tenant, address, purpose, locale, tries, created_at";
+        RETURNING id, tenant, address, user_id, token_version, purpose, locale, tries, created_at";
     DONE = "DELETE FROM auth_mail_outbox WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
     RETRY = "UPDATE auth_mail_outbox SET state = 'waiting', due_at = $3 \
         WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
     BURY = "UPDATE auth_mail_outbox SET state = 'dead', dead_reason = $3 \
         WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
-    DEAD = "SELECT id, tenant, address, purpose, locale, tries, dead_reason, created_at FROM auth_mail_outbox \
-        WHERE state = 'dead' ORDER BY created_at, id LIMIT $1";
+    DEAD = "SELECT id, tenant, address, user_id, token_version, purpose, locale, tries, dead_reason, created_at \
+        FROM auth_mail_outbox WHERE state = 'dead' ORDER BY created_at, id LIMIT $1";
     REVIVE = "UPDATE auth_mail_outbox SET state = 'waiting', due_at = $2, tries = 0, dead_reason = NULL \
         WHERE id = $1 AND state = 'dead' RETURNING id";
     REMOVE_DEAD = "DELETE FROM auth_mail_outbox WHERE id = $1 AND state = 'dead' RETURNING id";
@@ -40,6 +43,8 @@ impl MailOutbox for SqliteStore {
                 .bind(uuid_bytes(id.0))
                 .bind(intent.tenant.as_str())
                 .bind(intent.to.as_str())
+                .bind(intent.about.as_ref().map_or("", |about| about.user.as_str()))
+                .bind(intent.about.map_or(0, |about| about.token_version.get()))
                 .bind(intent.purpose.as_str())
                 .bind(intent.locale.as_str())
                 .bind(now.micros())
@@ -103,9 +108,16 @@ impl DeadMails for SqliteStore {
 }
 
 fn read(row: &Fields<'_>) -> Result<(Timestamp, ClaimedMail), StoreError> {
+    // A unique index takes NULLs for different: what is about no account in particular has an empty id.
+    let user = row.parse("user_id", |text: &str| match text {
+        "" => Some(None),
+        text => UserId::parse(text).ok().map(Some),
+    })?;
+    let token_version = row.token_version()?;
     let intent = MailIntent {
         tenant: row.tenant()?,
         to: row.email("address")?,
+        about: user.map(|user| MailMatter { user, token_version }),
         purpose: row.parse("purpose", MailPurpose::parse)?,
         locale: row.parse("locale", |text: &str| Some(Locale::parse_or_default(text)))?,
     };

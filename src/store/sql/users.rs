@@ -15,14 +15,16 @@ use super::sqlite::{SqliteStore, Statement};
 macro_rules! columns {
     () => {
         "tenant, id, email, username, email_verified_at, status, password_hash, token_version, factors, \
-         consecutive_failures, attributes, created_at, last_login_at, changed_at, revision"
+         consecutive_failures, attributes, created_at, last_login_at, changed_at, revision, recoveries"
     };
 }
+
+pub(super) use columns;
 
 statements! {
     INSERT = concat!(
         "INSERT INTO auth_users (", columns!(), ") ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ",
         "ON CONFLICT DO NOTHING RETURNING ", columns!(),
     );
     FIND_BY_ID = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND id = $2");
@@ -34,12 +36,13 @@ statements! {
         "email_verified_at = CASE WHEN $5 THEN $6 ELSE email_verified_at END, status = COALESCE($7, status), ",
         "password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END, ",
         "consecutive_failures = COALESCE($10, consecutive_failures), factors = COALESCE($11, factors), ",
-        "attributes = COALESCE($12, attributes), token_version = $13, revision = $14, changed_at = $15 ",
+        "attributes = COALESCE($12, attributes), token_version = $13, revision = $14, changed_at = $15, ",
+        "recoveries = COALESCE($16, recoveries) ",
         "WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING ", columns!(),
     );
     COUNT_FAILURE = "UPDATE auth_users SET consecutive_failures = consecutive_failures + 1 \
         WHERE tenant = $1 AND id = $2 AND consecutive_failures < $3 RETURNING id";
-    RECORD_LOGIN = "UPDATE auth_users SET last_login_at = $3, consecutive_failures = 0, \
+    RECORD_LOGIN = "UPDATE auth_users SET last_login_at = COALESCE($3, last_login_at), consecutive_failures = 0, \
         password_hash = CASE WHEN password_hash = $4 THEN $5 ELSE password_hash END WHERE tenant = $1 AND id = $2";
     CHANGES = "SELECT tenant, id, token_version, status, revision, changed_at FROM auth_users \
         WHERE (changed_at, tenant, id) > ($1, $2, $3) ORDER BY changed_at, tenant, id LIMIT $4";
@@ -87,8 +90,8 @@ impl UserStore for SqliteStore {
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
         let (old, new) = login.rehash.as_ref().map(|(old, new)| (old.expose(), new.expose())).unzip();
-        let statement =
-            |_| query(RECORD_LOGIN).bind(tenant.as_str()).bind(id.as_str()).bind(login.at.micros()).bind(old).bind(new);
+        let at = login.at.map(Timestamp::micros);
+        let statement = |_| query(RECORD_LOGIN).bind(tenant.as_str()).bind(id.as_str()).bind(at).bind(old).bind(new);
         self.write(statement).await?;
         Ok(())
     }
@@ -136,6 +139,7 @@ fn insert(user: &User) -> Statement {
         .bind(user.last_login_at.map(Timestamp::micros))
         .bind(user.changed_at.micros())
         .bind(user.revision.cast_signed())
+        .bind(user.recoveries.to_json().to_string())
 }
 
 fn update_if(current: &User, change: &UserChange, next: &User) -> Statement {
@@ -156,4 +160,5 @@ fn update_if(current: &User, change: &UserChange, next: &User) -> Statement {
         .bind(next.token_version.get())
         .bind(next.revision.cast_signed())
         .bind(next.changed_at.micros())
+        .bind(change.recoveries.as_ref().map(|recoveries| recoveries.to_json().to_string()))
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::super::{SqliteStore, attempts, outbox, sessions, users};
+use super::super::{SqliteStore, attempts, credentials, directory, outbox, pending_sessions, sessions, users};
 use super::{create, in_parallel, load, new_user, url};
 use crate::system::SystemClock;
 
@@ -280,7 +280,7 @@ async fn an_unreadable_mail_does_not_hold_up_the_others() {
     let now = SystemClock.now();
     for (number, purpose) in (0..).zip(MailPurpose::ALL) {
         let to = new_user("ada").email;
-        let intent = MailIntent { tenant: TenantId::default(), to, purpose, locale: Locale::default() };
+        let intent = MailIntent { tenant: TenantId::default(), to, about: None, purpose, locale: Locale::default() };
         store.enqueue(MailId(Uuid::from_u128(number)), &intent, now).await.unwrap();
     }
     let spoil = "UPDATE auth_mail_outbox SET purpose = 'unknown' WHERE purpose = 'account_exists'";
@@ -335,7 +335,16 @@ async fn an_unavailable_database_is_logged_with_its_cause() {
 async fn every_statement_uses_an_index() {
     let (_store, folder) = store().await;
     let mut connection = stranger(&file(&folder)).await;
-    let statements = [attempts::STATEMENTS, users::STATEMENTS, sessions::STATEMENTS, outbox::STATEMENTS].concat();
+    let statements = [
+        attempts::STATEMENTS,
+        credentials::STATEMENTS,
+        directory::STATEMENTS,
+        outbox::STATEMENTS,
+        pending_sessions::STATEMENTS,
+        sessions::STATEMENTS,
+        users::STATEMENTS,
+    ]
+    .concat();
     for statement in statements {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         for step in query(explain).fetch_all(&mut connection).await.unwrap() {

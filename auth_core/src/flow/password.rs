@@ -1,0 +1,119 @@
+//! Checking a password against its budgets, at login and within a session.
+
+use crate::AuthSystem;
+use crate::error::{Error, Reason};
+use crate::port::{AttemptKey, Event, HashError, LoginRecord};
+use crate::proof::{LiveSession, PasswordVerified, verify_password};
+use crate::types::{Client, Limit, Password, PasswordHash, TenantId, Timestamp, User, UserId};
+
+/// A timed window, and what it allows.
+pub(super) struct Budget {
+    pub(super) key: AttemptKey,
+    pub(super) limit: Limit,
+}
+
+impl AuthSystem {
+    /// Asks somebody who is logged in for the password again; `None` for a wrong one, which is counted.
+    ///
+    /// They have a timed budget of their own: strangers who guess at the login cannot use it up, nor does a login start
+    /// it anew. The durable count is the one of the login; as on a known device, they have what strangers cannot reach.
+    pub(super) async fn confirm_password(
+        &self,
+        client: &Client,
+        user: &User,
+        password: &Password,
+    ) -> Result<Option<PasswordVerified>, Error> {
+        let ports = self.ports();
+        let parts = [user.tenant.as_str().as_bytes(), user.id.as_str().as_bytes()];
+        let budget = Budget { key: AttemptKey::new("password/user", &parts), limit: self.policy().login_attempts };
+        let ticket = ports.hasher.admit(client.lane())?;
+        self.count_attempt(&budget).await?;
+        let open = self.count_failure(&user.tenant, Some(user), true).await?;
+        let against = Some(user).filter(|_| open);
+        let proof = verify_password(ports.hasher.as_ref(), ports.clock.as_ref(), ticket, against, password).await?;
+        match &proof {
+            Some(proof) => self.note_right_password(client, proof, password, &budget, None).await,
+            None => self.record(&user.tenant, Event::PasswordRefused { user: user.id }),
+        }
+        Ok(proof)
+    }
+
+    /// Lets pass who logged in a short while ago, or gives the password now. A password that was sent must be right.
+    ///
+    /// # Errors
+    /// `reauthentication_required`; `wrong_password`; `throttled`; `overloaded`; `unavailable`.
+    pub(super) async fn step_up(
+        &self,
+        client: &Client,
+        live: &LiveSession,
+        user: &User,
+        password: Option<&Password>,
+    ) -> Result<(), Error> {
+        match password {
+            Some(password) => match self.confirm_password(client, user, password).await? {
+                Some(_) => Ok(()),
+                None => Err(Reason::WrongPassword.into()),
+            },
+            None if self.ports().clock.now().since(live.auth_time()) <= self.policy().sudo_max_age => Ok(()),
+            None => Err(Reason::ReauthenticationRequired.into()),
+        }
+    }
+
+    /// Counts an attempt in its timed window.
+    pub(super) async fn count_attempt(&self, budget: &Budget) -> Result<(), Error> {
+        if self.policy().timed_limits {
+            let hit = self.ports().attempts.hit(&budget.key, budget.limit).await?;
+            if !hit.allowed {
+                return Err(Error::throttled("account", budget.limit, hit));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a failure in advance; false when the password is off. An account that is not there costs the same call.
+    pub(super) async fn count_failure(
+        &self,
+        tenant: &TenantId,
+        user: Option<&User>,
+        known_device: bool,
+    ) -> Result<bool, Error> {
+        let nobody = UserId::default();
+        let id = user.map_or(&nobody, |user| &user.id);
+        // Strangers cannot count past the first hundred, so they cannot use up what a known device has left.
+        let strangers = self.policy().max_consecutive_failures;
+        let below = if known_device { strangers.saturating_mul(2) } else { strangers };
+        Ok(self.ports().users.count_failure(tenant, id, below).await?)
+    }
+
+    /// Housekeeping after the password was right, `at` the login if it was one: that it fails must take nothing back.
+    pub(super) async fn note_right_password(
+        &self,
+        client: &Client,
+        proof: &PasswordVerified,
+        password: &Password,
+        budget: &Budget,
+        at: Option<Timestamp>,
+    ) {
+        let ports = self.ports();
+        let mut rehash = None;
+        if let Some(old) = &proof.outdated {
+            match self.hash(client, password).await {
+                Ok(new) => rehash = Some((old.clone(), new)),
+                Err(error) => tracing::warn!(target: "auth", %error, "rehash put off to the next login"),
+            }
+        }
+        if let Err(error) = ports.users.record_login(&proof.tenant, &proof.user, &LoginRecord { at, rehash }).await {
+            tracing::warn!(target: "auth", %error, "a right password was not noted");
+        }
+        if self.policy().timed_limits
+            && let Err(error) = ports.attempts.clear(&budget.key).await
+        {
+            tracing::warn!(target: "auth", %error, "the attempts before a right password were not cleared");
+        }
+    }
+
+    pub(super) async fn hash(&self, client: &Client, password: &Password) -> Result<PasswordHash, HashError> {
+        let hasher = &self.ports().hasher;
+        hasher.hash(hasher.admit(client.lane())?, password).await
+    }
+}

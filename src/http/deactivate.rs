@@ -1,0 +1,16 @@
+use auth_core::proof::LiveSession;
+use http::StatusCode;
+
+use super::Exchange;
+use super::problem::Problem;
+use super::reply::Reply;
+
+/// `{password, confirm_deactivation: true}` -> 200, and both cookies go.
+pub(super) async fn deactivate(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
+    let mut read = x.fields.reader();
+    let password = read.password("password");
+    read.confirmation("confirm_deactivation");
+    read.finish()?;
+    x.auth.system().deactivate(&x.client, &live, &password).await?;
+    Ok(Reply::detail(StatusCode::OK, "Account deactivated.").without_session(x.auth))
+}
