@@ -179,14 +179,14 @@ impl AuthBuilder {
         self
     }
 
-    /// The accounts as an operator lists them. Without one, [`Admin::list`](auth_core::flow::Admin::list) is refused.
+    /// The accounts as an operator lists them. Without one, [`Admin::list`] is refused.
     #[must_use]
     pub fn directory(mut self, directory: impl UserDirectory) -> Self {
         self.directory = Some(Arc::new(directory));
         self
     }
 
-    /// The mails that were given up. Without them, [`Admin`](auth_core::flow::Admin) cannot show any.
+    /// The mails that were given up. Without them, [`Admin`] cannot show any.
     #[must_use]
     pub fn dead_mails(mut self, dead_mails: impl DeadMails) -> Self {
         self.dead_mails = Some(Arc::new(dead_mails));

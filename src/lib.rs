@@ -36,6 +36,7 @@
 //! | protect routes of your own | [`Auth`]`::layer`, [`CurrentUser`], [`CurrentSession`] |
 //! | change lifetimes, limits, password rules | [`auth_core::policy::Policy`] in [`Config::policy`] |
 //! | ask a service of your own about new passwords | [`AuthBuilder::password_check`] |
+//! | move a user table here and keep its passwords | the recipe in `import` |
 //! | send mails, in words of your own | [`mail`] |
 //! | keep accounts in a table of your own | [the recipe](store#your-own-user-table), `examples/custom_store.rs` |
 //! | log or count what happens | [`auth_core::port::EventSink`] |
@@ -52,6 +53,7 @@
 //! | `memory` | [`store`]`::MemoryStore`, for tests and demonstrations |
 //! | `mail` | mails as `.eml` files |
 //! | `smtp` | mails by SMTP; implies `mail` |
+//! | `import` | `import`: user tables of other systems; the hashes of Django and others are checked until their owners' next login |
 //! | `full` | all of the above |
 //! | `conformance` | `auth_core::conformance`: the tests that a store of your own must pass |
 //!
@@ -71,6 +73,8 @@ pub mod config;
 pub mod hash;
 mod http;
 mod identity;
+#[cfg(feature = "import")]
+pub mod import;
 pub mod mail;
 pub mod store;
 pub mod system;

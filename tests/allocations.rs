@@ -68,7 +68,7 @@ impl World {
     async fn log_in(&self, node: &Auth, email: &Email) -> SessionTokens {
         let (identifier, channel) = (email.as_str(), Channel::Cookie);
         let request = LoginRequest { identifier, password: &self.password, channel, device: None };
-        node.system().login(&Client::default(), request).await.unwrap().session
+        node.system().login(&Client::default(), request).await.unwrap().logged_in().unwrap().session
     }
 }
 

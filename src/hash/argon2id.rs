@@ -8,12 +8,17 @@ use auth_core::types::PasswordHash;
 use zeroize::Zeroizing;
 
 use super::params::MAX_ITERATIONS;
+use super::spare::Spare;
 use super::{Argon2Params, HashFault, Pepper};
 
 /// How the hashes of this scheme begin.
 pub(super) const PREFIX: &str = "$argon2id$";
 pub(super) const SALT_BYTES: usize = 16;
 const TAG_BYTES: usize = 32;
+/// Memory in KiB that a stored hash may ask for whatever today's parameters are: four times RFC 9106's 64 MiB.
+pub(super) const DEFAULT_MEMORY_LIMIT: u32 = 256 << 10;
+/// KiB that a stored hash may write in all its passes, unless today's parameters write more.
+pub(super) const MAX_WORK: u64 = 8 << 20;
 
 pub(super) struct Argon2id {
     /// Today's cost, tag length and key id. A stored hash with any other is outdated.
@@ -55,7 +60,8 @@ impl Argon2id {
     ) -> Result<PasswordHash, HashFault> {
         let mut tag = [0; TAG_BYTES];
         let secret = self.secret(self.today.keyid())?;
-        derive(secret, Version::V0x13, &self.today, password, salt, &mut tag, memory)?;
+        // Today's hashes fit into the threads' memory, unless the system had none to give.
+        derive(secret, (Algorithm::Argon2id, Version::V0x13), &self.today, password, salt, &mut tag, memory)?;
         encode(&self.today, salt, &tag)
     }
 
@@ -65,28 +71,27 @@ impl Argon2id {
         encode(&self.today, &[0; SALT_BYTES], &[0; TAG_BYTES])
     }
 
-    pub(super) fn verify(&self, password: &str, encoded: &str, memory: &mut [Block]) -> Result<Verdict, HashFault> {
-        let stored = Phc::new(encoded).map_err(|_| HashFault::Malformed)?;
-        let params = Params::try_from(&stored).map_err(|_| HashFault::Malformed)?;
-        // The format makes these three mandatory; the parser fills in its own defaults.
-        let complete = ["m", "t", "p"].into_iter().all(|name| stored.params.get(name).is_some());
-        let (true, Some(salt), Some(tag)) = (complete, stored.salt, stored.hash) else {
-            return Err(HashFault::Malformed);
-        };
-        // A hash that names no version is of the first one.
-        let version = stored.version.map_or(Ok(Version::V0x10), Version::try_from).map_err(|_| HashFault::Malformed)?;
-        if params.m_cost() > self.memory_limit() || params.t_cost() > MAX_ITERATIONS {
-            return Err(HashFault::TooCostly);
-        }
+    /// Checks a password against an Argon2 hash of any kind.
+    pub(super) fn verify(
+        &self,
+        password: &str,
+        encoded: &str,
+        memory: &mut [Block],
+        spare: &Spare,
+    ) -> Result<Verdict, HashFault> {
+        let work_limit = work(&self.today).max(MAX_WORK);
+        let Stored { kind, params, salt, tag } = Stored::read(encoded, self.memory_limit(), work_limit)?;
         let secret = self.secret(params.keyid())?;
         let mut found = Zeroizing::new([0; Output::MAX_LENGTH]);
         let found = found.get_mut(..tag.len()).ok_or(HashFault::Malformed)?;
-        derive(secret, version, &params, password, &salt, found, memory)?;
+        let _turn = (params.block_count() > memory.len()).then(|| spare.turn());
+        derive(secret, kind, &params, password, &salt, found, memory)?;
         // `Output` compares in constant time.
         if Output::new(found).map_err(not_run)? != tag {
             return Ok(Verdict::Mismatch);
         }
-        let current = params == self.today && version == Version::V0x13 && salt.len() == SALT_BYTES;
+        let today = (Algorithm::Argon2id, Version::V0x13);
+        let current = params == self.today && kind == today && salt.len() == SALT_BYTES;
         Ok(if current { Verdict::Match } else { Verdict::MatchOutdated })
     }
 
@@ -94,7 +99,7 @@ impl Argon2id {
     /// more, but beyond 1 GiB only what today's parameters take.
     fn memory_limit(&self) -> u32 {
         let today = self.today.m_cost();
-        today.max(64 << 10).saturating_mul(4).min(1 << 20).max(today)
+        today.saturating_mul(4).clamp(DEFAULT_MEMORY_LIMIT, 1 << 20).max(today)
     }
 
     /// The pepper key of this id; no id is no pepper.
@@ -107,16 +112,49 @@ impl Argon2id {
     }
 }
 
+/// An Argon2 hash as it is stored, within bounds.
+pub(super) struct Stored {
+    kind: (Algorithm, Version),
+    params: Params,
+    salt: Salt,
+    tag: Output,
+}
+
+impl Stored {
+    /// Reads a hash in the PHC format. The limits are in KiB: of memory, and of what all passes write.
+    pub(super) fn read(encoded: &str, memory_limit: u32, work_limit: u64) -> Result<Self, HashFault> {
+        let stored = Phc::new(encoded).map_err(|_| HashFault::Malformed)?;
+        let params = Params::try_from(&stored).map_err(|_| HashFault::Malformed)?;
+        let algorithm = Algorithm::new(stored.algorithm.as_str()).map_err(|_| HashFault::Malformed)?;
+        // The format makes these three mandatory; the parser fills in its own defaults.
+        let complete = ["m", "t", "p"].into_iter().all(|name| stored.params.get(name).is_some());
+        let (true, Some(salt), Some(tag)) = (complete, stored.salt, stored.hash) else {
+            return Err(HashFault::Malformed);
+        };
+        // A hash that names no version is of the first one.
+        let version = stored.version.map_or(Ok(Version::V0x10), Version::try_from).map_err(|_| HashFault::Malformed)?;
+        if params.m_cost() > memory_limit || params.t_cost() > MAX_ITERATIONS || work(&params) > work_limit {
+            return Err(HashFault::TooCostly);
+        }
+        Ok(Self { kind: (algorithm, version), params, salt, tag })
+    }
+}
+
+/// KiB written in all passes.
+fn work(params: &Params) -> u64 {
+    u64::from(params.m_cost()) * u64::from(params.t_cost())
+}
+
 fn derive(
     secret: &[u8],
-    version: Version,
+    (algorithm, version): (Algorithm, Version),
     params: &Params,
     password: &str,
     salt: &[u8],
     tag: &mut [u8],
     memory: &mut [Block],
 ) -> Result<(), HashFault> {
-    let argon2 = Argon2::new_with_secret(secret, Algorithm::Argon2id, version, params.clone()).map_err(not_run)?;
+    let argon2 = Argon2::new_with_secret(secret, algorithm, version, params.clone()).map_err(not_run)?;
     match memory.get_mut(..params.block_count()) {
         Some(blocks) => argon2.hash_password_into_with_memory(password.as_bytes(), salt, tag, blocks),
         // A hash of more memory than today's: rare, and renewed once it matches.
@@ -163,7 +201,7 @@ mod tests {
     }
 
     fn verify(scheme: &Argon2id, password: &str, encoded: &str) -> Result<Verdict, HashFault> {
-        scheme.verify(password, encoded, &mut scheme.memory())
+        scheme.verify(password, encoded, &mut scheme.memory(), &Spare::default())
     }
 
     fn hash(scheme: &Argon2id) -> String {
@@ -186,7 +224,8 @@ mod tests {
         }
         for memory in [used.as_mut_slice(), &mut []] {
             let mut tag = [0; 32];
-            derive(&[3; 8], Version::V0x13, &params, &password, &[2; 16], &mut tag, memory).unwrap();
+            derive(&[3; 8], (Algorithm::Argon2id, Version::V0x13), &params, &password, &[2; 16], &mut tag, memory)
+                .unwrap();
             assert_eq!(tag, expected);
         }
     }
@@ -213,7 +252,7 @@ mod tests {
         let of = |m, t, p, version: Version, salt: &[u8], tag_bytes: usize| {
             let params = Params::new(m, t, p, Some(tag_bytes)).unwrap();
             let mut tag = vec![0; tag_bytes];
-            derive(&[], version, &params, PASSWORD, salt, &mut tag, &mut []).unwrap();
+            derive(&[], (Algorithm::Argon2id, version), &params, PASSWORD, salt, &mut tag, &mut []).unwrap();
             let encoded = encode(&params, salt, &tag).unwrap();
             encoded.expose().replace("v=19", &format!("v={}", u32::from(version)))
         };
@@ -304,7 +343,7 @@ mod tests {
                 let mut changed = PEPPERED.as_bytes().to_vec();
                 changed[at] = character;
                 let changed = String::from_utf8(changed).unwrap();
-                let verdict = scheme.verify(PASSWORD, &changed, &mut memory);
+                let verdict = scheme.verify(PASSWORD, &changed, &mut memory, &Spare::default());
                 assert!(
                     changed == PEPPERED || matches!(verdict, Ok(Verdict::Mismatch) | Err(_)),
                     "{changed}: {verdict:?}"

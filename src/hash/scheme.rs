@@ -11,6 +11,9 @@ use auth_core::types::PasswordHash;
 use zeroize::Zeroizing;
 
 use super::argon2id::{Argon2id, PREFIX, SALT_BYTES};
+#[cfg(feature = "import")]
+use super::import;
+use super::spare::Spare;
 use super::{Argon2Params, Pepper};
 
 /// A scheme of an earlier system, whose hashes are checked but never made: a match is always
@@ -89,6 +92,7 @@ pub(super) struct Schemes {
     dummy: PasswordHash,
     legacy: Vec<Box<dyn PasswordScheme>>,
     random: Arc<dyn Random>,
+    spare: Spare,
 }
 
 impl Schemes {
@@ -106,7 +110,12 @@ impl Schemes {
         let argon2id = Argon2id::new(params, pepper)?;
         let unusable = |fault: HashFault| InvalidSetting::new("hash.params", fault.to_string());
         let dummy = argon2id.dummy().map_err(unusable)?;
-        Ok(Self { argon2id, dummy, legacy, random })
+        Ok(Self { argon2id, dummy, legacy, random, spare: Spare::default() })
+    }
+
+    #[cfg(all(test, feature = "import"))]
+    pub(super) fn spare(&self) -> &Spare {
+        &self.spare
     }
 
     /// See [`Argon2id::memory`].
@@ -127,16 +136,35 @@ impl Schemes {
         memory: &mut [Block],
     ) -> Result<Verdict, HashFault> {
         let Some(hash) = hash else {
-            self.argon2id.verify(password, self.dummy.expose(), memory)?;
-            return Ok(Verdict::Mismatch);
+            return self.verify_none(password, memory);
         };
         let encoded = hash.expose();
         if encoded.starts_with(PREFIX) {
-            return self.argon2id.verify(password, encoded, memory);
+            return self.argon2id.verify(password, encoded, memory, &self.spare);
         }
         let owned = |prefixes: &[&str]| prefixes.iter().any(|prefix| encoded.starts_with(prefix));
-        let scheme = self.legacy.iter().find(|scheme| owned(scheme.prefixes())).ok_or(HashFault::UnknownScheme)?;
-        Ok(if scheme.verify(password, encoded)? { Verdict::MatchOutdated } else { Verdict::Mismatch })
+        if let Some(scheme) = self.legacy.iter().find(|scheme| owned(scheme.prefixes())) {
+            return Ok(if scheme.verify(password, encoded)? { Verdict::MatchOutdated } else { Verdict::Mismatch });
+        }
+        #[cfg(feature = "import")]
+        return match import::read(encoded) {
+            _ if import::is_unusable(encoded) => self.verify_none(password, memory),
+            // Even at today's cost it is not written as ours are.
+            Ok(import::Scheme::Argon2(phc)) => match self.argon2id.verify(password, phc, memory, &self.spare)? {
+                Verdict::Match => Ok(Verdict::MatchOutdated),
+                other => Ok(other),
+            },
+            Ok(scheme) => scheme.verify(password, &self.spare),
+            Err(fault) => Err(fault),
+        };
+        #[cfg(not(feature = "import"))]
+        Err(HashFault::UnknownScheme)
+    }
+
+    /// The work of a check of today, and no match.
+    fn verify_none(&self, password: &str, memory: &mut [Block]) -> Result<Verdict, HashFault> {
+        self.argon2id.verify(password, self.dummy.expose(), memory, &self.spare)?;
+        Ok(Verdict::Mismatch)
     }
 }
 
@@ -191,7 +219,7 @@ mod tests {
         assert_eq!(verify("$other$$plain$secret").unwrap(), Verdict::Mismatch);
         let own = schemes.hash("secret", &mut schemes.memory()).unwrap();
         assert_eq!(verify(own.expose()).unwrap(), Verdict::Match);
-        for unknown in ["", "secret", "$argon2i$v=19$m=8", "$argon2id", "$2b$12$secret", " $plain$secret"] {
+        for unknown in ["", "secret", "$argon2", "$argon2id", "$2", " $plain$secret"] {
             let fault = verify(unknown).unwrap_err();
             assert!(matches!(fault, HashFault::UnknownScheme), "{unknown}: {fault:?}");
             assert!(!format!("{fault} {fault:?}").contains("secret"));
@@ -217,7 +245,7 @@ mod tests {
         // The memory shows that the work was done: it is what a check of that very hash leaves.
         let (mut unknown, mut known) = (schemes.memory(), schemes.memory());
         assert_eq!(schemes.verify("secret", None, &mut unknown).unwrap(), Verdict::Mismatch);
-        schemes.argon2id.verify("secret", &dummy, &mut known).unwrap();
+        schemes.argon2id.verify("secret", &dummy, &mut known, &schemes.spare).unwrap();
         assert!(unknown.iter().zip(known.iter()).all(|(a, b)| a.as_ref() == b.as_ref()));
         assert!(unknown.iter().all(|block| block.as_ref().iter().any(|word| *word != 0)));
     }

@@ -1,5 +1,5 @@
-//! What every [`UserDirectory`](crate::port::UserDirectory) promises. The store under test is a
-//! [`UserStore`](crate::port::UserStore) as well, which the accounts come from.
+//! What every [`UserDirectory`] promises. The store under test is a
+//! [`UserStore`] as well, which the accounts come from.
 
 use std::sync::Arc;
 

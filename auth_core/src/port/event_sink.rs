@@ -16,6 +16,11 @@ pub enum Event {
         /// Whose.
         user: UserId,
     },
+    /// An account was taken over from another system.
+    UserImported {
+        /// Whose.
+        user: UserId,
+    },
     /// Somebody signed up with an address that has an account.
     SignUpRepeated {
         /// Whose.
