@@ -84,10 +84,24 @@ impl Argon2id {
         derive(secret, version, &params, password, &salt, found, memory)?;
         // `Output` compares in constant time.
         if Output::new(found).map_err(not_run)? != tag {
+            self.make_up(&params, password, memory)?;
             return Ok(Verdict::Mismatch);
         }
         let current = params == self.today && version == Version::V0x13 && salt.len() == SALT_BYTES;
         Ok(if current { Verdict::Match } else { Verdict::MatchOutdated })
+    }
+
+    /// Does what a check of weaker parameters lacks to the work of today's: a refusal must take as long as that of an
+    /// account that does not exist. Work is memory times passes.
+    fn make_up(&self, done: &Params, password: &str, memory: &mut [Block]) -> Result<(), HashFault> {
+        let work = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+        let missing = work(&self.today).saturating_sub(work(done)) / u64::from(self.today.t_cost());
+        let (passes, lanes) = (self.today.t_cost(), self.today.p_cost());
+        // Too little for Argon2 is too little to be noticed.
+        let Some(params) = u32::try_from(missing).ok().and_then(|it| Params::new(it, passes, lanes, None).ok()) else {
+            return Ok(());
+        };
+        derive(&[], Version::V0x13, &params, password, &[0; SALT_BYTES], &mut [0; TAG_BYTES], memory)
     }
 
     /// The most memory, in KiB, that a stored hash may ask for: four times today's or RFC 9106's 64 MiB, whichever is
