@@ -19,6 +19,7 @@ mod limits;
 mod login;
 mod logout;
 mod logs;
+mod mails;
 mod me;
 mod not_me;
 mod outbox;
