@@ -242,9 +242,7 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
     let secret = RootSecret::parse("d3b07384d113edec49eaa6238ad5ff00d3b07384d113edec49eaa6238ad5ff00")?;
     let auth = Auth::builder(Config::new(secret, "http://localhost:3000"))
         .users(AppUsers::new(pool.clone(), Arc::new(SystemClock)))
-        .sessions(store.clone())
-        .outbox(store.clone())
-        .attempts(store)
+        .stores_beside_users(store)
         .mailer(Mailbox(letters))
         .without_workers()
         .build()?;

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use auth_core::error::Error;
+use auth_core::flow::Admin;
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
-    AttemptStore, Clock, EventSink, MailOutbox, Mailer, PasswordHasher, Random, SessionStore, TracingEvents, UserStore,
+    AttemptStore, Clock, CredentialStore, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck, PasswordHasher,
+    PendingSessionStore, Random, SessionStore, TracingEvents, UserDirectory, UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
 
-use crate::config::{Config, SameSite};
+use crate::config::{Config, SameSite, Superuser};
 use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
 use crate::http::table::Table;
 use crate::http::{HttpSettings, Origins};
@@ -29,6 +32,7 @@ pub(crate) struct Inner {
     http: HttpSettings,
     table: Table,
     workers: Workers,
+    superuser: Option<Superuser>,
     /// The pool that `build` started, unless the application brought a hasher of its own.
     hash_pool: Option<Arc<HashPool>>,
 }
@@ -42,9 +46,14 @@ impl Auth {
             sessions: None,
             outbox: None,
             attempts: None,
+            credentials: None,
+            pending: None,
+            directory: None,
+            dead_mails: None,
             mailer: None,
             transport: None,
             hasher: None,
+            password_check: None,
             events: Arc::new(TracingEvents),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -55,6 +64,24 @@ impl Auth {
     /// The flows, to be called without HTTP.
     pub fn system(&self) -> &AuthSystem {
         &self.inner.system
+    }
+
+    /// The operator's verbs. Nothing in them asks who calls: guard what you expose of them.
+    pub fn admin(&self) -> Admin<'_> {
+        self.system().admin()
+    }
+
+    /// Sees to it that the account of [`Config::superuser`] is there; nothing without one. Call it after
+    /// [`AuthBuilder::build`], at every start: it changes nothing the second time.
+    ///
+    /// # Errors
+    /// `invalid_fields` for an address or a password that no account could have; `overloaded`; `unavailable`.
+    pub async fn ensure_superuser(&self) -> Result<(), Error> {
+        if let Some(superuser) = &self.inner.superuser {
+            let admin = self.admin().acting_as("configuration");
+            admin.ensure_superuser(&superuser.email, superuser.password.expose()).await?;
+        }
+        Ok(())
     }
 
     /// How the hash pool fares: queue, waiting time, refusals. `None` with a hasher of your own.
@@ -89,9 +116,14 @@ pub struct AuthBuilder {
     sessions: Option<Arc<dyn SessionStore>>,
     outbox: Option<Arc<dyn MailOutbox>>,
     attempts: Option<Arc<dyn AttemptStore>>,
+    credentials: Option<Arc<dyn CredentialStore>>,
+    pending: Option<Arc<dyn PendingSessionStore>>,
+    directory: Option<Arc<dyn UserDirectory>>,
+    dead_mails: Option<Arc<dyn DeadMails>>,
     mailer: Option<Arc<dyn Mailer>>,
     transport: Option<Box<dyn Transport>>,
     hasher: Option<Arc<dyn PasswordHasher>>,
+    password_check: Option<Arc<dyn PasswordCheck>>,
     events: Arc<dyn EventSink>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -101,8 +133,22 @@ pub struct AuthBuilder {
 impl AuthBuilder {
     /// One store for everything.
     #[must_use]
-    pub fn store<S: UserStore + SessionStore + MailOutbox + AttemptStore + Clone>(self, store: S) -> Self {
-        self.users(store.clone()).sessions(store.clone()).outbox(store.clone()).attempts(store)
+    pub fn store<S>(self, store: S) -> Self
+    where
+        S: UserStore + UserDirectory + SessionStore + CredentialStore + PendingSessionStore + AttemptStore,
+        S: MailOutbox + DeadMails + Clone,
+    {
+        self.stores_beside_users(store.clone()).users(store.clone()).directory(store)
+    }
+
+    /// One store for everything but the accounts, which are in a table of your own: [`users`](Self::users).
+    #[must_use]
+    pub fn stores_beside_users<S>(self, store: S) -> Self
+    where
+        S: SessionStore + CredentialStore + PendingSessionStore + AttemptStore + MailOutbox + DeadMails + Clone,
+    {
+        let builder = self.sessions(store.clone()).credentials(store.clone()).pending_sessions(store.clone());
+        builder.attempts(store.clone()).outbox(store.clone()).dead_mails(store)
     }
 
     /// The store of accounts: your own table, maybe.
@@ -116,6 +162,34 @@ impl AuthBuilder {
     #[must_use]
     pub fn sessions(mut self, sessions: impl SessionStore) -> Self {
         self.sessions = Some(Arc::new(sessions));
+        self
+    }
+
+    /// The store of credentials beside passwords.
+    #[must_use]
+    pub fn credentials(mut self, credentials: impl CredentialStore) -> Self {
+        self.credentials = Some(Arc::new(credentials));
+        self
+    }
+
+    /// The store of what waits for a second step.
+    #[must_use]
+    pub fn pending_sessions(mut self, pending: impl PendingSessionStore) -> Self {
+        self.pending = Some(Arc::new(pending));
+        self
+    }
+
+    /// The accounts as an operator lists them. Without one, [`Admin::list`](auth_core::flow::Admin::list) is refused.
+    #[must_use]
+    pub fn directory(mut self, directory: impl UserDirectory) -> Self {
+        self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// The mails that were given up. Without them, [`Admin`](auth_core::flow::Admin) cannot show any.
+    #[must_use]
+    pub fn dead_mails(mut self, dead_mails: impl DeadMails) -> Self {
+        self.dead_mails = Some(Arc::new(dead_mails));
         self
     }
 
@@ -161,6 +235,14 @@ impl AuthBuilder {
     #[must_use]
     pub fn hasher(mut self, hasher: impl PasswordHasher) -> Self {
         self.hasher = Some(Arc::new(hasher));
+        self
+    }
+
+    /// What judges new passwords, after the rules of the policy: a service that knows breached ones, say. Default:
+    /// nothing does.
+    #[must_use]
+    pub fn password_check(mut self, check: impl PasswordCheck) -> Self {
+        self.password_check = Some(Arc::new(check));
         self
     }
 
@@ -217,8 +299,13 @@ impl AuthBuilder {
             sessions: self.sessions.ok_or_else(|| missing("sessions"))?,
             outbox: self.outbox.ok_or_else(|| missing("outbox"))?,
             attempts: self.attempts.ok_or_else(|| missing("attempts"))?,
+            credentials: self.credentials.ok_or_else(|| missing("credentials"))?,
+            pending: self.pending.ok_or_else(|| missing("pending_sessions"))?,
+            directory: self.directory,
+            dead_mails: self.dead_mails,
             mailer,
             hasher,
+            password_check: self.password_check,
             events: self.events,
             clock: self.clock,
             random: self.random,
@@ -234,9 +321,10 @@ impl AuthBuilder {
             bearer: config.bearer,
             trusted_proxies: config.trusted_proxies.clone(),
         };
+        let superuser = config.superuser.clone();
         let system = AuthSystem::new(ports, policy, tokens)?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
-        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers, hash_pool }) })
+        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers, superuser, hash_pool }) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::env::{self, VarError};
+use std::fmt;
 use std::time::Duration;
 
 use auth_core::policy::{InvalidSetting, Policy};
@@ -9,6 +10,7 @@ use auth_core::token::RootSecret;
 use auth_core::types::Limit;
 use http::uri::{PathAndQuery, Uri};
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
 use crate::hash::Argon2Params;
 use crate::http::throttle;
@@ -40,7 +42,7 @@ pub struct Config {
     pub public_path: String,
     /// Base of the links in mails: scheme, host and maybe a path, without a slash at the end.
     pub frontend_url: String,
-    /// What the application is called in mails. Default `AuthSystem`.
+    /// What the application is called in mails, and what passwords must not resemble. Default `AuthSystem`.
     pub product: String,
     /// The sender of mails; transports take it from `Config::sender`. Default `AuthSystem <no-reply@localhost>`.
     pub mail_from: String,
@@ -54,12 +56,51 @@ pub struct Config {
     pub throttles: Throttles,
     /// Whether an access token is also taken from `Authorization: Bearer`. Default off.
     pub bearer: bool,
-    /// The `iss` of tokens. Default `auth-system`.
+    /// The `iss` of tokens; passwords must not resemble it. Default `auth-system`.
     pub issuer: String,
     /// The `aud` of tokens. Default `auth-system`.
     pub audience: String,
+    /// Whose account [`Auth::ensure_superuser`](crate::Auth::ensure_superuser) makes. Default nobody's.
+    pub superuser: Option<Superuser>,
     /// What the flows go by.
     pub policy: Policy,
+}
+
+/// The account that the configuration itself asks for.
+#[derive(Clone)]
+pub struct Superuser {
+    /// The address.
+    pub email: String,
+    /// The password of a new account; one that exists keeps its own.
+    pub password: Secret,
+}
+
+/// Shows no password.
+impl fmt::Debug for Superuser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Superuser").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+/// A text of the configuration that is shown nowhere.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Which choices of wire format and disclosure apply.
@@ -69,7 +110,7 @@ pub enum Profile {
     #[default]
     Standard,
     /// What a front-end written for django-auth-system reads: its JSON shapes and texts. Usernames and
-    /// `confirm_password` are required, and sign-up tells that an address is taken.
+    /// `confirm_password` are required, sign-up tells that an address is taken, and no password is entirely numeric.
     Django,
 }
 
@@ -187,6 +228,7 @@ impl Config {
             bearer: false,
             issuer: "auth-system".into(),
             audience: "auth-system".into(),
+            superuser: None,
             policy: Policy::default(),
         }
     }
@@ -244,6 +286,16 @@ impl Config {
         env.set("AUTH_BEARER", &mut config.bearer, parse_bool)?;
         env.set("AUTH_ISSUER", &mut config.issuer, parse_text)?;
         env.set("AUTH_AUDIENCE", &mut config.audience, parse_text)?;
+        config.superuser = match (env.get("AUTH_SUPERUSER_EMAIL"), env.get("AUTH_SUPERUSER_PASSWORD")) {
+            (Some(email), Some(password)) => Some(Superuser { email, password: Secret::new(password) }),
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(InvalidSetting::new("AUTH_SUPERUSER_EMAIL", "is not set, but the password is"));
+            }
+            (Some(_), None) => {
+                return Err(InvalidSetting::new("AUTH_SUPERUSER_PASSWORD", "is not set, but the address is"));
+            }
+        };
         let throttles = &mut config.throttles;
         env.set("AUTH_THROTTLE_SIGNUP", &mut throttles.signup, parse_limit)?;
         env.set("AUTH_THROTTLE_LOGIN", &mut throttles.login, parse_limit)?;
@@ -279,7 +331,9 @@ impl Config {
     /// The policy as the profile has it.
     pub(crate) fn effective_policy(&self) -> Policy {
         let django = self.profile == Profile::Django;
-        let policy = self.policy.clone();
+        let mut policy = self.policy.clone();
+        policy.password.refuse_numeric |= django;
+        policy.password.service_names.extend([self.product.clone(), self.issuer.clone()]);
         Policy {
             usernames: policy.usernames || django,
             reveal_taken_emails: policy.reveal_taken_emails || django,

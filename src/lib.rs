@@ -35,6 +35,7 @@
 //! | mount the endpoints in axum | `router` |
 //! | protect routes of your own | [`Auth`]`::layer`, [`CurrentUser`], [`CurrentSession`] |
 //! | change lifetimes, limits, password rules | [`auth_core::policy::Policy`] in [`Config::policy`] |
+//! | ask a service of your own about new passwords | [`AuthBuilder::password_check`] |
 //! | send mails, in words of your own | [`mail`] |
 //! | keep accounts in a table of your own | [the recipe](store#your-own-user-table), `examples/custom_store.rs` |
 //! | log or count what happens | [`auth_core::port::EventSink`] |

@@ -13,6 +13,8 @@ use tokio::time::{sleep, timeout};
 
 /// How long the outbox rests at most: mails that were put off, or queued by other nodes, are found by then.
 const MAIL_PAUSE: Duration = Duration::from_secs(5);
+/// How long rows that nobody needs any more wait to be removed.
+const SWEEP_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// How long a shutdown waits for mails.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a worker rests after a panic, which may come again at once.
@@ -34,7 +36,7 @@ impl Workers {
         let runtime = Handle::try_current()
             .map_err(|_| InvalidSetting::new("runtime", "build inside a tokio runtime, or `without_workers()`"))?;
         let workers = Self::none();
-        let (mails, revocations) = (system.clone(), system.clone());
+        let (mails, revocations, rows) = (system.clone(), system.clone(), system.clone());
         let stop = workers.stop.subscribe();
         {
             let mut tasks = workers.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,6 +44,8 @@ impl Workers {
             tasks.spawn_on(until_done("mails", send), &runtime);
             let follow = move || follow_revocations(revocations.clone());
             tasks.spawn_on(until_stopped(workers.stop.subscribe(), until_done("revocations", follow)), &runtime);
+            let sweep = move || sweep(rows.clone());
+            tasks.spawn_on(until_stopped(workers.stop.subscribe(), until_done("sweep", sweep)), &runtime);
         }
         Ok(workers)
     }
@@ -130,5 +134,31 @@ async fn follow_revocations(system: AuthSystem) {
         }
         failing = outcome.is_err();
         sleep(pause).await;
+    }
+}
+
+/// Removes what is over: at the start, and then once an hour.
+async fn sweep(system: AuthSystem) {
+    loop {
+        if !purge(&system).await {
+            sleep(SWEEP_PAUSE).await;
+        }
+    }
+}
+
+/// One round; whether there may be more to remove.
+async fn purge(system: &AuthSystem) -> bool {
+    match system.purge_deleted_accounts().await {
+        Ok(accounts) => {
+            if accounts > 0 {
+                tracing::info!(target: "auth", accounts, "deleted accounts were removed");
+            }
+            accounts > 0
+        }
+        Err(error) => {
+            let cause = error.source().map(tracing::field::display);
+            tracing::warn!(target: "auth", %error, cause, "deleted accounts were not removed");
+            false
+        }
     }
 }

@@ -28,3 +28,6 @@ conformance::tenants!(store);
 conformance::session_store!(store, broken: broken);
 conformance::mail_outbox!(store, broken: broken);
 conformance::attempt_store!(store, broken: broken);
+conformance::credential_store!(store, broken: broken);
+conformance::pending_session_store!(store, broken: broken);
+conformance::user_directory!(store, broken: broken);

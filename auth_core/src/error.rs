@@ -53,6 +53,8 @@ pub enum Reason {
     AlreadyVerified,
     /// Too many attempts within a window; [`Error::throttle`] tells which.
     Throttled,
+    /// No part that can do this was given to the system.
+    NotSupported,
     /// Something the flow needs does not answer; try again.
     Unavailable,
     /// Too much expensive work is waiting; try again.
@@ -96,6 +98,7 @@ impl Reason {
             Self::ReauthenticationRequired => "reauthentication_required",
             Self::AlreadyVerified => "already_verified",
             Self::Throttled => "throttled",
+            Self::NotSupported => "not_supported",
             Self::Unavailable => "unavailable",
             Self::Overloaded => "overloaded",
             Self::Internal => "internal",
@@ -119,7 +122,7 @@ impl Reason {
             Self::SecondFactorUnavailable | Self::ReauthenticationRequired => Class::Forbidden,
             Self::Throttled => Class::Throttled,
             Self::Unavailable | Self::Overloaded => Class::Unavailable,
-            Self::Internal => Class::Internal,
+            Self::NotSupported | Self::Internal => Class::Internal,
         }
     }
 }
@@ -161,8 +164,14 @@ pub enum FieldReason {
     PasswordTooShort(usize),
     /// A confirmation that was not given.
     NotConfirmed,
-    /// A password of digits only.
+    /// A password that is among the most common ones.
+    PasswordTooCommon,
+    /// A password that says little beyond what is known of its owner or of the service.
+    PasswordTooSimilar(KnownText),
+    /// A password of digits only. Only where the profile forbids them.
     PasswordNumeric,
+    /// A password that the application's own [`PasswordCheck`](crate::port::PasswordCheck) refuses, and what it says.
+    PasswordRefused(&'static str),
     /// The confirmation differs from the password.
     PasswordMismatch,
     /// Another account has this value. Only where the profile tells.
@@ -187,11 +196,26 @@ impl FieldReason {
             Self::InvalidUsername => "invalid_username",
             Self::PasswordTooShort(_) => "password_too_short",
             Self::NotConfirmed => "not_confirmed",
+            Self::PasswordTooCommon => "password_too_common",
+            Self::PasswordTooSimilar(_) => "password_too_similar",
             Self::PasswordNumeric => "password_entirely_numeric",
+            Self::PasswordRefused(_) => "password_refused",
             Self::PasswordMismatch => "password_mismatch",
             Self::Taken | Self::AddressInUse => "taken",
         }
     }
+}
+
+/// What others may know, so that a password like it is guessed soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KnownText {
+    /// The owner's address, or a part of it.
+    Email,
+    /// The owner's username, or a part of it.
+    Username,
+    /// A name of the service.
+    ServiceName,
 }
 
 /// A limit that was reached.

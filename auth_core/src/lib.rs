@@ -39,7 +39,9 @@
 //! # let clock = Arc::new(ManualClock::new());
 //! # let store = Arc::new(MemoryStore::new(clock.clone()));
 //! # let ports = Ports {
-//! #     users: store.clone(), sessions: store.clone(), outbox: store.clone(), attempts: store, mailer: Arc::new(RecordingMailer::default()),
+//! #     users: store.clone(), sessions: store.clone(), outbox: store.clone(), attempts: store.clone(),
+//! #     credentials: store.clone(), pending: store, directory: None, dead_mails: None,
+//! #     mailer: Arc::new(RecordingMailer::default()), password_check: None,
 //! #     hasher: Arc::new(InsecurePlainHasher::default()), events: Arc::new(TracingEvents), clock,
 //! #     random: Arc::new(InsecureCountingRandom::default()),
 //! # };

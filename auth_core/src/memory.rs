@@ -2,19 +2,23 @@
 //!
 //! One lock guards everything, so every verb is atomic by construction. Nothing survives the process.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::collections::{btree_map, hash_map::Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::port::{
-    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Clock, DeadMail, DeadMails, FeedPosition, Hit, LoginRecord,
-    MailIntent, MailOutbox, NewUser, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError, Unique,
-    UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Clock, CredentialStore, DeadMail, DeadMails, FeedPosition,
+    Hit, LoginRecord, MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation, SessionInsert, SessionStore,
+    Settlement, Since, StoreError, Unique, UserChange, UserDirectory, UserInsert, UserKey, UserSecurity, UserStore,
+    UserUpdate,
 };
-use crate::types::{Limit, MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
+use crate::types::{
+    Credential, CredentialId, FactorKind, Limit, MailId, Payload, PendingId, PendingSession, Session, SessionId,
+    TenantId, Timestamp, User, UserId, UserStatus,
+};
 
 /// Every store of the account system in one. Clones share the data.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ struct State {
     sessions: HashMap<SessionId, Session>,
     mails: Vec<QueuedMail>,
     attempts: HashMap<AttemptKey, Window>,
+    credentials: BTreeMap<CredentialId, Credential>,
+    pending: HashMap<PendingId, PendingSession>,
 }
 
 /// A running count.
@@ -40,6 +46,9 @@ struct Window {
 
 /// The most windows that are kept. An attacker would have to start as many, each within its own limit, to push one out.
 const MAX_WINDOWS: usize = 1_000_000;
+
+/// From how many pending sessions on those that are over are swept.
+const MAX_PENDING: usize = 10_000;
 
 struct QueuedMail {
     id: MailId,
@@ -222,6 +231,119 @@ impl SessionStore for MemoryStore {
             ended.map(|session| (session.changed_at, session.id.to_string(), session.id)).collect()
         };
         self.page(rows, since, limit)
+    }
+}
+
+#[async_trait]
+impl CredentialStore for MemoryStore {
+    async fn insert(&self, credential: &Credential) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let key = |it: &Credential| (it.tenant, it.kind.clone(), it.lookup_key.clone());
+        if credential.lookup_key.is_some() && state.credentials.values().any(|it| key(it) == key(credential)) {
+            return Ok(false);
+        }
+        match state.credentials.entry(credential.id) {
+            btree_map::Entry::Occupied(_) => Err(id_taken()),
+            btree_map::Entry::Vacant(place) => {
+                place.insert(credential.clone());
+                Ok(true)
+            }
+        }
+    }
+
+    async fn find(&self, tenant: &TenantId, id: CredentialId) -> Result<Option<Credential>, StoreError> {
+        Ok(self.lock().credentials.get(&id).filter(|it| it.tenant == *tenant).cloned())
+    }
+
+    async fn find_by_key(
+        &self,
+        tenant: &TenantId,
+        kind: &FactorKind,
+        key: &[u8],
+    ) -> Result<Option<Credential>, StoreError> {
+        let named =
+            |it: &&Credential| it.tenant == *tenant && it.kind == *kind && it.lookup_key.as_deref() == Some(key);
+        Ok(self.lock().credentials.values().find(named).cloned())
+    }
+
+    async fn of_user(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Credential>, StoreError> {
+        let theirs = |it: &&Credential| it.tenant == *tenant && it.user == *user;
+        Ok(self.lock().credentials.values().filter(theirs).cloned().collect())
+    }
+
+    async fn update_if(&self, current: &Credential, payload: &Payload) -> Result<Option<Credential>, StoreError> {
+        let mut state = self.lock();
+        let unchanged = |it: &&mut Credential| it.tenant == current.tenant && it.revision == current.revision;
+        Ok(state.credentials.get_mut(&current.id).filter(unchanged).map(|credential| {
+            credential.payload = payload.clone();
+            credential.consecutive_failures = 0;
+            credential.revision += 1;
+            credential.clone()
+        }))
+    }
+
+    async fn count_failure(&self, tenant: &TenantId, id: CredentialId, below: u32) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let open = |it: &&mut Credential| it.tenant == *tenant && it.consecutive_failures < below;
+        let Some(credential) = state.credentials.get_mut(&id).filter(open) else { return Ok(false) };
+        credential.consecutive_failures += 1;
+        Ok(true)
+    }
+
+    async fn remove(&self, tenant: &TenantId, id: CredentialId) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let found = state.credentials.get(&id).is_some_and(|it| it.tenant == *tenant);
+        Ok(found && state.credentials.remove(&id).is_some())
+    }
+}
+
+#[async_trait]
+impl PendingSessionStore for MemoryStore {
+    async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        if state.pending.len() >= MAX_PENDING {
+            state.pending.retain(|_, pending| now < pending.expires_at);
+        }
+        state.pending.insert(pending.id, pending.clone());
+        Ok(())
+    }
+
+    async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        Ok(self.lock().pending.get(id).filter(|pending| now < pending.expires_at).cloned())
+    }
+
+    async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        Ok(self.lock().pending.remove(id).filter(|pending| now < pending.expires_at))
+    }
+}
+
+#[async_trait]
+impl UserDirectory for MemoryStore {
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        status: Option<UserStatus>,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        let state = self.lock();
+        let wanted = |user: &&User| {
+            user.tenant == *tenant && status.is_none_or(|it| it == user.status) && after.is_none_or(|it| *it < user.id)
+        };
+        let mut users: Vec<User> = state.users.values().filter(wanted).cloned().collect();
+        users.sort_by_key(|user| user.id);
+        users.truncate(limit);
+        Ok(users)
+    }
+
+    async fn purge_deleted(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
+        let mut state = self.lock();
+        let before = self.clock.now() - age;
+        let over = |user: &&User| user.status == UserStatus::Deleted && user.changed_at <= before;
+        let over: Vec<_> = state.users.values().filter(over).map(|user| (user.tenant, user.id)).take(limit).collect();
+        over.iter().for_each(|key| drop(state.users.remove(key)));
+        Ok(over.len())
     }
 }
 

@@ -1,10 +1,14 @@
 //! What the flows go by: lifetimes, limits and rules, as data with safe defaults.
 
+mod common_passwords;
+mod password;
+
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{FieldError, FieldReason};
-use crate::types::{Limit, MAX_PASSWORD_BYTES, Password};
+pub use password::PasswordPolicy;
+
+use crate::types::{Limit, SUPERUSER};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -107,8 +111,26 @@ impl AttributeRule {
 }
 
 /// Names that fields of our own bear; an attribute cannot take them.
-const RESERVED_FIELDS: [&str; 10] =
-    ["id", "email", "username", "password", "confirm_password", "status", "token", "uid", "code", "tenant"];
+const RESERVED_FIELDS: [&str; 18] = [
+    "id",
+    "email",
+    "new_email",
+    "username",
+    "password",
+    "old_password",
+    "new_password",
+    "confirm_password",
+    "status",
+    "token",
+    "uid",
+    "code",
+    "tenant",
+    "role",
+    "roles",
+    "permissions",
+    "is_staff",
+    SUPERUSER,
+];
 
 /// A setting that contradicts safety or another setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,72 +217,9 @@ pub fn check_limit(setting: &'static str, limit: Limit) -> Result<(), InvalidSet
     Err(InvalidSetting::new(setting, problem))
 }
 
-/// What makes an acceptable password (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 section 6.2).
-///
-/// Lengths count Unicode code points after NFC. There are no composition rules.
-#[derive(Clone, Debug)]
-pub struct PasswordPolicy {
-    /// The shortest password: 8 to 64. Default 8.
-    pub min_chars: usize,
-    /// The longest password: 128 to 1024. Default 256.
-    pub max_chars: usize,
-}
-
-impl Default for PasswordPolicy {
-    fn default() -> Self {
-        Self { min_chars: 8, max_chars: 256 }
-    }
-}
-
-impl PasswordPolicy {
-    fn check(&self) -> Result<(), InvalidSetting> {
-        if !(8..=64).contains(&self.min_chars) {
-            return Err(InvalidSetting::new(
-                "password.min_chars",
-                format!("{} is not between 8 and 64", self.min_chars),
-            ));
-        }
-        if !(128..=MAX_PASSWORD_BYTES).contains(&self.max_chars) {
-            let problem = format!("{} is not between 128 and {MAX_PASSWORD_BYTES}", self.max_chars);
-            return Err(InvalidSetting::new("password.max_chars", problem));
-        }
-        Ok(())
-    }
-
-    /// Judges a password that somebody wants to set in the named field.
-    ///
-    /// Takes the raw text, because one that is too long never becomes a [`Password`].
-    ///
-    /// # Errors
-    /// All that is wrong with it.
-    pub fn accept(&self, field: &'static str, text: &str) -> Result<Password, Vec<FieldError>> {
-        let error = |reason| FieldError { field, reason };
-        let Ok(password) = Password::new(text) else {
-            return Err(vec![error(FieldReason::TooLong(self.max_chars))]);
-        };
-        let mut errors = Vec::new();
-        let chars = password.expose().chars().count();
-        if chars > self.max_chars {
-            errors.push(error(FieldReason::TooLong(self.max_chars)));
-        }
-        if chars < self.min_chars {
-            errors.push(error(FieldReason::PasswordTooShort(self.min_chars)));
-        }
-        if chars > 0 && password.expose().chars().all(char::is_numeric) {
-            errors.push(error(FieldReason::PasswordNumeric));
-        }
-        if errors.is_empty() { Ok(password) } else { Err(errors) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn reasons(text: &str) -> Vec<FieldReason> {
-        let errors = PasswordPolicy::default().accept("password", text).err().unwrap_or_default();
-        errors.into_iter().map(|error| error.reason).collect()
-    }
 
     #[test]
     fn defaults_are_consistent() {
@@ -295,17 +254,5 @@ mod tests {
             spoil(&mut policy);
             assert_eq!(policy.check().err().map(|error| error.setting), Some(setting));
         }
-    }
-
-    #[test]
-    fn a_password_is_told_all_that_is_wrong_with_it() {
-        assert_eq!(reasons("1234"), [FieldReason::PasswordTooShort(8), FieldReason::PasswordNumeric]);
-        assert_eq!(reasons("short"), [FieldReason::PasswordTooShort(8)]);
-        assert_eq!(reasons(""), [FieldReason::PasswordTooShort(8)]);
-        assert_eq!(reasons(&"x".repeat(257)), [FieldReason::TooLong(256)]);
-        assert_eq!(reasons(&"x".repeat(2000)), [FieldReason::TooLong(256)]);
-        assert_eq!(reasons("a good long one"), []);
-        // Eight code points, whatever their bytes.
-        assert_eq!(reasons("пароль-х"), []);
     }
 }

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
-    AttemptStore, Clock, Event, EventSink, MailIntent, MailMatter, MailOutbox, MailPurpose, Mailer, PasswordHasher,
-    Random, SessionStore, UserKey, UserStore,
+    AttemptStore, Clock, CredentialStore, DeadMails, Event, EventSink, MailIntent, MailMatter, MailOutbox, MailPurpose,
+    Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SessionStore, UserDirectory, UserKey,
+    UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::Tokens;
@@ -23,6 +24,10 @@ pub struct Ports {
     pub users: Arc<dyn UserStore>,
     /// The sessions.
     pub sessions: Arc<dyn SessionStore>,
+    /// The credentials beside passwords.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// What waits for a second step.
+    pub pending: Arc<dyn PendingSessionStore>,
     /// Attempts within timed windows.
     pub attempts: Arc<dyn AttemptStore>,
     /// The mails that wait.
@@ -31,12 +36,18 @@ pub struct Ports {
     pub mailer: Arc<dyn Mailer>,
     /// What hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
+    /// What judges new passwords besides the policy, if anything does.
+    pub password_check: Option<Arc<dyn PasswordCheck>>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Unpredictable bytes.
     pub random: Arc<dyn Random>,
+    /// The accounts as an operator lists them, where the store can.
+    pub directory: Option<Arc<dyn UserDirectory>>,
+    /// The mails that were given up, where the outbox keeps them.
+    pub dead_mails: Option<Arc<dyn DeadMails>>,
 }
 
 /// The account system. Its methods are the flows; each file under [`flow`](crate::flow) adds its own.
@@ -170,6 +181,11 @@ impl AuthSystem {
     /// Whoever has the address.
     pub(crate) async fn find_by_email(&self, client: &Client, email: &Email) -> Result<Option<User>, Error> {
         Ok(self.ports().users.find(&client.tenant, UserKey::Email(email)).await?)
+    }
+
+    /// There may be something to send.
+    pub(crate) fn wake_mailer(&self) {
+        self.inner.mail_queued.notify(usize::MAX);
     }
 
     /// As [`account_changed`](Self::account_changed); what was announced may be sent now.

@@ -16,3 +16,6 @@ conformance::tenants!(store);
 conformance::session_store!(store);
 conformance::mail_outbox!(store);
 conformance::attempt_store!(store);
+conformance::credential_store!(store);
+conformance::pending_session_store!(store);
+conformance::user_directory!(store);

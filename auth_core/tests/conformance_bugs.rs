@@ -109,20 +109,22 @@ impl UserStore for Users {
             gap().await;
         }
         match self.by_id(&current.tenant, &current.id).await {
-            Some(stored) if late || self.1 == UserBug::LostUpdate => self.0.update_if(&stored, change).await,
-            _ => self.0.update_if(current, change).await,
+            Some(stored) if late || self.1 == UserBug::LostUpdate => {
+                UserStore::update_if(&self.0, &stored, change).await
+            }
+            _ => UserStore::update_if(&self.0, current, change).await,
         }
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
         match self.1 {
-            UserBug::EndlessCount => self.0.count_failure(tenant, id, u32::MAX).await,
+            UserBug::EndlessCount => UserStore::count_failure(&self.0, tenant, id, u32::MAX).await,
             UserBug::LateCount => {
                 let counted = self.by_id(tenant, id).await.is_some_and(|user| user.consecutive_failures < below);
                 gap().await;
-                Ok(counted && self.0.count_failure(tenant, id, u32::MAX).await?)
+                Ok(counted && UserStore::count_failure(&self.0, tenant, id, u32::MAX).await?)
             }
-            _ => self.0.count_failure(tenant, id, below).await,
+            _ => UserStore::count_failure(&self.0, tenant, id, below).await,
         }
     }
 
@@ -134,7 +136,7 @@ impl UserStore for Users {
         }
         self.0.record_login(tenant, id, &login).await?;
         if let (UserBug::LoginIsAChange, Some(user)) = (self.1, stored) {
-            self.0.update_if(&user, &UserChange::default()).await?;
+            UserStore::update_if(&self.0, &user, &UserChange::default()).await?;
         }
         Ok(())
     }

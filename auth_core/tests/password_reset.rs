@@ -3,7 +3,7 @@
 mod common;
 
 use auth_core::Reason;
-use auth_core::error::FieldReason;
+use auth_core::error::{FieldReason, KnownText};
 use auth_core::flow::PasswordResetConfirm;
 use auth_core::port::{Event, MailPurpose};
 use auth_core::types::{Client, TenantId, UserId, UserStatus};
@@ -149,7 +149,8 @@ async fn a_bad_password_does_not_use_the_link_up() {
     for (password, reason) in [
         ("", FieldReason::PasswordTooShort(8)),
         ("seven77", FieldReason::PasswordTooShort(8)),
-        ("1234567890", FieldReason::PasswordNumeric),
+        ("1234567890", FieldReason::PasswordTooCommon),
+        ("ada@example.org", FieldReason::PasswordTooSimilar(KnownText::Email)),
         (too_long.as_str(), FieldReason::TooLong(256)),
     ] {
         assert_eq!(wrong_fields(world.reset(&link, password).await), [("password", reason)]);

@@ -218,7 +218,6 @@ async fn all_wrong_fields_are_told_at_once_and_nothing_is_done() {
         ("first_name", FieldReason::TooLong(150)),
         ("last_name", FieldReason::TooLong(150)),
         ("password", FieldReason::PasswordTooShort(8)),
-        ("password", FieldReason::PasswordNumeric),
     ];
     assert_eq!(wrong_fields(refusal), expected);
     assert_eq!((world.hasher.work(), world.store.calls(), world.mails().await), (0, vec![], vec![]));

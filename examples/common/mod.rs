@@ -67,7 +67,9 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     writeln!(greeting, "Key       {}", key.place)?;
     // An SMTP address may hold a password.
     writeln!(greeting, "Mails     {}", if mail.starts_with("smtp") { "by SMTP, as AUTH_MAIL says" } else { &mail })?;
-    Ok(Server { auth: builder.build()?, bind, greeting })
+    let auth = builder.build()?;
+    auth.ensure_superuser().await?;
+    Ok(Server { auth, bind, greeting })
 }
 
 fn config(bind: SocketAddr, key: &Key) -> Result<Config, Box<dyn Error>> {

@@ -1,5 +1,6 @@
 use auth_core::flow::PasswordChangeRequest;
 use auth_core::proof::LiveSession;
+use auth_core::types::Personal;
 use http::StatusCode;
 
 use super::Exchange;
@@ -12,7 +13,7 @@ pub(super) async fn change(x: &Exchange<'_>, live: LiveSession) -> Result<Reply,
     let system = x.auth.system();
     let mut read = x.fields.reader();
     let old_password = read.password("old_password");
-    let new_password = read.new_password("new_password", &system.policy().password);
+    let new_password = read.new_password("new_password", &system.policy().password, Personal::default());
     let same = read.repeats("confirm_password", new_password, x.profile() == Profile::Django);
     read.finish()?;
     if !same {

@@ -6,7 +6,7 @@ use std::fmt;
 use auth_core::error::{Error, FieldError, FieldReason};
 use auth_core::policy::PasswordPolicy;
 use auth_core::types::{
-    Email, MAX_EMAIL_BYTES, MAX_PASSWORD_BYTES, MAX_USERNAME_CHARS, Password, PasswordTooLong, Username,
+    Email, MAX_EMAIL_BYTES, MAX_PASSWORD_BYTES, MAX_USERNAME_CHARS, Password, PasswordTooLong, Personal, Username,
 };
 use http::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
@@ -224,12 +224,17 @@ impl<'a> Reader<'a> {
         password.is_empty() || confirmation.is_empty() || confirmation == password
     }
 
-    /// A password to be set.
-    pub(crate) fn new_password(&mut self, field: &'static str, policy: &PasswordPolicy) -> &'a str {
+    /// A password to be set, by the rules that need no more than what is known of its owner by now.
+    pub(crate) fn new_password(
+        &mut self,
+        field: &'static str,
+        policy: &PasswordPolicy,
+        personal: Personal<'_>,
+    ) -> &'a str {
         let before = self.errors.len();
         let text = self.exact(field);
         if self.errors.len() == before
-            && let Err(errors) = policy.accept(field, text)
+            && let Err(errors) = policy.accept(field, text, personal)
         {
             self.errors.extend(errors);
         }

@@ -1,4 +1,5 @@
 use auth_core::flow::PasswordResetConfirm;
+use auth_core::types::Personal;
 use http::StatusCode;
 
 use super::Exchange;
@@ -22,7 +23,7 @@ pub(super) async fn confirm(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let system = x.auth.system();
     let link = Link::read(&x.fields)?;
     let mut read = x.fields.reader();
-    let password = read.new_password("password", &system.policy().password);
+    let password = read.new_password("password", &system.policy().password, Personal::default());
     let same = read.repeats("confirm_password", password, x.profile() == Profile::Django);
     read.finish()?;
     if !same {

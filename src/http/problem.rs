@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use auth_core::error::{Error, FieldError, FieldReason, Reason, Throttle};
+use auth_core::error::{Error, FieldError, FieldReason, KnownText, Reason, Throttle};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderName, Response, StatusCode};
@@ -263,6 +263,7 @@ impl From<Error> for Problem {
             Reason::Throttled => (S::TOO_MANY_REQUESTS, "Request was throttled."),
             Reason::Unavailable => (S::SERVICE_UNAVAILABLE, "The service is unavailable for the moment. Try again."),
             Reason::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is busy. Try again."),
+            Reason::NotSupported => (S::NOT_IMPLEMENTED, "This is not supported here."),
             Reason::Internal => (S::INTERNAL_SERVER_ERROR, "Something went wrong."),
             other => return unmapped(other, error),
         };
@@ -314,6 +315,11 @@ fn text_of(error: &FieldError) -> String {
         FieldReason::PasswordTooShort(limit) => {
             format!("This password is too short. It must contain at least {limit} characters.")
         }
+        FieldReason::PasswordTooCommon => "This password is too common.".into(),
+        FieldReason::PasswordTooSimilar(KnownText::Email) => "The password is too similar to the email address.".into(),
+        FieldReason::PasswordTooSimilar(KnownText::Username) => "The password is too similar to the username.".into(),
+        FieldReason::PasswordTooSimilar(_) => "The password is too similar to the name of this service.".into(),
+        FieldReason::PasswordRefused(text) => text.into(),
         FieldReason::PasswordNumeric => "This password is entirely numeric.".into(),
         FieldReason::PasswordMismatch => "Passwords do not match.".into(),
         FieldReason::NotConfirmed => "This has to be confirmed.".into(),

@@ -1,5 +1,6 @@
 use auth_core::error::FieldReason;
 use auth_core::flow::SignUpRequest;
+use auth_core::types::{Email, Personal, Username};
 use http::StatusCode;
 
 use super::Exchange;
@@ -14,7 +15,9 @@ pub(super) async fn sign_up(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let mut read = x.fields.reader();
     let email = read.email("email");
     let username = policy.usernames.then(|| read.username("username"));
-    let password = read.new_password("password", &policy.password);
+    let parsed = (Email::parse(email).ok(), username.and_then(|name| Username::parse(name).ok()));
+    let personal = Personal { email: parsed.0.as_ref(), username: parsed.1.as_ref() };
+    let password = read.new_password("password", &policy.password, personal);
     if !read.repeats("confirm_password", password, x.profile() == Profile::Django) {
         read.wrong(mismatch_field(x.profile()), FieldReason::PasswordMismatch);
     }

@@ -99,10 +99,13 @@ fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
             ("\u{202e}ada@example.org", "invalid_email"),
         ],
         Username => &[(" ", "blank"), ("a\u{7}b", "invalid_username"), ("ada@example.org", "invalid_username")],
+        NewPassword if django => &[("83749261", "password_entirely_numeric")],
         NewPassword => &[
             ("       ", "password_too_short"),
             ("\u{7}", "password_too_short"),
-            ("01234567", "password_entirely_numeric"),
+            ("12345678", "password_too_common"),
+            ("Password", "password_too_common"),
+            ("AUTHSYSTEM-1", "password_too_similar"),
         ],
         _ => &[],
     };

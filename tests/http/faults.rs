@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_system::auth_core::port::{
-    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, HashError, Hit, LoginRecord, MailIntent, MailOutbox,
-    NewUser, PasswordHasher, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError, Ticket, UserChange,
-    UserInsert, UserKey, UserSecurity, UserStore, UserUpdate, Verdict,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, CredentialStore, HashError, Hit, LoginRecord, MailIntent,
+    MailOutbox, NewUser, PasswordHasher, PendingSessionStore, Rotation, SessionInsert, SessionStore, Settlement, Since,
+    StoreError, Ticket, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate, Verdict,
 };
 use auth_system::auth_core::testing::InsecurePlainHasher;
 use auth_system::auth_core::types::{
-    Limit, MailId, Password, PasswordHash, Session, SessionId, TenantId, Timestamp, User, UserId,
+    Credential, CredentialId, FactorKind, Limit, MailId, Password, PasswordHash, Payload, PendingId, PendingSession,
+    Session, SessionId, TenantId, Timestamp, User, UserId,
 };
 use auth_system::{Auth, AuthBuilder, Config};
 
@@ -63,6 +64,8 @@ impl Faults {
             .sessions(Faulty { port: ports.sessions.clone(), faults: self.clone() })
             .outbox(Faulty { port: ports.outbox.clone(), faults: self.clone() })
             .attempts(Faulty { port: ports.attempts.clone(), faults: self.clone() })
+            .credentials(Faulty { port: ports.credentials.clone(), faults: self.clone() })
+            .pending_sessions(Faulty { port: ports.pending.clone(), faults: self.clone() })
             .hasher(Busy { hasher: world.hasher.clone(), faults: self.clone() })
             .mailer(world.mailer.clone())
             .events(world.events.clone())
@@ -190,6 +193,59 @@ impl AttemptStore for Faulty<dyn AttemptStore> {
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
         self.faults.call("attempts.clear", self.port.clear(key)).await
+    }
+}
+
+#[async_trait]
+impl CredentialStore for Faulty<dyn CredentialStore> {
+    async fn insert(&self, credential: &Credential) -> Result<bool, StoreError> {
+        self.faults.call("credentials.insert", CredentialStore::insert(&*self.port, credential)).await
+    }
+
+    async fn find(&self, tenant: &TenantId, id: CredentialId) -> Result<Option<Credential>, StoreError> {
+        self.faults.call("credentials.find", CredentialStore::find(&*self.port, tenant, id)).await
+    }
+
+    async fn find_by_key(
+        &self,
+        tenant: &TenantId,
+        kind: &FactorKind,
+        key: &[u8],
+    ) -> Result<Option<Credential>, StoreError> {
+        self.faults.call("credentials.find_by_key", self.port.find_by_key(tenant, kind, key)).await
+    }
+
+    async fn of_user(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Credential>, StoreError> {
+        self.faults.call("credentials.of_user", self.port.of_user(tenant, user)).await
+    }
+
+    async fn update_if(&self, current: &Credential, payload: &Payload) -> Result<Option<Credential>, StoreError> {
+        self.faults.call("credentials.update_if", CredentialStore::update_if(&*self.port, current, payload)).await
+    }
+
+    async fn count_failure(&self, tenant: &TenantId, id: CredentialId, below: u32) -> Result<bool, StoreError> {
+        self.faults
+            .call("credentials.count_failure", CredentialStore::count_failure(&*self.port, tenant, id, below))
+            .await
+    }
+
+    async fn remove(&self, tenant: &TenantId, id: CredentialId) -> Result<bool, StoreError> {
+        self.faults.call("credentials.remove", self.port.remove(tenant, id)).await
+    }
+}
+
+#[async_trait]
+impl PendingSessionStore for Faulty<dyn PendingSessionStore> {
+    async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
+        self.faults.call("pending.put", self.port.put(pending)).await
+    }
+
+    async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        self.faults.call("pending.find", PendingSessionStore::find(&*self.port, id, now)).await
+    }
+
+    async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        self.faults.call("pending.take", self.port.take(id, now)).await
     }
 }
 

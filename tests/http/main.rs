@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
+mod admin;
 mod arbitrary;
 mod bad_body;
 mod bad_input;
@@ -21,6 +22,7 @@ mod logout;
 mod logs;
 mod mails;
 mod me;
+mod new_password;
 mod not_me;
 mod outbox;
 mod password_reset;

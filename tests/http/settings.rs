@@ -36,7 +36,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     #[rustfmt::skip]
     let Config {
         secret: _, accepted_secrets, data_keys, pepper, argon2, hash_threads, hash_queue, profile, public_path, frontend_url,
-        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, issuer, audience, policy,
+        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, issuer, audience, superuser: _, policy,
     } = config;
     let CookieConfig { access_name, refresh_name, device_name, secure, http_only, same_site } = cookies;
     #[rustfmt::skip]
@@ -49,13 +49,14 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
         reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, sudo_max_age, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
         max_consecutive_failures, attributes, mail_attempts,
     } = policy;
-    let PasswordPolicy { min_chars, max_chars } = password;
+    let PasswordPolicy { min_chars, max_chars, refuse_numeric, service_names } = password;
     let mut fields = all!(
         accepted_secrets data_keys pepper hash_threads hash_queue profile public_path frontend_url product mail_from
         allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
-        password_reset resend_verification confirm change_password change_email reauthenticate bearer issuer audience access_lifetime idle_lifetime session_lifetime
-        refresh_window revocation_lag verify_link_lifetime reset_link_lifetime change_email_link_lifetime
-        not_me_link_lifetime sudo_max_age min_chars max_chars usernames
+        password_reset resend_verification confirm change_password change_email reauthenticate bearer issuer audience
+        access_lifetime idle_lifetime session_lifetime refresh_window revocation_lag verify_link_lifetime
+        reset_link_lifetime change_email_link_lifetime not_me_link_lifetime sudo_max_age min_chars max_chars
+        refuse_numeric service_names usernames
         reveal_taken_emails timed_limits login_attempts device_attempts max_consecutive_failures attributes mail_attempts
     );
     fields.push(field("memory_kib", &argon2.memory_kib()));
@@ -122,7 +123,7 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
 ];
 
 /// No variable sets these.
-const CODE_ALONE: [&str; 2] = ["attributes", "reveal_taken_emails"];
+const CODE_ALONE: [&str; 4] = ["attributes", "refuse_numeric", "reveal_taken_emails", "service_names"];
 
 #[test]
 fn each_variable_sets_its_own_field_and_no_other() {
@@ -270,6 +271,8 @@ fn build_says_which_part_is_missing() {
         (mailed().users(store()), "sessions"),
         (mailed().users(store()).sessions(store()), "outbox"),
         (mailed().users(store()).sessions(store()).outbox(store()), "attempts"),
+        (mailed().users(store()).sessions(store()).outbox(store()).attempts(store()), "credentials"),
+        (mailed().stores_beside_users(store()), "store"),
     ] {
         let error = builder.build().unwrap_err();
         assert_eq!((error.setting, error.problem.as_str()), (part, "is missing: give the builder one"));
@@ -326,5 +329,17 @@ fn from_env_reads_the_environment() {
     {
         let garbled = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff");
         assert!(run(&[("AUTH_COOKIE_SECURE", garbled)]).contains("\"AUTH_COOKIE_SECURE\", problem: \"is not UTF-8\""));
+    }
+}
+
+#[test]
+fn a_superuser_has_an_address_and_a_password() {
+    let both = [("AUTH_SUPERUSER_EMAIL", "root@example.org"), ("AUTH_SUPERUSER_PASSWORD", "a password of its own")];
+    let superuser = from(&both).unwrap().superuser.unwrap();
+    assert_eq!(superuser.email, "root@example.org");
+    assert!(!format!("{superuser:?} {:?}", superuser.password).contains("a password of its own"));
+    assert!(from(&[]).unwrap().superuser.is_none());
+    for (given, missing) in [(both[0], both[1].0), (both[1], both[0].0)] {
+        assert_eq!(from(&[given]).unwrap_err().setting, missing);
     }
 }

@@ -92,6 +92,43 @@ async fn the_profile_brings_its_policy(ground: Ground) {
     assert_eq!((policy(&standard), policy(&django)), ((false, false), (true, true)));
 }
 
+#[tokio::test]
+async fn passwords_are_measured_by_the_settings() {
+    let variables = [
+        ("AUTH_SECRET", world::SECRET),
+        ("AUTH_FRONTEND_URL", "https://app.example.org"),
+        ("AUTH_PRODUCT", "Analytical Shop"),
+        ("AUTH_ISSUER", "engine-room"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "15"),
+        ("AUTH_PASSWORD_MAX_LENGTH", "128"),
+    ];
+    let find = |asked| variables.iter().find(|(name, _)| *name == asked).map(|(_, text)| (*text).to_owned());
+    let mut set = Config::from_lookup(find).unwrap();
+    set.policy.timed_limits = false;
+    let world = MEMORY.world_with(|config| *config = set).await;
+    for (password, wrong) in [
+        ("fourteen chars".to_owned(), vec!["password_too_short"]),
+        ("x y".repeat(43), vec!["too_long"]),
+        ("Analytical-Shop-1815".to_owned(), vec!["password_too_similar"]),
+        ("1234567-engine-room".to_owned(), vec![]),
+        ("123 engine room 1".to_owned(), vec!["password_too_similar"]),
+        ("AuthSystem-2026!".to_owned(), vec![]),
+    ] {
+        assert_eq!(world.sign_up("ada@example.org", &password).await.field("password"), wrong, "{password}");
+    }
+    // The profile's own rule, and a rule and names that code alone sets.
+    for (set, password, expected) in [
+        (|config: &mut Config| config.profile = Profile::Django, "83749261", "entirely numeric"),
+        (|config| config.policy.password.refuse_numeric = true, "83749261", "entirely numeric"),
+        (|config| config.policy.password.service_names = vec!["Difference".into()], "difference1", "too similar"),
+    ] as [(fn(&mut Config), _, _); 3]
+    {
+        let (usual, other) = (MEMORY.world().await, MEMORY.world_with(set).await);
+        assert_eq!(usual.sign_up("ada@example.org", password).await.status, 201);
+        assert!(other.sign_up("ada@example.org", password).await.text().contains(expected), "{password}");
+    }
+}
+
 /// The hash of an account's password.
 async fn stored_hash(world: &World) -> String {
     let (tenant, email) = (TenantId::default(), Email::parse("ada@example.org").unwrap());

@@ -23,6 +23,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::new_password::Check;
+
 pub(crate) const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
@@ -73,6 +75,7 @@ pub(crate) struct World {
     pub(crate) mailer: RecordingMailer,
     pub(crate) events: RecordingEvents,
     pub(crate) hasher: InsecurePlainHasher,
+    pub(crate) check: Check,
     ground: Ground,
     memory: Option<MemoryStore>,
     dead_mails: Arc<dyn DeadMails>,
@@ -122,7 +125,8 @@ impl World {
         let (mailer, events) = (RecordingMailer::default(), RecordingEvents::default());
         let hasher = InsecurePlainHasher::default();
         let builder = Auth::builder(config).mailer(mailer.clone()).events(events.clone()).hasher(hasher.clone());
-        let builder = builder.clock(clock.clone()).without_workers();
+        let check = Check::default();
+        let builder = builder.password_check(check.clone()).clock(clock.clone()).without_workers();
         let (builder, dead_mails): (_, Arc<dyn DeadMails>) = match &memory {
             Some(memory) => (builder.store(memory.clone()), Arc::new(memory.clone())),
             None => {
@@ -133,7 +137,7 @@ impl World {
         };
         let auth = builder.build().unwrap();
         let router = app(&auth);
-        Self { auth, clock, mailer, events, hasher, ground, memory, dead_mails, dir, router }
+        Self { auth, clock, mailer, events, hasher, check, ground, memory, dead_mails, dir, router }
     }
 
     /// The same accounts after a restart of the process, or on another node.

@@ -16,6 +16,9 @@
 //! conformance::session_store!(store);
 //! conformance::mail_outbox!(store);
 //! conformance::attempt_store!(store);
+//! conformance::credential_store!(store);
+//! conformance::pending_session_store!(store);
+//! conformance::user_directory!(store);
 //! ```
 //!
 //! Each line becomes a module of that name with one `#[test]` for each case, so a test that fails names the promise that
@@ -26,7 +29,8 @@
 //! | [`user_store`](mod@user_store) | every `UserStore` |
 //! | [`usernames`](mod@usernames) | a `UserStore` of an application with usernames |
 //! | [`tenants`](mod@tenants) | a `UserStore` that serves more than one tenant |
-//! | [`session_store`](mod@session_store), [`mail_outbox`](mod@mail_outbox), [`attempt_store`](mod@attempt_store) | the other stores |
+//! | [`user_directory`](mod@user_directory) | a `UserStore` that lists its accounts |
+//! | [`session_store`](mod@session_store), [`credential_store`](mod@credential_store), [`pending_session_store`](mod@pending_session_store), [`mail_outbox`](mod@mail_outbox), [`attempt_store`](mod@attempt_store) | the other stores |
 //!
 //! # Ground rules
 //!
@@ -47,9 +51,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a promise that is broken fails its test")]
 
 pub mod attempt_store;
+pub mod credential_store;
 pub mod mail_outbox;
+pub mod pending_session_store;
 pub mod session_store;
 pub mod tenants;
+pub mod user_directory;
 pub mod user_store;
 pub mod usernames;
 
@@ -61,8 +68,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub use crate::{
-    __attempt_store as attempt_store, __mail_outbox as mail_outbox, __session_store as session_store,
-    __tenants as tenants, __user_store as user_store, __usernames as usernames,
+    __attempt_store as attempt_store, __credential_store as credential_store, __mail_outbox as mail_outbox,
+    __pending_session_store as pending_session_store, __session_store as session_store, __tenants as tenants,
+    __user_directory as user_directory, __user_store as user_store, __usernames as usernames,
 };
 
 use crate::port::{ChangePage, Since, StoreError};
@@ -185,5 +193,8 @@ mod tests {
         check(include_str!("session_store.rs"), session_store::CASES);
         check(include_str!("mail_outbox.rs"), mail_outbox::CASES);
         check(include_str!("attempt_store.rs"), attempt_store::CASES);
+        check(include_str!("credential_store.rs"), credential_store::CASES);
+        check(include_str!("pending_session_store.rs"), pending_session_store::CASES);
+        check(include_str!("user_directory.rs"), user_directory::CASES);
     }
 }

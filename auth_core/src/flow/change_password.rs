@@ -6,7 +6,7 @@ use crate::error::{Error, Reason};
 use crate::flow::SessionTokens;
 use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
 use crate::proof::{Authenticated, LiveSession};
-use crate::types::{Client, Password};
+use crate::types::{Client, Password, Personal};
 
 /// A password in the place of another one.
 pub struct PasswordChangeRequest<'a> {
@@ -36,11 +36,14 @@ impl AuthSystem {
         live: &LiveSession,
         request: PasswordChangeRequest<'_>,
     ) -> Result<SessionTokens, Error> {
-        let new = self.policy().password.accept("new_password", request.new_password).map_err(Error::invalid_fields)?;
         for _ in 0..MAX_ATTEMPTS {
             let user = self.current_user(live).await?;
+            let personal = Personal::of(&user);
+            let new = self.policy().password.accept("new_password", request.new_password, personal);
+            let new = new.map_err(Error::invalid_fields)?;
             let proof = self.confirm_password(client, &user, request.old_password).await?;
             let proof = proof.ok_or(Reason::WrongPassword)?;
+            self.ask_password_check(client, "new_password", &new, personal).await?;
             let hash = self.hash(client, &new).await?;
             self.announce(client, &user, MailPurpose::PasswordChanged, &user.email).await?;
             let change = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };

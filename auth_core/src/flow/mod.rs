@@ -1,6 +1,7 @@
 //! The flows, one file per feature. Each is a method of [`AuthSystem`](crate::AuthSystem): load, decide, commit by one
 //! atomic write, notify. Where the decision is more than a line it is a plain function of its own.
 
+mod admin;
 mod authenticate;
 mod change_email;
 mod change_password;
@@ -8,6 +9,7 @@ mod current_user;
 mod deliver_mail;
 mod login;
 mod logout;
+mod new_password;
 mod not_me;
 mod password;
 mod password_reset;
@@ -18,6 +20,7 @@ mod session;
 mod signup;
 mod verify_email;
 
+pub use admin::{Admin, NewAccount};
 pub use change_email::EmailChangeRequest;
 pub use change_password::PasswordChangeRequest;
 pub use deliver_mail::Delivery;

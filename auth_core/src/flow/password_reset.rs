@@ -6,7 +6,7 @@ use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
 use crate::token::LinkPurpose;
-use crate::types::{Client, UserId};
+use crate::types::{Client, Personal, UserId};
 
 /// A new password, with the link that entitles to set it.
 pub struct PasswordResetConfirm<'a> {
@@ -46,7 +46,11 @@ impl AuthSystem {
         client: &Client,
         request: PasswordResetConfirm<'_>,
     ) -> Result<(), Error> {
-        let password = self.policy().password.accept("password", request.password).map_err(Error::invalid_fields)?;
+        // What is wrong with it for anybody. What is known of the owner counts once the link is proven good.
+        self.policy()
+            .password
+            .accept("password", request.password, Personal::default())
+            .map_err(Error::invalid_fields)?;
         let ports = self.ports();
         let mut hash = None;
         for _ in 0..MAX_ATTEMPTS {
@@ -57,10 +61,15 @@ impl AuthSystem {
             let now = ports.clock.now();
             let genuine = self.tokens().verify_link(LinkPurpose::SetPassword, found.as_ref(), request.token, now);
             let Some(user) = found.filter(|_| genuine) else { return Err(Reason::LinkInvalid.into()) };
-            // Hashed only for a good link, and once: a flood of bad ones costs nothing.
+            // Judged and hashed only for a good link, and once: a flood of bad ones costs nothing. A link is for one
+            // address, so a second round has the same owner.
             let hash = match &hash {
                 Some(hash) => hash,
-                None => hash.insert(self.hash(client, &password).await?),
+                None => {
+                    let personal = Personal::of(&user);
+                    let password = self.accept_password(client, "password", request.password, personal).await?;
+                    hash.insert(self.hash(client, &password).await?)
+                }
             };
             let verifies = !user.is_verified();
             let change = UserChange {

@@ -5,7 +5,7 @@ use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason};
 use crate::port::{Event, MailPurpose, NewUser, Unique, UserChange, UserInsert, UserKey, UserUpdate};
 use crate::proof::verify_password;
-use crate::types::{Attributes, Client, Email, Password, PasswordHash, TokenVersion, User, UserId, Username};
+use crate::types::{Attributes, Client, Email, Password, PasswordHash, Personal, TokenVersion, User, UserId, Username};
 
 /// An account that somebody wants. All texts are as the client sent them.
 pub struct SignUpRequest<'a> {
@@ -36,6 +36,12 @@ struct Fields {
     username: Option<Username>,
     password: Password,
     attributes: Attributes,
+}
+
+impl Fields {
+    fn personal(&self) -> Personal<'_> {
+        Personal { email: Some(&self.email), username: self.username.as_ref() }
+    }
 }
 
 /// What an account that exists already makes of a sign-up for its address.
@@ -77,6 +83,8 @@ impl AuthSystem {
     /// `unavailable`.
     pub async fn sign_up(&self, client: &Client, request: SignUpRequest<'_>) -> Result<SignedUp, Error> {
         let fields = self.accept_sign_up(&request)?;
+        // Before anything is looked up, so that a known address costs and answers the same.
+        self.ask_password_check(client, "password", &fields.password, fields.personal()).await?;
         let mut hash: Option<PasswordHash> = None;
         for _ in 0..MAX_ATTEMPTS {
             if let Some(user) = self.find_by_email(client, &fields.email).await? {
@@ -174,7 +182,9 @@ impl AuthSystem {
             }
             attributes.insert(rule.name.to_owned(), (*value).into());
         }
-        let password = policy.password.accept("password", request.password).map_err(|wrong| errors.extend(wrong)).ok();
+        let personal = Personal { email: email.as_ref(), username: username.as_ref() };
+        let password = policy.password.accept("password", request.password, personal);
+        let password = password.map_err(|wrong| errors.extend(wrong)).ok();
         match (email, password) {
             (Some(email), Some(password)) if errors.is_empty() => Ok(Fields { email, username, password, attributes }),
             _ => Err(Error::invalid_fields(errors)),

@@ -112,6 +112,15 @@ pub enum Event {
         /// Who.
         user: UserId,
     },
+    /// An operator did something.
+    Administered {
+        /// Who, as they named themselves.
+        actor: Box<str>,
+        /// What.
+        action: AdminAction,
+        /// To whose account, if it is about one.
+        user: Option<UserId>,
+    },
     /// A mail was sent.
     MailSent {
         /// The queued mail.
@@ -135,6 +144,30 @@ pub enum Event {
         /// What the mailer said, or what kept it from being asked.
         why: String,
     },
+}
+
+/// What an operator did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdminAction {
+    /// Made an account.
+    CreatedUser,
+    /// Made an account a super-user's.
+    MadeSuperuser,
+    /// Shut an account.
+    Disabled,
+    /// Opened an account that was shut.
+    Enabled,
+    /// Marked an account as deleted.
+    Deleted,
+    /// Ended every session of an account.
+    EndedSessions,
+    /// Had a link mailed that sets a new password.
+    StartedReset,
+    /// Took the second factors off an account.
+    ResetSecondFactors,
+    /// Queued a mail that was given up again.
+    RequeuedMail(MailId),
 }
 
 /// Why a login was refused.

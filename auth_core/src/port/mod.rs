@@ -5,26 +5,34 @@
 
 mod attempt_store;
 mod clock;
+mod credential_store;
 mod dead_mails;
 mod event_sink;
 mod feed;
 mod mail_outbox;
 mod mailer;
+mod password_check;
 mod password_hasher;
+mod pending_session_store;
 mod random;
 mod session_store;
+mod user_directory;
 mod user_store;
 
 pub use attempt_store::{AttemptKey, AttemptStore, Hit};
 pub use clock::Clock;
+pub use credential_store::CredentialStore;
 pub use dead_mails::{DeadMail, DeadMails};
-pub use event_sink::{Event, EventSink, LoginRefusal, TracingEvents};
+pub use event_sink::{AdminAction, Event, EventSink, LoginRefusal, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
 pub use mail_outbox::{ClaimedMail, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement};
 pub use mailer::{Mail, MailError, MailLink, Mailer};
+pub use password_check::{PasswordCheck, PasswordCheckError};
 pub use password_hasher::{HashError, PasswordHasher, Ticket, Verdict};
+pub use pending_session_store::PendingSessionStore;
 pub use random::{Random, RandomError};
 pub use session_store::{At, Rotation, SessionInsert, SessionStore};
+pub use user_directory::UserDirectory;
 pub use user_store::{
     LoginRecord, NewUser, Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };

@@ -1,9 +1,12 @@
 //! Values that are right by construction: parsed once at the edge, trusted from there on.
 
 mod client;
+mod credential;
 mod email;
 mod id;
 mod limit;
+mod pending_session;
+mod personal;
 mod recovery;
 mod secret;
 mod session;
@@ -13,13 +16,16 @@ mod user_state;
 mod username;
 
 pub use client::{Client, Locale};
+pub use credential::{Credential, Payload};
 pub use email::{Email, InvalidEmail, MAX_EMAIL_BYTES};
 pub use id::{CredentialId, InvalidId, MAX_ID_BYTES, MailId, SessionId, TenantId, UserId};
 pub use limit::Limit;
+pub use pending_session::{PendingId, PendingPurpose, PendingSession};
+pub use personal::Personal;
 pub use recovery::Recoveries;
 pub use secret::{MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordTooLong, Token};
 pub use session::{AuthMethods, Channel, Session};
 pub use time::Timestamp;
-pub use user::{Attributes, EnrolledFactor, FactorKind, Revision, TokenVersion, User, UserStatus};
+pub use user::{Attributes, EnrolledFactor, FactorKind, Revision, SUPERUSER, TokenVersion, User, UserStatus};
 pub use user_state::{InvalidUserState, UserKeys};
 pub use username::{InvalidUsername, MAX_USERNAME_CHARS, Username};

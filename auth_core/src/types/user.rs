@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::{CredentialId, Email, PasswordHash, Recoveries, TenantId, Timestamp, UserId, Username};
 
+/// The attribute that makes an account a super-user's. No client can set it.
+pub const SUPERUSER: &str = "is_superuser";
+
 /// The application's own fields of an account, as JSON.
 pub type Attributes = Map<String, Value>;
 
@@ -129,6 +132,11 @@ impl User {
     /// Whether the mailbox was proven.
     pub fn is_verified(&self) -> bool {
         self.email_verified_at.is_some()
+    }
+
+    /// Whether an operator made this a super-user's account. What that permits is the application's to say.
+    pub fn is_superuser(&self) -> bool {
+        self.attributes.get(SUPERUSER) == Some(&Value::Bool(true))
     }
 
     /// Whether the account is in use: neither disabled nor deleted.

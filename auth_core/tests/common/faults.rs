@@ -10,11 +10,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::memory::MemoryStore;
 use auth_core::port::{
-    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Hit, LoginRecord, MailIntent, MailOutbox, NewUser, Rotation,
-    SessionInsert, SessionStore, Settlement, Since, StoreError, UserChange, UserInsert, UserKey, UserSecurity,
-    UserStore, UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, CredentialStore, DeadMails, Hit, LoginRecord, MailIntent,
+    MailOutbox, NewUser, PendingSessionStore, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError,
+    UserChange, UserDirectory, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };
-use auth_core::types::{Limit, MailId, Session, SessionId, TenantId, Timestamp, User, UserId};
+use auth_core::types::{
+    Credential, CredentialId, FactorKind, Limit, MailId, Payload, PendingId, PendingSession, Session, SessionId,
+    TenantId, Timestamp, User, UserId,
+};
 
 /// What happens at a call.
 #[derive(Clone, Debug)]
@@ -67,9 +70,31 @@ struct Script {
 }
 
 /// What keeps everything.
-pub(crate) trait Store: UserStore + SessionStore + AttemptStore + MailOutbox + Clone {}
+pub(crate) trait Store:
+    UserStore
+    + SessionStore
+    + AttemptStore
+    + MailOutbox
+    + CredentialStore
+    + PendingSessionStore
+    + UserDirectory
+    + DeadMails
+    + Clone
+{
+}
 
-impl<S: UserStore + SessionStore + AttemptStore + MailOutbox + Clone> Store for S {}
+impl<S> Store for S where
+    S: UserStore
+        + SessionStore
+        + AttemptStore
+        + MailOutbox
+        + CredentialStore
+        + PendingSessionStore
+        + UserDirectory
+        + DeadMails
+        + Clone
+{
+}
 
 /// All stores in one. Clones share everything.
 #[derive(Clone)]
@@ -196,11 +221,11 @@ impl<S: Store> UserStore for FaultyStore<S> {
     }
 
     async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
-        self.call("users.update_if", self.inner.update_if(current, change)).await
+        self.call("users.update_if", UserStore::update_if(&self.inner, current, change)).await
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
-        self.call("users.count_failure", self.inner.count_failure(tenant, id, below)).await
+        self.call("users.count_failure", UserStore::count_failure(&self.inner, tenant, id, below)).await
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
@@ -259,5 +284,56 @@ impl<S: Store> MailOutbox for FaultyStore<S> {
 
     async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
         self.call("outbox.settle", self.inner.settle(claim, settlement)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> CredentialStore for FaultyStore<S> {
+    async fn insert(&self, credential: &Credential) -> Result<bool, StoreError> {
+        self.call("credentials.insert", CredentialStore::insert(&self.inner, credential)).await
+    }
+
+    async fn find(&self, tenant: &TenantId, id: CredentialId) -> Result<Option<Credential>, StoreError> {
+        self.call("credentials.find", CredentialStore::find(&self.inner, tenant, id)).await
+    }
+
+    async fn find_by_key(
+        &self,
+        tenant: &TenantId,
+        kind: &FactorKind,
+        key: &[u8],
+    ) -> Result<Option<Credential>, StoreError> {
+        self.call("credentials.find_by_key", self.inner.find_by_key(tenant, kind, key)).await
+    }
+
+    async fn of_user(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Credential>, StoreError> {
+        self.call("credentials.of_user", self.inner.of_user(tenant, user)).await
+    }
+
+    async fn update_if(&self, current: &Credential, payload: &Payload) -> Result<Option<Credential>, StoreError> {
+        self.call("credentials.update_if", CredentialStore::update_if(&self.inner, current, payload)).await
+    }
+
+    async fn count_failure(&self, tenant: &TenantId, id: CredentialId, below: u32) -> Result<bool, StoreError> {
+        self.call("credentials.count_failure", CredentialStore::count_failure(&self.inner, tenant, id, below)).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, id: CredentialId) -> Result<bool, StoreError> {
+        self.call("credentials.remove", self.inner.remove(tenant, id)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> PendingSessionStore for FaultyStore<S> {
+    async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
+        self.call("pending.put", self.inner.put(pending)).await
+    }
+
+    async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        self.call("pending.find", PendingSessionStore::find(&self.inner, id, now)).await
+    }
+
+    async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        self.call("pending.take", self.inner.take(id, now)).await
     }
 }

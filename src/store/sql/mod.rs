@@ -13,8 +13,11 @@ macro_rules! statements {
 }
 
 mod attempts;
+mod credentials;
+mod directory;
 mod error;
 mod outbox;
+mod pending_sessions;
 mod row;
 mod sessions;
 mod sqlite;

@@ -2,8 +2,9 @@
 
 use auth_core::port::{ChangePage, FeedPosition, StoreError};
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Recoveries,
-    Session, SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
+    Attributes, AuthMethods, Channel, Credential, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash,
+    Payload, PendingId, PendingPurpose, PendingSession, Recoveries, Session, SessionId, TenantId, Timestamp,
+    TokenVersion, User, UserId, UserStatus, Username,
 };
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -60,6 +61,38 @@ impl Fields<'_> {
             revoked_at: self.maybe("revoked_at", micros)?,
             changed_at: self.time("changed_at")?,
         })
+    }
+
+    pub(super) fn credential(&self) -> Result<Credential, StoreError> {
+        Ok(Credential {
+            id: CredentialId(self.uuid("id")?),
+            tenant: self.tenant()?,
+            user: self.user_id("user_id")?,
+            kind: self.parse("kind", |text: &str| Some(FactorKind(text.into())))?,
+            lookup_key: self.maybe("lookup_key", |key: &[u8]| Some(key.to_vec()))?,
+            payload: self.payload()?,
+            consecutive_failures: self.integer("consecutive_failures")?,
+            revision: self.revision()?,
+        })
+    }
+
+    pub(super) fn pending_session(&self) -> Result<PendingSession, StoreError> {
+        let id = self.parse("id_hash", |digest: &[u8]| Some(PendingId::from_bytes(digest.try_into().ok()?)))?;
+        Ok(PendingSession {
+            id,
+            purpose: self.parse("purpose", PendingPurpose::parse)?,
+            tenant: self.tenant()?,
+            user: self.user_id("user_id")?,
+            revision: self.revision()?,
+            token_version: self.token_version()?,
+            payload: self.payload()?,
+            expires_at: self.time("expires_at")?,
+        })
+    }
+
+    fn payload(&self) -> Result<Payload, StoreError> {
+        let bytes = self.parse("payload", |bytes: &[u8]| Some(bytes.to_vec()))?;
+        Ok(Payload { version: self.integer("version")?, bytes })
     }
 
     pub(super) fn tenant(&self) -> Result<TenantId, StoreError> {

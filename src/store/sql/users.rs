@@ -19,6 +19,8 @@ macro_rules! columns {
     };
 }
 
+pub(super) use columns;
+
 statements! {
     INSERT = concat!(
         "INSERT INTO auth_users (", columns!(), ") ",

@@ -10,13 +10,14 @@ use crate::store::sql::error::{Failure, is_busy};
 /// Which migrations were applied. The host may have its own in sqlx's default table of the same file.
 const TABLE: &str = "_auth_migrations";
 
-fn migrations() -> [Migration; 2] {
+fn migrations() -> [Migration; 3] {
     let simple = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     [
         simple(1, "accounts", include_str!("../migrations/0001_accounts.sql")),
         simple(2, "recovery", include_str!("../migrations/0002_recovery.sql")),
+        simple(3, "pending payloads", include_str!("../migrations/0003_pending_payloads.sql")),
     ]
 }
 

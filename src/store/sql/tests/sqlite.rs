@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::super::{SqliteStore, attempts, outbox, sessions, users};
+use super::super::{SqliteStore, attempts, credentials, directory, outbox, pending_sessions, sessions, users};
 use super::{create, in_parallel, load, new_user, url};
 use crate::system::SystemClock;
 
@@ -335,7 +335,16 @@ async fn an_unavailable_database_is_logged_with_its_cause() {
 async fn every_statement_uses_an_index() {
     let (_store, folder) = store().await;
     let mut connection = stranger(&file(&folder)).await;
-    let statements = [attempts::STATEMENTS, users::STATEMENTS, sessions::STATEMENTS, outbox::STATEMENTS].concat();
+    let statements = [
+        attempts::STATEMENTS,
+        credentials::STATEMENTS,
+        directory::STATEMENTS,
+        outbox::STATEMENTS,
+        pending_sessions::STATEMENTS,
+        sessions::STATEMENTS,
+        users::STATEMENTS,
+    ]
+    .concat();
     for statement in statements {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         for step in query(explain).fetch_all(&mut connection).await.unwrap() {

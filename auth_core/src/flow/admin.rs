@@ -1,0 +1,331 @@
+use std::fmt;
+use std::time::Duration;
+
+use super::{MAX_ATTEMPTS, contended};
+use crate::AuthSystem;
+use crate::error::{Error, FieldError, FieldReason, Reason};
+use crate::port::{
+    AdminAction, DeadMail, DeadMails, Event, MailPurpose, NewUser, Unique, UserChange, UserDirectory, UserInsert,
+    UserKey, UserUpdate,
+};
+use crate::types::{
+    Attributes, Client, Email, MailId, Personal, SUPERUSER, TenantId, TokenVersion, User, UserId, UserStatus, Username,
+};
+
+/// How long a row outlives the last token: every node has seen its end by then, a full resync included.
+const PURGE_MARGIN: Duration = Duration::from_secs(60);
+/// Rows a round.
+const PURGE_ROWS: usize = 1000;
+
+/// The operator's verbs. Each change raises [`Event::Administered`] with the name of who acts.
+///
+/// Nothing here asks who calls: whoever can reach this does anything with any account. Over HTTP, guard it yourself.
+#[derive(Clone)]
+pub struct Admin<'a> {
+    system: &'a AuthSystem,
+    actor: Box<str>,
+    client: Client,
+}
+
+/// An account that an operator makes.
+#[derive(Clone, Default)]
+pub struct NewAccount<'a> {
+    /// The address.
+    pub email: &'a str,
+    /// The username, where usernames are on.
+    pub username: Option<&'a str>,
+    /// The password; without one, its owner sets it by [`Admin::start_reset`].
+    pub password: Option<&'a str>,
+    /// Whether the address counts as proven.
+    pub verified: bool,
+    /// Whether the account is a super-user's.
+    pub superuser: bool,
+    /// The application's own fields, taken as they are.
+    pub attributes: Attributes,
+}
+
+/// Shows no password.
+impl fmt::Debug for NewAccount<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewAccount").field("superuser", &self.superuser).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Admin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("actor", &self.actor).finish_non_exhaustive()
+    }
+}
+
+impl AuthSystem {
+    /// The operator's verbs, for the default tenant, by an actor called `operator`.
+    pub fn admin(&self) -> Admin<'_> {
+        Admin { system: self, actor: "operator".into(), client: Client::default() }
+    }
+}
+
+fn wrong(field: &'static str, reason: FieldReason) -> Error {
+    Error::invalid_fields(vec![FieldError { field, reason }])
+}
+
+impl Admin<'_> {
+    /// Names who acts, for the events: a person, a job.
+    #[must_use]
+    pub fn acting_as(self, actor: impl Into<Box<str>>) -> Self {
+        Self { actor: actor.into(), ..self }
+    }
+
+    /// Acts on the accounts of another tenant.
+    #[must_use]
+    pub fn in_tenant(self, tenant: TenantId) -> Self {
+        Self { client: Client { tenant, ..self.client }, ..self }
+    }
+
+    /// Makes an account. The password keeps the same rules as everybody's.
+    ///
+    /// # Errors
+    /// `invalid_fields` (`email`, `username`, `password`), with `taken` for a value that another account has;
+    /// `overloaded`; `unavailable`.
+    pub async fn create_user(&self, account: NewAccount<'_>) -> Result<User, Error> {
+        let system = self.system;
+        let email = Email::parse(account.email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
+        let username = account.username.filter(|_| system.policy().usernames).map(Username::parse).transpose();
+        let username = username.map_err(|_| wrong("username", FieldReason::InvalidUsername))?;
+        let personal = Personal { email: Some(&email), username: username.as_ref() };
+        let password_hash = match account.password {
+            Some(text) => {
+                let password = system.accept_password(&self.client, "password", text, personal).await?;
+                Some(system.hash(&self.client, &password).await?)
+            }
+            None => None,
+        };
+        let mut attributes = account.attributes;
+        if account.superuser {
+            attributes.insert(SUPERUSER.to_owned(), true.into());
+        }
+        let now = system.ports().clock.now();
+        let new = NewUser {
+            tenant: self.client.tenant,
+            id: UserId::from(system.new_id()?),
+            email,
+            username,
+            email_verified_at: account.verified.then_some(now),
+            password_hash,
+            token_version: TokenVersion::new(system.random_bits()?),
+            attributes,
+            created_at: now,
+        };
+        match system.ports().users.insert(&new).await? {
+            UserInsert::Created(user) => {
+                self.record(Some(user.id), AdminAction::CreatedUser);
+                Ok(user)
+            }
+            UserInsert::Conflict(Unique::Email) => Err(wrong("email", FieldReason::Taken)),
+            UserInsert::Conflict(Unique::Username) => Err(wrong("username", FieldReason::Taken)),
+        }
+    }
+
+    /// Sees to it that there is a super-user with this address: makes the account, proven, or lifts the one there is.
+    /// An account that exists keeps its password and status. Called again, it changes nothing.
+    ///
+    /// # Errors
+    /// As [`create_user`](Self::create_user).
+    pub async fn ensure_superuser(&self, email: &str, password: &str) -> Result<User, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let parsed = Email::parse(email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
+            let Some(user) = self.find(UserKey::Email(&parsed)).await? else {
+                let password = Some(password);
+                let account = NewAccount { email, password, verified: true, superuser: true, ..NewAccount::default() };
+                match self.create_user(account).await {
+                    // Another node was faster: lift what it made, if need be.
+                    Err(error) if error.fields() == [FieldError { field: "email", reason: FieldReason::Taken }] => {
+                        continue;
+                    }
+                    made => return made,
+                }
+            };
+            if user.is_superuser() {
+                return Ok(user);
+            }
+            let mut attributes = user.attributes.clone();
+            attributes.insert(SUPERUSER.to_owned(), true.into());
+            let change = UserChange { attributes: Some(attributes), ..UserChange::default() };
+            if let UserUpdate::Done(user) = self.system.ports().users.update_if(&user, &change).await? {
+                self.record(Some(user.id), AdminAction::MadeSuperuser);
+                return Ok(user);
+            }
+        }
+        Err(contended())
+    }
+
+    /// Finds an account, deleted ones included.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn find(&self, key: UserKey<'_>) -> Result<Option<User>, Error> {
+        Ok(self.system.ports().users.find(&self.client.tenant, key).await?)
+    }
+
+    /// A page of accounts in the order of their ids, from the first after `after`: at most `limit`. With a `status`,
+    /// those that have it.
+    ///
+    /// # Errors
+    /// `not_supported` without a [`UserDirectory`]; `unavailable`.
+    pub async fn list(
+        &self,
+        status: Option<UserStatus>,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, Error> {
+        let directory = self.directory()?;
+        Ok(directory.list(&self.client.tenant, status, after, limit).await?)
+    }
+
+    /// Shuts an account: every session, link and pending step of it ends.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn disable(&self, user: &UserId) -> Result<User, Error> {
+        self.set_status(user, UserStatus::Disabled, AdminAction::Disabled).await
+    }
+
+    /// Opens an account that was shut. One that is marked as deleted stays so.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn enable(&self, user: &UserId) -> Result<User, Error> {
+        self.set_status(user, UserStatus::Active, AdminAction::Enabled).await
+    }
+
+    /// Marks an account as deleted: it ends at once, and its row goes as soon as no token of it can be alive, from then
+    /// on its address is free. Its credentials go now.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn delete(&self, user: &UserId) -> Result<User, Error> {
+        let deleted = self.set_status(user, UserStatus::Deleted, AdminAction::Deleted).await?;
+        let credentials = &self.system.ports().credentials;
+        for credential in credentials.of_user(&deleted.tenant, &deleted.id).await? {
+            credentials.remove(&credential.tenant, credential.id).await?;
+        }
+        Ok(deleted)
+    }
+
+    /// Ends every session of an account, and every link of it.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn end_sessions(&self, user: &UserId) -> Result<User, Error> {
+        let change = |_: &User| Some(UserChange { end_sessions: true, ..UserChange::default() });
+        self.change(user, AdminAction::EndedSessions, change).await
+    }
+
+    /// Mails a link that sets a new password.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn start_reset(&self, user: &UserId) -> Result<(), Error> {
+        let user = self.load(user).await?;
+        self.system.queue_mail(&self.client, &user.email, MailPurpose::ResetPassword).await?;
+        self.record(Some(user.id), AdminAction::StartedReset);
+        Ok(())
+    }
+
+    /// Takes all second factors off an account whose owner has lost them, and ends its sessions.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn reset_second_factors(&self, user: &UserId) -> Result<User, Error> {
+        let change = |user: &User| {
+            let listed = !user.factors.is_empty();
+            listed.then(|| UserChange { factors: Some(Vec::new()), ..UserChange::default() })
+        };
+        let before = self.load(user).await?;
+        let after = self.change(user, AdminAction::ResetSecondFactors, change).await?;
+        // Housekeeping: what no row lists counts for nothing.
+        for factor in &before.factors {
+            self.system.ports().credentials.remove(&after.tenant, factor.credential).await?;
+        }
+        Ok(after)
+    }
+
+    /// The mails of all tenants that were given up, oldest first: at most `limit`.
+    ///
+    /// # Errors
+    /// `not_supported` without [`DeadMails`]; `unavailable`.
+    pub async fn dead_mails(&self, limit: usize) -> Result<Vec<DeadMail>, Error> {
+        Ok(self.dead_mail_store()?.dead_mails(limit).await?)
+    }
+
+    /// Queues a mail that was given up again. `false` when there is no such mail.
+    ///
+    /// # Errors
+    /// `not_supported` without [`DeadMails`]; `unavailable`.
+    pub async fn requeue_mail(&self, mail: MailId) -> Result<bool, Error> {
+        let requeued = self.dead_mail_store()?.revive(mail, self.system.ports().clock.now()).await?;
+        if requeued {
+            self.system.wake_mailer();
+            self.record(None, AdminAction::RequeuedMail(mail));
+        }
+        Ok(requeued)
+    }
+
+    async fn load(&self, user: &UserId) -> Result<User, Error> {
+        let found = self.find(UserKey::Id(user)).await?;
+        found.filter(|user| user.status != UserStatus::Deleted).ok_or_else(|| Reason::UserNotFound.into())
+    }
+
+    async fn set_status(&self, user: &UserId, status: UserStatus, action: AdminAction) -> Result<User, Error> {
+        let change = |user: &User| {
+            let other = user.status != status;
+            other.then(|| UserChange { status: Some(status), ..UserChange::default() })
+        };
+        self.change(user, action, change).await
+    }
+
+    /// Swaps the row by what `decide` wants of it; nothing to do is no event.
+    async fn change(
+        &self,
+        user: &UserId,
+        action: AdminAction,
+        decide: impl Fn(&User) -> Option<UserChange>,
+    ) -> Result<User, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let user = self.load(user).await?;
+            let Some(change) = decide(&user) else { return Ok(user) };
+            if let UserUpdate::Done(user) = self.system.ports().users.update_if(&user, &change).await? {
+                self.system.account_changed(&user);
+                self.record(Some(user.id), action);
+                return Ok(user);
+            }
+        }
+        Err(contended())
+    }
+
+    fn directory(&self) -> Result<&dyn UserDirectory, Error> {
+        self.system.ports().directory.as_deref().ok_or_else(|| Reason::NotSupported.into())
+    }
+
+    fn dead_mail_store(&self) -> Result<&dyn DeadMails, Error> {
+        self.system.ports().dead_mails.as_deref().ok_or_else(|| Reason::NotSupported.into())
+    }
+
+    fn record(&self, user: Option<UserId>, action: AdminAction) {
+        let actor = self.actor.clone();
+        self.system.record(&self.client.tenant, Event::Administered { actor, action, user });
+    }
+}
+
+impl AuthSystem {
+    /// Removes the rows of accounts that were marked as deleted so long ago that no token of theirs can be alive, up to
+    /// a thousand. The worker calls this; without a [`UserDirectory`] there is nothing to do.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn purge_deleted_accounts(&self) -> Result<usize, Error> {
+        let Some(directory) = &self.ports().directory else { return Ok(0) };
+        // Every node must have learnt of the end before the row that tells of it goes.
+        let age = self.policy().access_lifetime + PURGE_MARGIN;
+        Ok(directory.purge_deleted(age, PURGE_ROWS).await?)
+    }
+}

@@ -1,0 +1,90 @@
+//! What waits for the second step of something: a login between its factors, a set-up that was not confirmed yet.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Payload, Revision, TenantId, Timestamp, TokenVersion, User, UserId};
+
+/// A pending step as its store keeps it. It dies with the state of the account that it was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingSession {
+    /// What it is found by.
+    pub id: PendingId,
+    /// What it waits for.
+    pub purpose: PendingPurpose,
+    /// The user's tenant.
+    pub tenant: TenantId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The revision of the user row that the first step was checked against.
+    pub revision: Revision,
+    /// The version of the user row likewise.
+    pub token_version: TokenVersion,
+    /// What the second step needs to know; sealed where it is secret.
+    pub payload: Payload,
+    /// Until when it may be finished.
+    pub expires_at: Timestamp,
+}
+
+impl PendingSession {
+    /// Whether the account still is what the first step was checked against.
+    pub fn fits(&self, user: &User) -> bool {
+        (self.tenant, self.user, self.token_version) == (user.tenant, user.id, user.token_version) && user.is_active()
+    }
+}
+
+/// What a pending session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PendingPurpose {
+    /// The second factor of a login.
+    SecondFactor,
+    /// The first code of an authenticator that is being set up.
+    TotpSetup,
+}
+
+impl PendingPurpose {
+    /// All purposes.
+    pub const ALL: [Self; 2] = [Self::SecondFactor, Self::TotpSetup];
+
+    /// The name in stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecondFactor => "second_factor",
+            Self::TotpSetup => "totp_setup",
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == text)
+    }
+}
+
+/// The digest that a pending session is kept under. What it is a digest of, clients hold; no store ever sees it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PendingId([u8; 32]);
+
+impl PendingId {
+    /// The digest of what somebody holds, for one purpose.
+    pub fn of(purpose: PendingPurpose, held: &[u8]) -> Self {
+        Self(Sha256::new().chain_update(purpose.as_str()).chain_update([0]).chain_update(held).finalize().into())
+    }
+
+    /// Wraps a digest that a store kept.
+    pub const fn from_bytes(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// The digest, for stores.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PendingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingId(…)")
+    }
+}

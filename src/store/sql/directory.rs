@@ -1,0 +1,43 @@
+//! The accounts as an operator sees them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_core::port::{StoreError, UserDirectory};
+use auth_core::types::{TenantId, Timestamp, User, UserId, UserStatus};
+use sqlx::query;
+
+use super::row::{Fields, sql_limit};
+use super::sqlite::SqliteStore;
+use super::users::columns;
+
+statements! {
+    LIST = concat!(
+        "SELECT ", columns!(), " FROM auth_users ",
+        "WHERE tenant = $1 AND id > $2 AND ($3 IS NULL OR status = $3) ORDER BY id LIMIT $4",
+    );
+    PURGE = "DELETE FROM auth_users WHERE (tenant, id) IN \
+        (SELECT tenant, id FROM auth_users WHERE status = 'deleted' AND changed_at <= $1 ORDER BY changed_at LIMIT $2) \
+        RETURNING id";
+}
+
+#[async_trait]
+impl UserDirectory for SqliteStore {
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        status: Option<UserStatus>,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        let after = after.map_or("", UserId::as_str);
+        let status = status.map(UserStatus::as_str);
+        let statement = query(LIST).bind(tenant.as_str()).bind(after).bind(status).bind(sql_limit(limit));
+        self.read(statement).await?.iter().map(|row| Fields(row).user()).collect()
+    }
+
+    async fn purge_deleted(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
+        let statement = |now: Timestamp| query(PURGE).bind((now - age).micros()).bind(sql_limit(limit));
+        Ok(self.write(statement).await?.len())
+    }
+}

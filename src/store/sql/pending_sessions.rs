@@ -1,0 +1,60 @@
+//! What waits for a second step.
+
+use async_trait::async_trait;
+use auth_core::port::{PendingSessionStore, StoreError};
+use auth_core::types::{PendingId, PendingSession, Timestamp};
+use sqlx::query;
+
+use super::row::Fields;
+use super::sqlite::SqliteStore;
+
+macro_rules! columns {
+    () => {
+        "id_hash, purpose, tenant, user_id, revision, token_version, version, payload, expires_at"
+    };
+}
+
+statements! {
+    PUT = concat!(
+        "INSERT INTO auth_pending_sessions (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ",
+        "ON CONFLICT (id_hash) DO UPDATE SET purpose = excluded.purpose, tenant = excluded.tenant, ",
+        "user_id = excluded.user_id, revision = excluded.revision, token_version = excluded.token_version, ",
+        "version = excluded.version, payload = excluded.payload, expires_at = excluded.expires_at",
+    );
+    FIND = concat!("SELECT ", columns!(), " FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2");
+    TAKE = concat!("DELETE FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2 RETURNING ", columns!());
+    SWEEP = "DELETE FROM auth_pending_sessions WHERE id_hash IN \
+        (SELECT id_hash FROM auth_pending_sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT 2)";
+}
+
+#[async_trait]
+impl PendingSessionStore for SqliteStore {
+    async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
+        let statement = |_| {
+            query(PUT)
+                .bind(pending.id.as_bytes().to_vec())
+                .bind(pending.purpose.as_str())
+                .bind(pending.tenant.as_str())
+                .bind(pending.user.as_str())
+                .bind(pending.revision.cast_signed())
+                .bind(pending.token_version.get())
+                .bind(pending.payload.version)
+                .bind(pending.payload.bytes.clone())
+                .bind(pending.expires_at.micros())
+        };
+        self.write(statement).await?;
+        // Each new one takes away two that are over, so the table holds hardly more than waits.
+        self.write(|now| query(SWEEP).bind(now.micros())).await?;
+        Ok(())
+    }
+
+    async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        let rows = self.read(query(FIND).bind(id.as_bytes().to_vec()).bind(now.micros())).await?;
+        rows.first().map(|row| Fields(row).pending_session()).transpose()
+    }
+
+    async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        let rows = self.write(|_| query(TAKE).bind(id.as_bytes().to_vec()).bind(now.micros())).await?;
+        rows.first().map(|row| Fields(row).pending_session()).transpose()
+    }
+}
