@@ -15,14 +15,13 @@ use std::sync::Arc;
 
 use auth_core::testing::ManualClock;
 use auth_system::store::SqliteStore;
-use common::{Fault, World};
-use ops::{Op, crash, op};
+use common::World;
+use ops::{Deed, crash, op};
 use proptest::prelude::*;
-use proptest::sample::Index;
 use tokio::runtime::Builder;
 
 /// Runs a life on a file of its own.
-fn live(life: &[(Op<Index>, Option<(usize, Fault)>)]) {
+fn live(life: &[Deed]) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (clock, dir) = (ManualClock::new(), tempfile::tempdir().unwrap());

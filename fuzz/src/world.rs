@@ -175,7 +175,10 @@ impl World {
         let own = has("change-password") || has("deactivate-account");
         let links = ["$ada_reset", "$ada_change", "$ada_not_me"].into_iter().any(has);
         assert!(own || links || security(&self.find("ada")) == security(ada), "Ada's account was changed");
-        assert!((own && has("$bob_access")) || security(&self.find("bob")) == security(bob), "Bob's account was changed");
+        assert!(
+            (own && has("$bob_access")) || security(&self.find("bob")) == security(bob),
+            "Bob's account was changed"
+        );
         assert!(has("$ada_change") || self.find("ada").email == ada.email, "Ada's account was moved");
         assert!(has("$cleo_verify") || !self.find("cleo").is_verified(), "Cleo's mailbox was not proven");
         let everything = Since::Ago(Duration::from_secs(3600));

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use auth_core::token::{SealedLink, SealedPurpose};
-use auth_core::types::{Email, TenantId, TokenVersion, UserId};
+use auth_core::types::{Email, TenantId, Timestamp, TokenVersion, UserId};
 use auth_fuzz::{forge, instants, secret, tokens, tokens_of};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -23,7 +23,7 @@ struct Sealed {
 static LINKS: LazyLock<Vec<Sealed>> = LazyLock::new(|| {
     let rings =
         [(tokens_of(secret(0), &[]), true), (tokens_of(secret(1), &[]), true), (tokens_of(secret(2), &[]), false)];
-    let seal = |(index, expires_at)| {
+    let seal = |(index, expires_at): (usize, Timestamp)| {
         let (ring, trusted) = &rings[index % rings.len()];
         let (purpose, user) = (PURPOSES[index % 2], user(USERS[index / 2 % 2]));
         let email = Email::parse(EMAILS[index % EMAILS.len()]).expect("an address");

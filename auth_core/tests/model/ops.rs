@@ -34,6 +34,9 @@ pub(crate) enum Op<I> {
     Pass(Duration),
 }
 
+/// An operation, and the store call of it at which something goes wrong.
+pub(crate) type Deed = (Op<Index>, Option<(usize, Fault)>);
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Verify,

@@ -5,11 +5,10 @@ use auth_core::port::{MailPurpose, SessionStore, UserKey, UserStore};
 use auth_core::proof::LiveSession;
 use auth_core::types::{Email, Password, User, UserId, UserStatus};
 use auth_core::{Error, Reason};
-use proptest::sample::Index;
 
 use crate::account::{ADDRESSES, Mail, Mailed, Model, PASSWORDS};
 use crate::common::{Fault, Link, SECOND, Store, TICK, World, bytes, login};
-use crate::ops::{Kind, Op};
+use crate::ops::{Deed, Kind, Op};
 
 /// Tokens, where the operation gives any; `None` when the caller went away.
 type Outcome = Option<Result<Option<SessionTokens>, Error>>;
@@ -34,7 +33,7 @@ impl<S: Store> Run<S> {
     }
 
     /// A life, and at its end every refresh token and every password there is.
-    pub(crate) async fn live(&mut self, life: &[(Op<Index>, Option<(usize, Fault)>)]) {
+    pub(crate) async fn live(&mut self, life: &[Deed]) {
         for (op, crash) in life {
             if let Some(op) = op.resolve(&self.model) {
                 self.step(&op, crash.clone()).await;
