@@ -63,7 +63,8 @@
 //!
 //! * Nothing in a database dump is a credential: tokens and mailed links are derived, never stored.
 //! * What may happen once happens once, however many try at the same moment.
-//! * Whoever asks learns the same about known and unknown addresses.
+//! * Whoever asks learns the same about known and unknown addresses, by the answer and by its time: `examples/timing.rs`
+//!   measures it.
 //! * A store that does not answer means 503, never a skipped check.
 
 mod auth;

@@ -5,17 +5,20 @@
 
 mod common;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::Reason;
-use auth_core::flow::Delivery;
+use auth_core::flow::{Delivery, PasswordChangeRequest};
 use auth_core::port::{Event, Mail, MailError, MailOutbox, MailPurpose, Mailer, UserChange};
 use auth_core::testing::RecordingMailer;
-use auth_core::types::{Client, Locale, TenantId, UserStatus};
+use auth_core::types::{Client, Locale, Password, TenantId, UserStatus};
 use auth_core::{AuthSystem, Ports};
-use common::{ADA, DAY, Fault, HOUR, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, TICK, World, node};
+use common::{
+    ADA, DAY, Fault, Gate, HOUR, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, TICK, World, node, now, poll_once,
+};
 
 const IDLE: Delivery = Delivery { sent: 0, dropped: 0, delayed: 0, dead: 0 };
 const LEASE: Duration = Duration::from_secs(120);
@@ -337,4 +340,31 @@ async fn a_change_of_the_password_keeps_no_promised_mail_from_working() {
         }
     }
     world.login(ADA, "what the owner chose").await.unwrap();
+}
+
+/// The notice of a try that broke off waits for its second and last look, which must not be spent on the next try.
+#[test]
+fn a_notice_is_not_lost_to_a_worker_that_looks_while_the_change_is_made() {
+    now(async {
+        let world = World::new();
+        let tokens = world.logged_in().await;
+        let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+        let old_password = Password::new(PASSWORD).unwrap();
+        let request = || PasswordChangeRequest { old_password: &old_password, new_password: OTHER_PASSWORD };
+        world.store.plan(|_, name| (name == "users.update_if").then_some(Fault::FailBefore));
+        world.auth.change_password(&world.client, &live, request()).await.unwrap_err();
+        assert!(world.mails().await.is_empty());
+        world.clock.advance(MINUTE - SECOND);
+
+        let gate = Gate::default();
+        let wait = Fault::Wait(gate.clone());
+        world.store.plan(move |_, name| (name == "users.update_if").then(|| wait.clone()));
+        let mut change = pin!(world.auth.change_password(&world.client, &live, request()));
+        assert!(poll_once(change.as_mut()).is_none());
+        assert!(world.mails().await.is_empty(), "nothing was changed yet");
+        gate.open();
+        change.await.unwrap();
+        world.clock.advance(MINUTE);
+        assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::PasswordChanged)]);
+    });
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use auth_core::memory::MemoryStore;
 use auth_core::port::{SessionStore, Since, UserKey, UserStore};
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
-use auth_core::token::LinkPurpose;
-use auth_core::types::{TenantId, Timestamp, User, UserId, UserStatus};
+use auth_core::token::{LinkPurpose, SealedLink, SealedPurpose};
+use auth_core::types::{Email, TenantId, Timestamp, User, UserId, UserStatus};
 use auth_system::config::Profile;
 use auth_system::{Auth, Config};
 use base64::Engine as _;
@@ -30,7 +30,7 @@ const FRONT_END: &str = "https://app.example.org";
 /// The names of the accounts, and whether their mailboxes are proven. The first two are logged in.
 const NAMES: [(&str, bool); 3] = [("ada", true), ("bob", true), ("cleo", false)];
 /// The endpoints that may set cookies.
-const OPEN_SESSIONS: [&str; 2] = ["/login", "/refresh"];
+const OPEN_SESSIONS: [&str; 4] = ["/login", "/refresh", "/reauthenticate", "/change-password"];
 
 /// What no input can guess: in inputs, these names stand for it.
 static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
@@ -38,7 +38,15 @@ static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
     let uid = |user: &User| URL_SAFE_NO_PAD.encode(user.id.as_str());
     let link =
         |user: &User, purpose| tokens().link(purpose, user, Timestamp::from_seconds(NOW + 60)).expose().to_owned();
+    let sealed = |purpose, email: &str| {
+        let (tenant, expires_at) = (TenantId::default(), Timestamp::from_seconds(NOW + 60));
+        let email = Email::parse(email).expect("an address");
+        let link = SealedLink { email, token_version: ada.token_version, expires_at };
+        tokens().sealed_link(purpose, tenant, ada.id, &link).expose().to_owned()
+    };
     let mut words = vec![
+        ("$ada_change", sealed(SealedPurpose::ChangeEmail, "moved@example.org")),
+        ("$ada_not_me", sealed(SealedPurpose::NotMe, "ada@example.org")),
         ("$ada_uid", uid(ada)),
         ("$ada_reset", link(ada, LinkPurpose::SetPassword)),
         ("$cleo_uid", uid(cleo)),
@@ -159,17 +167,28 @@ impl World {
     pub fn check_accounts(&self, input: &[u8]) {
         let has = |word: &str| input.windows(word.len()).any(|window| window == word.as_bytes());
         let [ada, bob, _] = &*ACCOUNTS;
+        // A change of the profile is none of security's, and moves the revision alone.
         let security = |user: &User| {
-            (user.revision, user.token_version, user.password_hash.clone(), user.email.clone(), user.email_verified_at)
+            (user.token_version, user.status, user.password_hash.clone(), user.email.clone(), user.email_verified_at)
         };
-        assert!(has("$ada_reset") || security(&self.find("ada")) == security(ada), "Ada's account was changed");
-        assert_eq!(security(&self.find("bob")), security(bob));
+        // Whoever is logged in may do these; the password is for the target to check.
+        let own = has("change-password") || has("deactivate-account");
+        let links = ["$ada_reset", "$ada_change", "$ada_not_me"].into_iter().any(has);
+        assert!(own || links || security(&self.find("ada")) == security(ada), "Ada's account was changed");
+        assert!(
+            (own && has("$bob_access")) || security(&self.find("bob")) == security(bob),
+            "Bob's account was changed"
+        );
+        assert!(has("$ada_change") || self.find("ada").email == ada.email, "Ada's account was moved");
         assert!(has("$cleo_verify") || !self.find("cleo").is_verified(), "Cleo's mailbox was not proven");
         let everything = Since::Ago(Duration::from_secs(3600));
         let users = RUNTIME.block_on(UserStore::changes(&self.store, &everything, 100)).expect("memory answers").rows;
         for user in users.iter().filter(|user| NAMES.iter().all(|(name, _)| user.id.as_str() != *name)) {
             let user = self.find(user.id.as_str());
             assert!(!user.is_verified() && user.status == UserStatus::Active && user.factors.is_empty(), "{user:?}");
+        }
+        for user in users {
+            let user = self.find(user.id.as_str());
             let names = ["first_name", "last_name"];
             let known = user.attributes.iter().all(|(name, value)| names.contains(&name.as_str()) && value.is_string());
             assert!(known, "{:?}", user.attributes);
@@ -215,6 +234,6 @@ fn origin(asked: &Request<()>, answer: &Response<Bytes>) -> bool {
     let foreign = asked.headers().get(ORIGIN).is_some_and(|origin| origin != FRONT_END);
     let site = asked.headers().get("sec-fetch-site");
     let same_site = site.is_some_and(|site| site == "same-origin" || site == "none");
-    let changed = *asked.method() == Method::POST && answer.status().is_success();
+    let changed = [Method::POST, Method::PATCH].contains(asked.method()) && answer.status().is_success();
     !foreign || (!answer.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) && (same_site || !changed))
 }

@@ -2,17 +2,38 @@
 
 #![no_main]
 
-use auth_core::types::{Email, Password, Username};
-use auth_fuzz::{PASSWORD, World, fill, members};
+use auth_core::types::{Email, Password, User, Username};
+use auth_fuzz::{PASSWORD, World, fill, members, word};
 use auth_system::config::Profile;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
 use http::{Method, Request, StatusCode};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
-/// Every POST endpoint: those that ignore bodies must ignore all of them.
-const ENDPOINTS: [&str; 7] =
-    ["login", "logout", "password-reset", "password-reset-confirm", "refresh", "resend-verification", "signup"];
+/// Every endpoint that is sent a body: those that ignore bodies must ignore all of them.
+const ENDPOINTS: [&str; 13] = [
+    "change-email",
+    "change-password",
+    "deactivate-account",
+    "login",
+    "logout",
+    "me",
+    "not-me",
+    "password-reset",
+    "password-reset-confirm",
+    "reauthenticate",
+    "refresh",
+    "resend-verification",
+    "signup",
+];
+/// Those of somebody who is logged in, with the fields that hold the password: Ada calls them.
+const WITHIN_SESSIONS: [(&str, Option<&str>); 5] = [
+    ("change-email", None),
+    ("change-password", Some("old_password")),
+    ("deactivate-account", Some("password")),
+    ("me", None),
+    ("reauthenticate", Some("password")),
+];
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return Corpus::Reject };
@@ -27,16 +48,31 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     for profile in [Profile::Standard, Profile::Django] {
         let world = World::new(profile);
         let mut request = Request::new(body.clone());
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = if endpoint == "me" { Method::PATCH } else { Method::POST };
         *request.uri_mut() = format!("/api/auth/{endpoint}/").parse().expect("a path");
         if let Some(content_type) = &content_type {
             request.headers_mut().insert(CONTENT_TYPE, content_type.clone());
         }
+        let session = WITHIN_SESSIONS.into_iter().find(|(name, _)| *name == endpoint);
+        if session.is_some() {
+            let cookie = format!("access_token={}", word("$ada_access"));
+            request.headers_mut().insert(COOKIE, cookie.parse().expect("a cookie"));
+        }
+        let before = world.accounts();
         let response = world.send(request);
         world.check_accounts(data);
-        if endpoint == "login" && response.status() == StatusCode::OK {
-            let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or("");
-            check_credentials(content_type, &body);
+        let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or("");
+        if response.status() == StatusCode::OK {
+            if endpoint == "login" {
+                check_credentials(content_type, &body);
+            }
+            if let Some((_, Some(field))) = session {
+                check_password(&fields(content_type, &body), field);
+            }
+        } else {
+            let versions = |users: &[User; 3]| users.clone().map(|user| (user.revision, user.token_version));
+            // A sign-up may clear the password of an account that nobody has proven.
+            assert!(versions(&before)[..2] == versions(&world.accounts())[..2], "refused, and something changed");
         }
     }
     Corpus::Keep
@@ -44,16 +80,9 @@ fuzz_target!(|data: &[u8]| -> Corpus {
 
 /// Whoever got in sent the right password and the name of an account that may log in, each once.
 fn check_credentials(content_type: &str, body: &[u8]) {
-    let json = content_type.to_ascii_lowercase().contains("json");
-    let fields: Vec<(String, Value)> = if json {
-        members(body).expect("an object")
-    } else {
-        form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect()
-    };
-    let all =
-        |name| fields.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
-    let [Some(password)] = all("password")[..] else { panic!("no password, or several: {fields:?}") };
-    assert_eq!(Password::new(password).expect("short enough").expose(), PASSWORD);
+    let fields = fields(content_type, body);
+    check_password(&fields, "password");
+    let all = |name| all(&fields, name);
     match (&all("email")[..], &all("username")[..]) {
         ([Some(email)], _) => {
             let email = Email::parse(email).expect("an address").to_string();
@@ -65,4 +94,21 @@ fn check_credentials(content_type: &str, body: &[u8]) {
         }
         _ => panic!("no name, or several: {fields:?}"),
     }
+}
+
+fn fields(content_type: &str, body: &[u8]) -> Vec<(String, Value)> {
+    if content_type.to_ascii_lowercase().contains("json") {
+        return members(body).expect("an object");
+    }
+    form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect()
+}
+
+fn all<'a>(fields: &'a [(String, Value)], name: &str) -> Vec<Option<&'a str>> {
+    fields.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str()).collect()
+}
+
+/// The right one, once.
+fn check_password(fields: &[(String, Value)], field: &str) {
+    let [Some(password)] = all(fields, field)[..] else { panic!("no {field}, or several: {fields:?}") };
+    assert_eq!(Password::new(password).expect("short enough").expose(), PASSWORD);
 }

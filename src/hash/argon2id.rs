@@ -88,11 +88,24 @@ impl Argon2id {
         derive(secret, kind, &params, password, &salt, found, memory)?;
         // `Output` compares in constant time.
         if Output::new(found).map_err(not_run)? != tag {
+            // A refusal takes as long as that of an account that does not exist, or its time would tell that this one does.
+            if let Some(missing) = self.missing(&params) {
+                let today = (Algorithm::Argon2id, Version::V0x13);
+                derive(&[], today, &missing, password, &[0; SALT_BYTES], &mut [0; TAG_BYTES], memory)?;
+            }
             return Ok(Verdict::Mismatch);
         }
         let today = (Algorithm::Argon2id, Version::V0x13);
         let current = params == self.today && kind == today && salt.len() == SALT_BYTES;
         Ok(if current { Verdict::Match } else { Verdict::MatchOutdated })
+    }
+
+    /// What a check of weaker parameters lacks to the work of today's, which is memory times passes. `None` for too little
+    /// to be noticed.
+    fn missing(&self, done: &Params) -> Option<Params> {
+        let passes = self.today.t_cost();
+        let memory = work(&self.today).saturating_sub(work(done)) / u64::from(passes);
+        Params::new(u32::try_from(memory).ok()?, passes, self.today.p_cost(), Some(TAG_BYTES)).ok()
     }
 
     /// The most memory, in KiB, that a stored hash may ask for: four times today's or RFC 9106's 64 MiB, whichever is
@@ -243,6 +256,20 @@ mod tests {
             assert_eq!(verify(scheme, PASSWORD, encoded).unwrap(), verdict, "{encoded}");
             assert_eq!(verify(scheme, "correct Horse", encoded).unwrap(), Verdict::Mismatch, "{encoded}");
             assert_eq!(verify(scheme, "", encoded).unwrap(), Verdict::Mismatch, "{encoded}");
+        }
+    }
+
+    #[test]
+    fn a_refused_hash_of_weaker_parameters_is_made_up_to_the_work_of_todays() {
+        let today = Argon2id::new(Argon2Params::default(), None).unwrap();
+        let missing = |memory, passes, lanes| {
+            let missing = today.missing(&Params::new(memory, passes, lanes, None).unwrap());
+            missing.map(|missing| (missing.m_cost(), missing.t_cost(), missing.p_cost()))
+        };
+        assert_eq!(missing(8, 1, 1), Some((19_452, 2, 1)));
+        assert_eq!(missing(4_096, 3, 4), Some((19_456 - 6_144, 2, 1)));
+        for enough in [(19_456, 2, 1), (7_782, 5, 1), (19_450, 2, 1), (65_536, 3, 4)] {
+            assert_eq!(missing(enough.0, enough.1, enough.2), None, "{enough:?}");
         }
     }
 

@@ -25,6 +25,9 @@ pub trait PasswordScheme: Send + Sync + 'static {
     /// Whether `encoded`, which begins with one of the prefixes, is a hash of `password`. Runs on a hashing thread:
     /// it may use the CPU and shall not wait for anything. Compare in constant time.
     ///
+    /// A refusal takes the scheme's own time, so as long as accounts have such hashes, the time of a login tells that they
+    /// exist. Refusals of weaker Argon2id hashes take as long as those of today's.
+    ///
     /// # Errors
     /// [`HashFault::Malformed`], or [`HashFault::TooCostly`] for a cost that no honest hash of the scheme has: one row
     /// must not occupy a thread for minutes.

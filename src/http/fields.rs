@@ -207,6 +207,7 @@ impl<'a> Reader<'a> {
         match self.fields.values.get(field) {
             Some(Slot::Flag(true)) => {}
             Some(Slot::Text(text)) if text == "true" => {}
+            Some(Slot::Repeated) => self.wrong(field, FieldReason::Repeated),
             Some(_) => self.wrong(field, FieldReason::NotConfirmed),
             None => self.wrong(field, FieldReason::Required),
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::world::{Answer, Call, Driver, Ground, Store, World, call};
 
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 15] = [
     "signup/",
     "verify-account/",
     "resend-verification/",
@@ -23,6 +23,12 @@ const PATHS: [&str; 9] = [
     "me/",
     "password-reset/",
     "password-reset-confirm/",
+    "reauthenticate/",
+    "change-password/",
+    "change-email/",
+    "change-email-confirm/",
+    "not-me/",
+    "deactivate-account/",
 ];
 const NAMES: [&str; 16] = [
     "cookie",

@@ -5,12 +5,12 @@ use std::task::{Context, Poll};
 
 use auth_system::auth_core::port::MailPurpose;
 use bytes::Bytes;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request};
 use http_body::Frame;
 use serde_json::json;
 
 use crate::scenarios;
-use crate::world::{Call, Ground, PASSWORD, World, post};
+use crate::world::{Call, Ground, PASSWORD, World, call, post};
 
 scenarios![
     broken_json_is_refused_on_every_endpoint,
@@ -24,15 +24,43 @@ scenarios![
     endpoints_without_fields_ignore_every_body,
 ];
 
-const READERS: [&str; 5] = ["signup/", "resend-verification/", "login/", "password-reset/", "password-reset-confirm/"];
+const READERS: [&str; 11] = [
+    "signup/",
+    "resend-verification/",
+    "login/",
+    "password-reset/",
+    "password-reset-confirm/",
+    "not-me/",
+    "me/",
+    "reauthenticate/",
+    "change-email/",
+    "change-password/",
+    "deactivate-account/",
+];
 const LIMIT: usize = 64 * 1024;
 
-/// The bodies that succeed, for [`READERS`] in turn.
-async fn good_bodies(world: &World) -> Vec<String> {
+/// A request that succeeds with this body.
+#[derive(Clone)]
+struct Reader {
+    call: Call,
+    body: String,
+}
+
+impl Reader {
+    fn send(&self, content_type: &str, body: impl Into<Bytes>) -> Call {
+        self.call.clone().body(content_type, body)
+    }
+}
+
+/// One for each of [`READERS`], in sessions of their own.
+async fn good_ones(world: &World) -> Vec<Reader> {
     world.account("ada@example.org").await;
     world.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
     let link = world.link("ada@example.org", MailPurpose::ResetPassword).await;
-    world.events.take();
+    world.account("not-me@example.org").await;
+    let jar = world.session("not-me@example.org").await;
+    world.change_password(&jar, PASSWORD, PASSWORD).await;
+    let notice = world.link("not-me@example.org", MailPurpose::PasswordChanged).await;
     let address = json!({ "email": "ada@example.org" });
     let bodies = [
         json!({ "email": "new@example.org", "password": PASSWORD, "username": "new", "confirm_password": PASSWORD }),
@@ -40,8 +68,25 @@ async fn good_bodies(world: &World) -> Vec<String> {
         json!({ "email": "ada@example.org", "password": PASSWORD }),
         address,
         json!({ "uid": link.uid, "token": link.token, "password": PASSWORD, "confirm_password": PASSWORD }),
+        json!({ "uid": notice.uid, "token": notice.token }),
+        json!({ "first_name": "Ada" }),
+        json!({ "password": PASSWORD }),
+        json!({ "new_email": "moved@example.org" }),
+        json!({ "old_password": PASSWORD, "new_password": PASSWORD, "confirm_password": PASSWORD }),
+        json!({ "password": PASSWORD, "confirm_deactivation": true }),
     ];
-    bodies.iter().map(ToString::to_string).collect()
+    let mut readers = Vec::new();
+    for (number, (path, body)) in READERS.into_iter().zip(bodies).enumerate() {
+        let mut call = call(if path == "me/" { Method::PATCH } else { Method::POST }, path);
+        if number > 5 {
+            let email = path.replace('/', "@example.org");
+            world.account(&email).await;
+            call = call.jar(&world.session(&email).await);
+        }
+        readers.push(Reader { call, body: body.to_string() });
+    }
+    world.events.take();
+    readers
 }
 
 async fn nothing_happened(world: &World) {
@@ -49,17 +94,18 @@ async fn nothing_happened(world: &World) {
     assert_eq!(world.events.take(), []);
 }
 
-async fn all_good_ones_still_work(world: &World, bodies: Vec<String>) {
-    for (path, body) in READERS.into_iter().zip(bodies) {
-        let answer = world.send(post(path).body("application/json", body)).await;
-        assert!(answer.status.is_success(), "{path} {answer:?}");
+async fn all_good_ones_still_work(world: &World, readers: Vec<Reader>) {
+    for reader in readers {
+        let answer = world.send(reader.send("application/json", reader.body.clone())).await;
+        assert!(answer.status.is_success(), "{} {answer:?}", reader.call.path);
     }
 }
 
 async fn broken_json_is_refused_on_every_endpoint(ground: Ground) {
     for (django, world) in [(false, ground.world().await), (true, ground.django().await)] {
-        let good = good_bodies(&world).await;
-        for (path, good) in READERS.into_iter().zip(&good) {
+        let good = good_ones(&world).await;
+        for reader in &good {
+            let (path, good) = (&reader.call.path, &reader.body);
             let open = &good[..good.len() - 1];
             let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
             let deep =
@@ -105,14 +151,14 @@ async fn broken_json_is_refused_on_every_endpoint(ground: Ground) {
             );
             for body in broken {
                 let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
-                let answer = world.send(post(path).body("application/json", body)).await;
+                let answer = world.send(reader.send("application/json", body)).await;
                 answer.refused(400, "malformed_json");
                 let body = answer.json();
                 let detail = body["detail"].as_str().unwrap();
                 assert!(detail.starts_with("JSON parse error - line "), "{path} {shown} {detail}");
                 assert_eq!(django, body == json!({ "detail": detail, "code": "malformed_json" }));
             }
-            let brackets = post(path).body("application/json", "[".repeat(100_000));
+            let brackets = reader.send("application/json", "[".repeat(100_000));
             world.send(brackets).await.refused(413, "body_too_large");
         }
         nothing_happened(&world).await;
@@ -137,10 +183,10 @@ async fn json_of_another_type_is_named(ground: Ground) {
         (" null ", "NoneType"),
     ];
     for (django, world) in [(false, ground.world().await), (true, ground.django().await)] {
-        let good = good_bodies(&world).await;
-        for path in READERS {
+        let good = good_ones(&world).await;
+        for reader in &good {
             for (body, kind) in cases {
-                let answer = world.send(post(path).body("application/json", body.to_owned())).await;
+                let answer = world.send(reader.send("application/json", body.to_owned())).await;
                 answer.refused(400, "not_an_object");
                 let detail = format!("Invalid data. Expected a dictionary, but got {kind}.");
                 let expected = json!({ "non_field_errors": [detail], "code": "not_an_object" });
@@ -158,15 +204,17 @@ async fn json_of_another_type_is_named(ground: Ground) {
 
 async fn an_empty_body_has_no_fields(ground: Ground) {
     let world = ground.world().await;
-    let good = good_bodies(&world).await;
-    for path in READERS {
-        let code = if path == "password-reset-confirm/" { "link_incomplete" } else { "invalid_fields" };
+    let good = good_ones(&world).await;
+    // Nothing to change is a good request for a change of the profile.
+    for (path, reader) in READERS.into_iter().zip(&good).filter(|(path, _)| *path != "me/") {
+        let links = ["password-reset-confirm/", "not-me/"];
+        let code = if links.contains(&path) { "link_incomplete" } else { "invalid_fields" };
         for empty in [
-            post(path),
-            post(path).body("application/json", ""),
-            post(path).body("application/json", "{}"),
-            post(path).body("application/x-www-form-urlencoded", ""),
-            post(path).body("application/x-www-form-urlencoded", "&&=&=x&%00"),
+            reader.call.clone(),
+            reader.send("application/json", ""),
+            reader.send("application/json", "{}"),
+            reader.send("application/x-www-form-urlencoded", ""),
+            reader.send("application/x-www-form-urlencoded", "&&=&=x&%00"),
         ] {
             world.send(empty).await.refused(400, code);
         }
@@ -192,16 +240,17 @@ async fn types_that_are_not_read_are_named_back(ground: Ground) {
         ";",
     ];
     for (django, world) in [(false, ground.world().await), (true, ground.django().await)] {
-        let good = good_bodies(&world).await;
-        for (path, body) in READERS.into_iter().zip(&good) {
+        let good = good_ones(&world).await;
+        for reader in &good {
+            let body = &reader.body;
             for name in types {
-                let answer = world.send(post(path).body(name, body.clone())).await;
+                let answer = world.send(reader.send(name, body.clone())).await;
                 answer.refused(415, "unsupported_media_type");
                 let detail = format!("Unsupported media type \"{name}\" in request.");
                 assert_eq!(answer.json()["detail"], detail);
                 assert_eq!(django, answer.json() == json!({ "detail": detail, "code": "unsupported_media_type" }));
             }
-            let mut unnamed = post(path);
+            let mut unnamed = reader.call.clone();
             unnamed.body = body.clone().into();
             let answer = world.send(unnamed.clone()).await;
             answer.refused(415, "unsupported_media_type");
@@ -210,7 +259,7 @@ async fn types_that_are_not_read_are_named_back(ground: Ground) {
             unnamed.headers.insert("content-type", no_text);
             world.send(unnamed).await.refused(415, "unsupported_media_type");
             let long = format!("text/{}", "x".repeat(9000));
-            let answer = world.send(post(path).body(&long, body.clone())).await;
+            let answer = world.send(reader.send(&long, body.clone())).await;
             assert!(answer.refused(415, "unsupported_media_type").body.len() < 400, "the answer does not grow with it");
         }
         nothing_happened(&world).await;
@@ -237,19 +286,20 @@ async fn parameters_and_case_of_a_known_type_do_not_matter(ground: Ground) {
 
 async fn a_body_ends_at_64_kibibytes(ground: Ground) {
     let world = ground.world().await;
-    let good = good_bodies(&world).await;
+    let good = good_ones(&world).await;
     let form = format!("email=ada@example.org&password={}&x=", PASSWORD.replace(' ', "+"));
     let padded = |body: &str, length: usize| format!("{body}{}", " ".repeat(length - body.len()));
-    for (path, body) in READERS.into_iter().zip(&good) {
+    for reader in &good {
         for length in [LIMIT + 1, 1024 * 1024] {
             for name in ["application/json", "application/x-www-form-urlencoded", "text/plain"] {
-                let answer = world.send(post(path).body(name, padded(body, length))).await;
+                let answer = world.send(reader.send(name, padded(&reader.body, length))).await;
                 answer.refused(413, "body_too_large");
             }
         }
     }
     nothing_happened(&world).await;
-    all_good_ones_still_work(&world, good.iter().map(|body| padded(body, LIMIT)).collect()).await;
+    let full = |reader: Reader| Reader { body: padded(&reader.body, LIMIT), ..reader };
+    all_good_ones_still_work(&world, good.into_iter().map(full).collect()).await;
     let call = |length| post("login/").body("application/x-www-form-urlencoded", padded(&form, length));
     assert_eq!(world.send(call(LIMIT)).await.status, 200);
     world.send(call(LIMIT + 1)).await.refused(413, "body_too_large");
@@ -257,14 +307,14 @@ async fn a_body_ends_at_64_kibibytes(ground: Ground) {
 
 async fn a_claimed_length_is_not_believed(ground: Ground) {
     let world = ground.world().await;
-    let good = good_bodies(&world).await;
-    for (path, body) in READERS.into_iter().zip(&good) {
-        let long = || post(path).body("application/json", format!("{body}{}", " ".repeat(LIMIT)));
+    let good = good_ones(&world).await;
+    for reader in &good {
+        let long = || reader.send("application/json", format!("{}{}", reader.body, " ".repeat(LIMIT)));
         for claim in ["0", "10", "-1", "x", "", "18446744073709551616", "1e9"] {
             world.send(long().header("content-length", claim)).await.refused(413, "body_too_large");
         }
         for claim in ["65537", "18446744073709551615"] {
-            let short = post(path).body("application/json", body.clone()).header("content-length", claim);
+            let short = reader.send("application/json", reader.body.clone()).header("content-length", claim);
             world.send(short).await.refused(413, "body_too_large");
         }
     }
@@ -291,10 +341,11 @@ impl http_body::Body for Broken {
 
 async fn a_body_that_ends_early_changes_nothing(ground: Ground) {
     let world = ground.world().await;
-    let good = good_bodies(&world).await;
-    for (path, body) in READERS.into_iter().zip(&good) {
+    let good = good_ones(&world).await;
+    for reader in &good {
+        let body = &reader.body;
         for sent in ["", &body[..9], body] {
-            let Call { method, path, headers, .. } = post(path).json(json!({}));
+            let Call { method, path, headers, .. } = reader.send("application/json", "");
             let mut request =
                 Request::builder().method(method).uri(path).body(Broken(Some(sent.to_owned().into()))).unwrap();
             *request.headers_mut() = headers;

@@ -1,10 +1,13 @@
 //! Fields that are missing, no texts, blank, too long, repeated: each is told by its name, and nothing happens.
 
 use auth_system::auth_core::port::MailPurpose;
+use auth_system::auth_core::port::UserKey;
+use auth_system::auth_core::types::{Email as Address, TenantId};
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, PASSWORD, World, post};
+use crate::world::{Answer, Call, Ground, Link, PASSWORD, World, call, post};
 
 scenarios![
     each_wrong_field_is_told_and_no_other,
@@ -14,6 +17,8 @@ scenarios![
     what_is_no_link_is_told_apart_from_a_wrong_one,
     what_a_query_says_is_no_field_of_a_body,
     white_space_and_case_around_an_address_do_not_matter,
+    what_is_no_link_takes_nothing_back_and_moves_nobody,
+    a_guess_at_a_password_is_counted_and_a_broken_one_is_not,
 ];
 
 /// What a field is for.
@@ -25,12 +30,18 @@ enum Kind {
     NewPassword,
     Confirmation,
     Attribute,
+    /// A password that may be left out.
+    MaybePassword,
+    /// An attribute that `null` takes away.
+    Nullable,
+    /// `true`.
+    Flag,
 }
 
-use Kind::{Attribute, Confirmation, Email, NewPassword, Password, Username};
+use Kind::{Attribute, Confirmation, Email, Flag, MaybePassword, NewPassword, Nullable, Password, Username};
 
 /// Every body that is read, without the two parts of links.
-const FORMS: [(&str, &[(&str, Kind)]); 5] = [
+const FORMS: [(&str, &[(&str, Kind)]); 10] = [
     (
         "signup/",
         &[
@@ -46,18 +57,35 @@ const FORMS: [(&str, &[(&str, Kind)]); 5] = [
     ("login/", &[("email", Email), ("password", Password)]),
     ("password-reset/", &[("email", Email)]),
     ("password-reset-confirm/", &[("password", NewPassword), ("confirm_password", Confirmation)]),
+    ("me/", &[("first_name", Nullable), ("last_name", Nullable)]),
+    ("reauthenticate/", &[("password", Password)]),
+    ("change-email/", &[("new_email", Email), ("password", MaybePassword)]),
+    (
+        "change-password/",
+        &[("old_password", Password), ("new_password", NewPassword), ("confirm_password", Confirmation)],
+    ),
+    ("deactivate-account/", &[("password", Password), ("confirm_deactivation", Flag)]),
 ];
 
 /// Values that are wrong in any field of a kind, with the code for each. `None`: the field is left out.
 fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
-    let mut wrong = vec![(Some(Value::Null), "null"), (Some(json!("a\0@example.org")), "null_character")];
+    if kind == Flag {
+        let values = [json!(null), json!(""), json!("True"), json!("a\0"), json!(false), json!(1), json!([true])];
+        let values = values.into_iter().map(|value| (Some(value), "not_confirmed"));
+        return values.chain([(None, "required")]).collect();
+    }
+    let mut wrong = vec![(Some(json!("a\0@example.org")), "null_character")];
+    if kind != Nullable {
+        wrong.push((Some(Value::Null), "null"));
+    }
     for no_text in [json!(7), json!(-1.5), json!(true), json!([]), json!(["ada@example.org"]), json!({ "$ne": "" })] {
         wrong.push((Some(no_text), "not_a_string"));
     }
-    if kind != Attribute && (kind != Confirmation || django) {
+    let optional = matches!(kind, Attribute | Nullable);
+    if !optional && kind != MaybePassword && (kind != Confirmation || django) {
         wrong.push((None, "required"));
     }
-    if kind != Attribute {
+    if !optional {
         wrong.push((Some(json!("")), "blank"));
     }
     let texts: &[(&str, &str)] = match kind {
@@ -79,15 +107,15 @@ fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
             ("Password", "password_too_common"),
             ("AUTHSYSTEM-1", "password_too_similar"),
         ],
-        Password | Confirmation | Attribute => &[],
+        _ => &[],
     };
     wrong.extend(texts.iter().map(|(text, code)| (Some(json!(text)), *code)));
     let long = match kind {
         Email => format!("ada@{}example.org", "sub.".repeat(61)),
-        Username | Attribute => "x".repeat(151),
-        Password => "x".repeat(1025),
+        Username | Attribute | Nullable => "x".repeat(151),
+        Password | MaybePassword => "x".repeat(1025),
         NewPassword => "x".repeat(257),
-        Confirmation => return wrong,
+        Confirmation | Flag => return wrong,
     };
     wrong.push((Some(json!(long)), "too_long"));
     wrong.push((Some(json!("\u{1d54f}".repeat(2_000))), "too_long"));
@@ -98,13 +126,14 @@ fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
 fn words(code: &str, kind: Kind) -> String {
     let limit = match kind {
         Email => 254,
-        Username | Attribute => 150,
-        Password => 1024,
-        NewPassword | Confirmation => 256,
+        Username | Attribute | Nullable => 150,
+        Password | MaybePassword => 1024,
+        NewPassword | Confirmation | Flag => 256,
     };
     match code {
         "required" => "This field is required.".into(),
         "null" => "This field may not be null.".into(),
+        "not_confirmed" => "This has to be confirmed.".into(),
         "blank" => "This field may not be blank.".into(),
         "not_a_string" => "Not a valid string.".into(),
         "null_character" => "Null characters are not allowed.".into(),
@@ -117,9 +146,26 @@ fn words(code: &str, kind: Kind) -> String {
     }
 }
 
-/// A body that succeeds.
-async fn good(world: &World, path: &str) -> Value {
+/// A request whose body succeeds, in a session of its own where it needs one.
+async fn good(world: &World, path: &str) -> (Call, Value) {
+    let (method, email) = (if path == "me/" { Method::PATCH } else { Method::POST }, path.replace('/', "@example.org"));
+    let call = call(method, path);
+    if !["me/", "reauthenticate/", "change-email/", "change-password/", "deactivate-account/"].contains(&path) {
+        return (call, good_body(world, path).await);
+    }
+    world.account(&email).await;
+    (call.jar(&world.session(&email).await), good_body(world, path).await)
+}
+
+async fn good_body(world: &World, path: &str) -> Value {
     match path {
+        "me/" => json!({ "first_name": "Ada", "last_name": "L" }),
+        "reauthenticate/" => json!({ "password": PASSWORD }),
+        "change-email/" => json!({ "new_email": "moved@example.org", "password": PASSWORD }),
+        "change-password/" => json!({
+            "old_password": PASSWORD, "new_password": "a new password", "confirm_password": "a new password",
+        }),
+        "deactivate-account/" => json!({ "password": PASSWORD, "confirm_deactivation": "true" }),
         "signup/" => json!({
             "email": "new@example.org", "password": PASSWORD, "confirm_password": PASSWORD,
             "username": "new", "first_name": "New", "last_name": "",
@@ -142,7 +188,7 @@ fn spoilt(good: &Value, field: &str, value: Option<&Value>) -> Value {
         Some(value) => fields.insert(field.into(), value.clone()),
         None => fields.remove(field),
     };
-    if let ("password", Some(Value::String(text))) = (field, value)
+    if let ("password" | "new_password", Some(Value::String(text))) = (field, value)
         && good["confirm_password"].is_string()
         && !text.is_empty()
         && !text.contains('\0')
@@ -161,17 +207,17 @@ async fn nothing_happened(world: &World) {
 async fn each_wrong_field(world: &World, django: bool, check: impl Fn(&Answer, &str, Kind, &str)) {
     world.account("ada@example.org").await;
     for (path, fields) in FORMS {
-        let good = good(world, path).await;
+        let (call, good) = good(world, path).await;
         nothing_left(world).await;
         for (field, kind) in fields.iter().filter(|(field, _)| django || *field != "username") {
             for (value, code) in wrong(*kind, django) {
-                let answer = world.send(post(path).json(spoilt(&good, field, value.as_ref()))).await;
+                let answer = world.send(call.clone().json(spoilt(&good, field, value.as_ref()))).await;
                 assert_eq!(answer.status, 400, "{path} {field} {value:?}");
                 check(&answer, field, *kind, code);
             }
         }
         nothing_happened(world).await;
-        assert!(world.send(post(path).json(good)).await.status.is_success(), "{path}");
+        assert!(world.send(call.json(good)).await.status.is_success(), "{path}");
     }
 }
 
@@ -210,33 +256,33 @@ fn form(body: &Value) -> String {
     form.finish()
 }
 
-fn send_form(path: &str, body: String) -> Call {
-    post(path).body("application/x-www-form-urlencoded", body)
+fn send_form(call: &Call, body: String) -> Call {
+    call.clone().body("application/x-www-form-urlencoded", body)
 }
 
 async fn a_form_is_judged_like_json(ground: Ground) {
     let world = ground.world().await;
     world.account("ada@example.org").await;
     for (path, fields) in FORMS {
-        let good = good(&world, path).await;
+        let (call, good) = good(&world, path).await;
         nothing_left(&world).await;
-        for (field, kind) in fields.iter().filter(|(field, _)| *field != "username") {
+        for (field, kind) in fields.iter().filter(|(field, kind)| *field != "username" && *kind != Flag) {
             for (value, code) in wrong(*kind, false) {
                 let value = value.filter(|value| value.is_string());
                 if value.is_none() && code != "required" {
                     continue;
                 }
-                let answer = world.send(send_form(path, form(&spoilt(&good, field, value.as_ref())))).await;
+                let answer = world.send(send_form(&call, form(&spoilt(&good, field, value.as_ref())))).await;
                 assert_eq!(answer.refused(400, "invalid_fields").field(field), [code], "{path} {value:?}");
             }
             let rest = form(&spoilt(&good, field, None));
             for no_text in ["%FF%FE%FDxxxxxxxxx", "p%E4ssword%E4", "%ED%A0%80xxxxxxxx", "%C0%80xxxxxxxx"] {
-                let answer = world.send(send_form(path, format!("{rest}&{field}={no_text}"))).await;
+                let answer = world.send(send_form(&call, format!("{rest}&{field}={no_text}"))).await;
                 assert_eq!(answer.refused(400, "invalid_fields").field(field), ["not_a_string"], "{path} {no_text}");
             }
         }
         nothing_happened(&world).await;
-        assert!(world.send(send_form(path, form(&good))).await.status.is_success(), "{path}");
+        assert!(world.send(send_form(&call, form(&good))).await.status.is_success(), "{path}");
     }
 }
 
@@ -244,7 +290,7 @@ async fn a_field_that_comes_twice_is_refused_whatever_it_holds(ground: Ground) {
     for world in [ground.world().await, ground.django().await] {
         world.account("ada@example.org").await;
         for (path, fields) in FORMS {
-            let good = good(&world, path).await;
+            let (call, good) = good(&world, path).await;
             nothing_left(&world).await;
             let django = world.auth.system().policy().usernames;
             for (field, _) in fields.iter().filter(|(field, _)| django || *field != "username") {
@@ -256,7 +302,7 @@ async fn a_field_that_comes_twice_is_refused_whatever_it_holds(ground: Ground) {
                         format!("{{\"{field}\":{other},{inner}"),
                         format!("{},\"{field}\":{other}}}", &json[..json.len() - 1]),
                     ] {
-                        let answer = world.send(post(path).body("application/json", body)).await;
+                        let answer = world.send(call.clone().body("application/json", body)).await;
                         answer.refused(400, "invalid_fields");
                         let expected = if django { answer.json()[field].clone() } else { json!(answer.field(field)) };
                         let words = if django { "This field was given more than once." } else { "repeated" };
@@ -264,16 +310,16 @@ async fn a_field_that_comes_twice_is_refused_whatever_it_holds(ground: Ground) {
                     }
                 }
                 let twice = format!("{}&{field}=x", form(&good));
-                let answer = world.send(send_form(path, twice)).await;
+                let answer = world.send(send_form(&call, twice)).await;
                 answer.refused(400, "invalid_fields");
             }
             // The escaped spelling of a name is the same name.
             let (field, _) = fields[0];
             let escaped =
                 format!("{{\"\\u{:04x}{}\":\"x\",{}", field.as_bytes()[0], &field[1..], &good.to_string()[1..]);
-            world.send(post(path).body("application/json", escaped)).await.refused(400, "invalid_fields");
+            world.send(call.clone().body("application/json", escaped)).await.refused(400, "invalid_fields");
             nothing_happened(&world).await;
-            assert!(world.send(post(path).json(good)).await.status.is_success(), "{path}");
+            assert!(world.send(call.json(good)).await.status.is_success(), "{path}");
         }
     }
 }
@@ -281,7 +327,7 @@ async fn a_field_that_comes_twice_is_refused_whatever_it_holds(ground: Ground) {
 async fn what_is_no_link_is_told_apart_from_a_wrong_one(ground: Ground) {
     let world = ground.django().await;
     world.account("ada@example.org").await;
-    let good = good(&world, "password-reset-confirm/").await;
+    let good = good_body(&world, "password-reset-confirm/").await;
     nothing_left(&world).await;
     let confirm = async |body: String| world.send(post("password-reset-confirm/").body("application/json", body)).await;
     let missing = json!({ "error": "Missing uid or token.", "code": "link_incomplete" });
@@ -322,5 +368,87 @@ async fn white_space_and_case_around_an_address_do_not_matter(ground: Ground) {
         assert_eq!(world.log_in(email, PASSWORD).await.status, 200, "{email:?}");
         world.send(post("password-reset/").json(json!({ "email": email }))).await;
         assert_eq!(world.mails().await[0].to, "ada@example.org");
+    }
+}
+
+async fn what_is_no_link_takes_nothing_back_and_moves_nobody(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let jar = world.change_password(&jar, PASSWORD, PASSWORD).await.jar();
+    let notice = world.link("ada@example.org", MailPurpose::PasswordChanged).await;
+    let change = world.change_email_link(&jar, "new@example.org").await;
+    nothing_left(&world).await;
+    let good = json!({ "uid": notice.uid, "token": notice.token });
+    let not_me = async |body: String| world.send(post("not-me/").body("application/json", body)).await;
+    let escape = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    for field in ["uid", "token"] {
+        for value in [json!(""), json!(null), json!(7), json!(true), json!([good[field]]), json!({ "$ne": "" })] {
+            not_me(spoilt(&good, field, Some(&value)).to_string()).await.refused(400, "link_incomplete");
+        }
+        not_me(spoilt(&good, field, None).to_string()).await.refused(400, "link_incomplete");
+        let twice = good.to_string().replacen('{', &format!("{{\"{field}\":{},", good[field]), 1);
+        not_me(twice).await.refused(400, "link_incomplete");
+        let real = good[field].as_str().unwrap();
+        let padded = [format!(" {real}"), format!("{real}\n"), format!("{real}="), real[..real.len() - 1].to_owned()];
+        for text in padded.iter().map(String::as_str).chain([" ", "\0", "\u{fffd}", "'--", &"x".repeat(50_000)]) {
+            not_me(spoilt(&good, field, Some(&json!(text))).to_string()).await.refused(400, "link_invalid");
+            let Link { uid, token } = &change;
+            let (uid, token) = if field == "uid" { (text, token.as_str()) } else { (uid.as_str(), text) };
+            if text.len() < 1000 {
+                let confirm = format!("change-email-confirm/?uid={}&token={}", escape(uid), escape(token));
+                world.send(call(Method::GET, &confirm)).await.refused(400, "link_invalid");
+            }
+        }
+        let path = change.change_email().path;
+        for broken in [format!("{path}&{field}=x"), path.replace(&format!("{field}="), "x=")] {
+            world.send(call(Method::GET, &broken)).await.refused(400, "link_incomplete");
+        }
+    }
+    nothing_happened(&world).await;
+    assert_eq!(world.me(&jar).await.status, 200);
+    assert_eq!(world.send(change.change_email()).await.status, 200);
+    assert_eq!(world.send(notice.not_me()).await.status, 200);
+}
+
+async fn a_guess_at_a_password_is_counted_and_a_broken_one_is_not(ground: Ground) {
+    let guesses = |password: Value| {
+        [
+            ("reauthenticate/", json!({ "password": password })),
+            ("deactivate-account/", json!({ "password": password, "confirm_deactivation": true })),
+            ("change-email/", json!({ "new_email": "new@example.org", "password": password })),
+            (
+                "change-password/",
+                json!({ "old_password": password, "new_password": "a new password", "confirm_password": "a new password" }),
+            ),
+        ]
+    };
+    for (number, (path, _)) in guesses(json!("")).into_iter().enumerate() {
+        let world = ground.world_with(|config| config.policy.timed_limits = true).await;
+        world.account("ada@example.org").await;
+        let jar = world.session("ada@example.org").await;
+        let failures = async || {
+            let email = Address::parse("ada@example.org").unwrap();
+            let user = world.auth.system().ports().users.find(&TenantId::default(), UserKey::Email(&email)).await;
+            user.unwrap().unwrap().consecutive_failures
+        };
+        // From many places, or their own limits would come first.
+        let send = async |peer: u8, password: Value| {
+            let mut guess = post(path).jar(&jar).json(guesses(password)[number].1.clone());
+            guess.peer = [198, 51, 100, peer].into();
+            world.send(guess).await
+        };
+        let broken =
+            [json!(null), json!(7), json!([PASSWORD]), json!({ "password": PASSWORD }), json!(""), json!("a\0b")];
+        for (peer, password) in (0..).zip(broken.into_iter().cycle().take(20)) {
+            send(peer, password).await.refused(400, "invalid_fields");
+        }
+        assert_eq!(failures().await, 0);
+        for guess in 0..10 {
+            send(100 + guess, json!("a wrong password")).await.refused(400, "wrong_password");
+        }
+        assert_eq!(failures().await, 10);
+        send(200, json!(PASSWORD)).await.refused(429, "throttled");
+        assert_eq!(world.log_in("ada@example.org", PASSWORD).await.status, 200, "the login has a budget of its own");
     }
 }

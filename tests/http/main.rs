@@ -24,6 +24,7 @@ mod limits;
 mod login;
 mod logout;
 mod logs;
+mod mails;
 mod me;
 mod new_password;
 mod not_me;

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_system::auth_core::port::{Event, MailPurpose};
+use auth_system::auth_core::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
+use auth_system::auth_core::types::{Email, TenantId, UserStatus};
 use http::StatusCode;
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, PASSWORD, World, get, post};
+use crate::world::{Answer, Call, Ground, Jar, Link, PASSWORD, World, get, post};
 
 scenarios![
     sixty_four_sign_ups_make_one_account,
@@ -18,6 +20,12 @@ scenarios![
     twenty_verifications_prove_one_mailbox,
     twenty_resets_set_one_password,
     twenty_logouts_end_one_session,
+    twenty_confirmations_move_one_account,
+    two_changes_of_one_address_are_one,
+    twenty_links_of_one_notice_take_back_once,
+    nothing_of_the_old_password_outlives_a_reset,
+    nothing_of_the_old_status_outlives_a_ban,
+    nothing_of_a_thief_outlives_what_the_owner_takes_back,
 ];
 
 const ROUNDS: usize = 50;
@@ -46,7 +54,7 @@ async fn sixty_four_sign_ups_make_one_account(ground: Ground) {
             format!(" ADA{round}@example.org"),
             format!("ａda{round}@example.org"),
         ];
-        let body = |email: &str| serde_json::json!({ "email": email, "password": PASSWORD });
+        let body = |email: &str| json!({ "email": email, "password": PASSWORD });
         let calls = (0..64).map(|caller| post("signup/").json(body(&variants[caller % 4]))).collect();
         let answers = at_once(&world, calls).await;
         assert!(answers.iter().all(|answer| answer.status == StatusCode::CREATED), "{answers:?}");
@@ -111,7 +119,7 @@ async fn twenty_resets_set_one_password(ground: Ground) {
     let world = Arc::new(ground.world().await);
     world.account("ada@example.org").await;
     for round in 0..ROUNDS {
-        world.send(post("password-reset/").json(serde_json::json!({ "email": "ada@example.org" }))).await;
+        world.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
         let link = world.link("ada@example.org", MailPurpose::ResetPassword).await;
         let password = |caller: usize| format!("password {round} of {caller}");
         let calls = (0..CALLERS).map(|caller| link.set_password(&password(caller))).collect();
@@ -135,5 +143,211 @@ async fn twenty_logouts_end_one_session(ground: Ground) {
         assert_eq!(succeeded(&answers), 1);
         assert_eq!(world.events.take().len(), 1);
         world.send(get("me/").jar(&jar)).await.refused(401, "not_authenticated");
+    }
+}
+
+async fn twenty_confirmations_move_one_account(ground: Ground) {
+    let world = Arc::new(ground.world().await);
+    let address = |round: usize| format!("ada{round}@example.org");
+    world.account(&address(0)).await;
+    for round in 0..ROUNDS {
+        let jar = world.session(&address(round)).await;
+        let link = world.change_email_link(&jar, &address(round + 1)).await;
+        let answers = at_once(&world, vec![link.change_email(); CALLERS]).await;
+        assert_eq!(succeeded(&answers), 1, "{answers:?}");
+        let spent = |answer: &&Answer| !answer.status.is_success() && answer.json()["code"] == "link_spent";
+        assert_eq!(answers.iter().filter(spent).count(), CALLERS - 1, "{answers:?}");
+        let moved = world.events.take().iter().filter(|event| matches!(event, Event::EmailChanged { .. })).count();
+        assert_eq!(moved, 1);
+        world.me(&jar).await.refused(401, "not_authenticated");
+        let mut told: Vec<_> = world.mails().await.into_iter().map(|mail| (mail.to, mail.purpose)).collect();
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut expected =
+            [(address(round), MailPurpose::EmailChanged), (address(round + 1), MailPurpose::EmailConfirmed)];
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(told, expected);
+    }
+}
+
+async fn two_changes_of_one_address_are_one(ground: Ground) {
+    let world = Arc::new(ground.world().await);
+    for round in 0..ROUNDS {
+        let [old, left, right] = ["old", "left", "right"].map(|name| format!("{name}{round}@example.org"));
+        world.account(&old).await;
+        let jar = world.session(&old).await;
+        let links = [world.change_email_link(&jar, &left).await, world.change_email_link(&jar, &right).await];
+        let calls = (0..CALLERS).map(|caller| links[caller % 2].change_email()).collect();
+        let answers = at_once(&world, calls).await;
+        assert_eq!(succeeded(&answers), 1, "{answers:?}");
+        let mut told: Vec<_> = world.mails().await.into_iter().map(|mail| (mail.to, mail.purpose)).collect();
+        told.sort_by_key(|(_, purpose)| purpose.as_str());
+        // `at_once` keeps no order: who may log in tells which link it was.
+        let mut addresses = Vec::new();
+        for email in [&old, &left, &right] {
+            let answer = world.log_in(email, PASSWORD).await;
+            if answer.status.is_success() {
+                let me = world.me(&answer.jar()).await.json();
+                assert_eq!((&me["email"], &me["email_verified"]), (&json!(email), &true.into()));
+                addresses.push(email);
+            }
+        }
+        assert!(addresses == [&left] || addresses == [&right], "{addresses:?}");
+        let expected = [(old.clone(), MailPurpose::EmailChanged), (addresses[0].clone(), MailPurpose::EmailConfirmed)];
+        assert_eq!(told, expected, "nobody is told of the change that lost");
+        for link in links {
+            world.send(link.change_email()).await.refused(400, "link_spent");
+        }
+    }
+}
+
+async fn twenty_links_of_one_notice_take_back_once(ground: Ground) {
+    let world = Arc::new(ground.world().await);
+    world.account("ada@example.org").await;
+    for _ in 0..ROUNDS {
+        let jar = world.session("ada@example.org").await;
+        assert_eq!(world.change_password(&jar, PASSWORD, THEIRS).await.status, 200);
+        let link = world.link("ada@example.org", MailPurpose::PasswordChanged).await;
+        world.events.take();
+        let answers = at_once(&world, vec![link.not_me(); CALLERS]).await;
+        assert_eq!(succeeded(&answers), 1, "{answers:?}");
+        let invalid = |answer: &&Answer| !answer.status.is_success() && answer.json()["code"] == "link_invalid";
+        assert_eq!(answers.iter().filter(invalid).count(), CALLERS - 1, "{answers:?}");
+        let events = world.events.take();
+        assert_eq!(events.iter().filter(|event| matches!(event, Event::ChangeTakenBack { .. })).count(), 1);
+        let reset = world.link("ada@example.org", MailPurpose::ResetPassword).await;
+        assert_eq!(world.send(reset.set_password(PASSWORD)).await.status, 200);
+        world.mails().await;
+    }
+}
+
+const THEIRS: &str = "the thief's password";
+
+/// Somebody with this account's session and password, doing whatever they can.
+fn busy(email: &str, password: &str, jar: &Jar) -> Vec<Call> {
+    let kinds = [
+        post("login/").json(json!({ "email": email, "password": password })),
+        post("refresh/").jar(jar),
+        post("reauthenticate/").jar(jar).json(json!({ "password": password })),
+        post("change-password/").jar(jar).json(json!({
+            "old_password": password, "new_password": "one more password", "confirm_password": "one more password",
+        })),
+        post("change-email/").jar(jar).json(json!({ "new_email": format!("x{email}"), "password": password })),
+    ];
+    kinds.into_iter().cycle().take(CALLERS - 1).collect()
+}
+
+/// Neither the sessions of these answers nor any link that was mailed before opens anything.
+async fn all_is_dead(world: &World, answers: &[Answer], before: Vec<Jar>, links: &[Link]) {
+    assert!(answers.iter().all(|answer| !answer.status.is_server_error()), "{answers:?}");
+    let jars = answers.iter().map(Answer::jar).chain(before);
+    for jar in jars.filter(|jar| jar.cookies.contains_key("access_token")) {
+        world.me(&jar).await.refused(401, "not_authenticated");
+        world.refresh(&jar).await.refused(401, "refresh_invalid");
+    }
+    for link in links {
+        world.send(link.change_email()).await.refused(400, "link_spent");
+    }
+}
+
+/// The change-email links among all mails that are due.
+async fn change_email_links(world: &World) -> Vec<Link> {
+    let mails = world.mails().await;
+    mails.iter().filter(|mail| mail.purpose == MailPurpose::ChangeEmail).map(Link::of).collect()
+}
+
+async fn nothing_of_the_old_password_outlives_a_reset(ground: Ground) {
+    let world = Arc::new(ground.world().await);
+    let mut resets = 0;
+    for round in 0..ROUNDS {
+        let email = format!("ada{round}@example.org");
+        world.account(&email).await;
+        let jar = world.session(&email).await;
+        let parked = world.change_email_link(&jar, &format!("new{round}@example.org")).await;
+        world.send(post("password-reset/").json(json!({ "email": email }))).await;
+        let reset = world.link(&email, MailPurpose::ResetPassword).await;
+        let mut calls = busy(&email, PASSWORD, &jar);
+        calls.insert(round % CALLERS, reset.set_password("the password after the reset"));
+        let answers = at_once(&world, calls).await;
+        let mut links = change_email_links(&world).await;
+        links.push(parked);
+        let reset = world.log_in(&email, "the password after the reset").await.status == 200;
+        // Either the reset or a change of the password came first, and ended the other.
+        assert_eq!(reset, world.log_in(&email, "one more password").await.status != 200);
+        world.log_in(&email, PASSWORD).await.refused(401, "invalid_credentials");
+        if reset {
+            resets += 1;
+            all_is_dead(&world, &answers, vec![jar], &links).await;
+        } else {
+            let alive = answers.iter().map(Answer::jar).filter(|jar| jar.cookies.contains_key("access_token"));
+            let mut count = 0;
+            for jar in alive {
+                count += usize::from(world.me(&jar).await.status == 200);
+            }
+            assert_eq!(count, 1, "the session of the change of the password alone is alive");
+        }
+    }
+    assert!(resets > 0);
+}
+
+async fn nothing_of_the_old_status_outlives_a_ban(ground: Ground) {
+    let world = Arc::new(ground.world().await);
+    for round in 0..ROUNDS {
+        let email = format!("ada{round}@example.org");
+        world.account(&email).await;
+        let jar = world.session(&email).await;
+        let parked = world.change_email_link(&jar, &format!("new{round}@example.org")).await;
+        let banned = tokio::spawn(set_status(world.clone(), email.clone(), UserStatus::Disabled));
+        let answers = at_once(&world, busy(&email, PASSWORD, &jar)).await;
+        banned.await.unwrap();
+        let mut links = change_email_links(&world).await;
+        links.push(parked);
+        // The operator is elsewhere: this node knows after the lag.
+        world.advance(Duration::from_secs(2));
+        all_is_dead(&world, &answers, vec![jar.clone()], &links).await;
+        for password in [PASSWORD, "one more password"] {
+            world.log_in(&email, password).await.refused(401, "invalid_credentials");
+        }
+        set_status(world.clone(), email, UserStatus::Active).await;
+        world.advance(Duration::from_secs(2));
+        all_is_dead(&world, &answers, vec![jar], &links).await;
+    }
+}
+
+/// An operator's doing, behind the flows' back.
+async fn set_status(world: Arc<World>, email: String, status: UserStatus) {
+    let users = world.auth.system().ports().users.clone();
+    let (tenant, email) = (TenantId::default(), Email::parse(&email).unwrap());
+    let change = UserChange { status: Some(status), ..UserChange::default() };
+    loop {
+        let user = users.find(&tenant, UserKey::Email(&email)).await.unwrap().unwrap();
+        if let UserUpdate::Done(_) = users.update_if(&user, &change).await.unwrap() {
+            return;
+        }
+    }
+}
+
+async fn nothing_of_a_thief_outlives_what_the_owner_takes_back(ground: Ground) {
+    let world = Arc::new(ground.world().await);
+    for round in 0..ROUNDS {
+        let email = format!("ada{round}@example.org");
+        world.account(&email).await;
+        let jar = world.session(&email).await;
+        let jar = world.change_password(&jar, PASSWORD, THEIRS).await.jar();
+        let notice = world.link(&email, MailPurpose::PasswordChanged).await;
+        let parked = world.change_email_link(&jar, &format!("new{round}@example.org")).await;
+        let mut calls = busy(&email, THEIRS, &jar);
+        calls.insert(round % CALLERS, notice.not_me());
+        let answers = at_once(&world, calls).await;
+        world.send(notice.not_me()).await.refused(400, "link_invalid");
+        let mails = world.mails().await;
+        let mailed = |purpose| mails.iter().filter(move |mail| mail.purpose == purpose).map(Link::of);
+        let links: Vec<_> = mailed(MailPurpose::ChangeEmail).chain([parked]).collect();
+        all_is_dead(&world, &answers, vec![jar], &links).await;
+        for password in [PASSWORD, THEIRS, "one more password"] {
+            world.log_in(&email, password).await.refused(401, "invalid_credentials");
+        }
+        let reset = mailed(MailPurpose::ResetPassword).next().expect("a way back in");
+        assert_eq!(world.send(reset.set_password("a fresh password")).await.status, 200);
+        assert_eq!(world.log_in(&email, "a fresh password").await.status, 200);
     }
 }

@@ -27,7 +27,7 @@ use crate::world::{Answer, Call, Jar, Link, SECRET, config, get, post};
 
 /// The one that opens the account in the end, and all others that were ever typed.
 const PASSWORD: &str = "Sesame-4711-at-last";
-const TYPED: [&str; 7] = [
+const TYPED: [&str; 8] = [
     PASSWORD,
     "Sesame-4712-of-a-squatter",
     "Sesame-4713-of-the-owner",
@@ -35,6 +35,7 @@ const TYPED: [&str; 7] = [
     "Sesame-4715-wrong",
     "Ses-471",
     "Sesame-4716-in-a-broken-body",
+    "Sesame-4717-within-a-session",
 ];
 const DATA_KEY: &str = "2b5ad8f0c3914e67b80d12fa9c6e3571d4a0b9e8f7c6d5e4f3a2b1c0d9e8f7a6";
 
@@ -140,13 +141,16 @@ impl Vault {
         let tokens = self.tokens.lock().unwrap();
         let parts = tokens.iter().map(|token| token.rsplit('.').next().unwrap_or(token).to_owned());
         let links = self.links.lock().unwrap();
-        let links = links.iter().map(|link| link.token.split_once('-').unwrap().1.to_owned());
+        // A MAC after the time at which it ends, or all of it sealed.
+        let secret =
+            |token: &str| token.split_once('-').map(|(_, mac)| mac).filter(|mac| mac.len() == 43).map(str::to_owned);
+        let links = links.iter().map(|link| secret(&link.token).unwrap_or_else(|| link.token.clone()));
         keys.flat_map(spellings).chain(parts).chain(links).chain(TYPED.map(str::to_owned)).collect()
     }
 
     /// A whole life, with every kind of failure in it. In the end two sessions are alive, and mails and links wait.
     async fn live(&self) -> Vec<Jar> {
-        let [password, squatter, owner, before, wrong, short, broken] = TYPED;
+        let [password, squatter, owner, before, wrong, short, broken, changed] = TYPED;
         let ada = |password: &str| json!({ "email": "ada@example.org", "password": password });
         self.post("signup/", ada(squatter)).await;
         self.post("signup/", ada(owner)).await;
@@ -158,6 +162,36 @@ impl Vault {
         let eves = self.link("verify-account").await;
         self.send(Link { uid: link.uid.clone(), ..eves.clone() }.verify()).await.refused(400, "link_invalid");
         assert_eq!(self.send(eves.verify()).await.status, 200);
+
+        // Within sessions: what is refused, what is taken back, and what stays.
+        let mut jar = self.log_in(before).await.jar();
+        let change = |old: &str, new: &str| json!({ "old_password": old, "new_password": new });
+        for (path, body) in [
+            ("reauthenticate/", json!({ "password": wrong })),
+            ("change-password/", change(wrong, changed)),
+            ("change-email/", json!({ "new_email": "ada2@example.org", "password": wrong })),
+            ("deactivate-account/", json!({ "password": wrong, "confirm_deactivation": true })),
+        ] {
+            self.send(post(path).jar(&jar).json(body)).await.refused(400, "wrong_password");
+        }
+        for (path, body) in [
+            ("reauthenticate/", json!({ "password": before })),
+            ("change-password/", change(before, changed)),
+            ("change-password/", change(changed, before)),
+        ] {
+            let answer = self.send(post(path).jar(&jar).json(body)).await;
+            assert_eq!(answer.status, 200, "{path} {answer:?}");
+            jar = answer.jar();
+        }
+        self.send(post("change-email/").jar(&jar).json(json!({ "new_email": "ada2@example.org" }))).await;
+        let moved = self.link("verify-email-change").await;
+        assert_eq!(self.send(moved.change_email()).await.status, 200);
+        self.send(moved.change_email()).await.refused(400, "link_spent");
+        let notice = self.link("not-me").await;
+        assert_eq!(self.send(notice.not_me()).await.status, 200);
+        self.send(notice.not_me()).await.refused(400, "link_invalid");
+        let reset = self.link("password-reset-confirm").await;
+        assert_eq!(self.send(reset.set_password(before)).await.status, 200);
 
         // Wrong and broken.
         self.log_in(wrong).await.refused(401, "invalid_credentials");
@@ -212,6 +246,9 @@ impl Vault {
         let gone = self.log_in(password).await.jar();
         assert_eq!(self.send(post("logout/").jar(&gone)).await.status, 200);
         let alive = [self.log_in(password).await.jar(), self.log_in(password).await.jar()];
+        self.link("not-me").await;
+        self.send(post("change-email/").jar(&alive[0]).json(json!({ "new_email": "ada3@example.org" }))).await;
+        self.link("verify-email-change").await;
         self.post("password-reset/", json!({ "email": "ada@example.org" })).await;
         self.link("password-reset-confirm").await;
         self.post("password-reset/", json!({ "email": "ada@example.org" })).await;
@@ -281,12 +318,15 @@ async fn nothing_in_a_dump_opens_anything() {
         }
     }
     // The experiment finds what does open.
-    let latest = vault.links.lock().unwrap().last().unwrap().clone();
+    let links = vault.links.lock().unwrap().clone();
+    let [.., notice, change, latest] = &links[..] else { panic!("{links:?}") };
     for (secret, what) in [
         (PASSWORD, "password"),
         (jars[0].access(), "access token"),
         (jars[1].refresh(), "refresh token"),
         (&latest.token, "link"),
+        (&change.token, "link"),
+        (&notice.token, "link"),
     ] {
         assert_eq!(opened(&vault, secret, &uids).await, Some(what));
     }
@@ -349,8 +389,12 @@ async fn opened(vault: &Vault, candidate: &str, uids: &BTreeSet<String>) -> Opti
             .append_pair("token", candidate)
             .finish();
         let verified = vault.send(get(&format!("verify-account/?{query}"))).await;
+        let moved = vault.send(get(&format!("change-email-confirm/?{query}"))).await;
+        let genuine = [verified, moved].iter().any(|answer| answer.json()["code"] != "link_invalid");
         let body = json!({ "uid": uid, "token": candidate, "password": PASSWORD });
-        if verified.json()["code"] != "link_invalid" || vault.post("password-reset-confirm/", body).await.status == 200
+        if genuine
+            || vault.post("not-me/", body.clone()).await.status == 200
+            || vault.post("password-reset-confirm/", body).await.status == 200
         {
             return Some("link");
         }

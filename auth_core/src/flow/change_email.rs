@@ -62,6 +62,11 @@ impl AuthSystem {
             let found = self.ports().users.find(&client.tenant, UserKey::Id(&user)).await?;
             let fits = |it: &User| it.is_active() && it.token_version == link.token_version;
             let user = found.filter(fits).filter(|_| now < link.expires_at).ok_or(Reason::LinkSpent)?;
+            // Before anybody is told; whoever takes the address from here on still makes the write a conflict.
+            let holder = self.find_by_email(client, &link.email).await?;
+            if holder.is_some_and(|holder| holder.id != user.id) {
+                return Err(wrong(FieldReason::AddressInUse));
+            }
             self.announce(client, &user, MailPurpose::EmailChanged, &user.email).await?;
             self.announce(client, &user, MailPurpose::EmailConfirmed, &link.email).await?;
             let change = UserChange {

@@ -165,7 +165,13 @@ impl AuthSystem {
         if user.token_version.next() == about.token_version {
             return Content::NotYet;
         }
-        if user.recoveries.cover(about.token_version) {
+        // Another change may have led to this version, and the announced one lost to it.
+        let lost = match purpose {
+            MailPurpose::EmailChanged => user.email == *to,
+            MailPurpose::EmailConfirmed => user.email != *to,
+            _ => false,
+        };
+        if user.recoveries.cover(about.token_version) || (lost && user.token_version == about.token_version) {
             return Content::Nothing;
         }
         let link = match purpose {

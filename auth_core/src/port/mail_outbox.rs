@@ -11,8 +11,9 @@ use crate::types::{Email, Locale, MailId, TenantId, Timestamp, TokenVersion, Use
 /// costs the request the same as one with, a crash loses nothing, and a dump of the table opens nothing.
 #[async_trait]
 pub trait MailOutbox: Send + Sync + 'static {
-    /// Queues an intent. One that already waits, unclaimed, for the same address, purpose and matter serves both and
-    /// becomes due at once.
+    /// Queues an intent. It takes the place of one that already waits, unclaimed, for the same address, purpose and
+    /// matter: with its own id, due at once or when the other was, whichever is sooner, and with no tries so far. What
+    /// the other's tries found out was true before this was queued.
     async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError>;
 
     /// Takes up to `limit` intents that are due, oldest first, for `lease`. Until it ends, no other call gets them;

@@ -30,7 +30,7 @@ use auth_core::types::{
 use auth_core::{AuthSystem, Ports, Reason};
 use uuid::Uuid;
 
-pub(crate) use faults::{Fault, FaultyStore, Gate};
+pub(crate) use faults::{Fault, FaultyStore, Gate, Store};
 
 pub(crate) const ADA: &str = "ada@example.org";
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -44,9 +44,9 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) const TICK: Duration = Duration::from_micros(1);
 
 /// An account system and all its parts.
-pub(crate) struct World {
+pub(crate) struct World<S = MemoryStore> {
     pub(crate) clock: ManualClock,
-    pub(crate) store: FaultyStore,
+    pub(crate) store: FaultyStore<S>,
     pub(crate) hasher: InsecurePlainHasher,
     pub(crate) mailer: RecordingMailer,
     pub(crate) events: RecordingEvents,
@@ -81,7 +81,14 @@ impl World {
         store_clock: Arc<dyn Clock>,
         adjust: impl FnOnce(&mut Policy),
     ) -> Self {
-        let store = FaultyStore::new(MemoryStore::new(store_clock));
+        Self::over(MemoryStore::new(store_clock), clock, adjust)
+    }
+}
+
+impl<S: Store> World<S> {
+    /// A world on a store.
+    pub(crate) fn over(store: S, clock: ManualClock, adjust: impl FnOnce(&mut Policy)) -> Self {
+        let store = FaultyStore::new(store);
         let (hasher, mailer, events) = Default::default();
         // Most tests log in more often than anybody may.
         let mut policy = Policy { timed_limits: false, ..Policy::default() };
@@ -92,8 +99,8 @@ impl World {
             attempts: Arc::new(store.clone()),
             credentials: Arc::new(store.clone()),
             pending: Arc::new(store.clone()),
-            directory: Some(Arc::new(store.memory().clone())),
-            dead_mails: Some(Arc::new(store.memory().clone())),
+            directory: Some(Arc::new(store.inner().clone())),
+            dead_mails: Some(Arc::new(store.inner().clone())),
             outbox: Arc::new(store.clone()),
             mailer: Arc::new(RecordingMailer::clone(&mailer)),
             hasher: Arc::new(InsecurePlainHasher::clone(&hasher)),
@@ -148,7 +155,8 @@ impl World {
         self.deliver().await.into_iter().filter_map(link).collect()
     }
 
-    async fn deliver(&self) -> Vec<auth_core::testing::SentMail> {
+    /// Sends all mail that is due and takes it out of the mailer.
+    pub(crate) async fn deliver(&self) -> Vec<auth_core::testing::SentMail> {
         while !self.auth.deliver_mail().await.unwrap().is_idle() {}
         self.mailer.take()
     }
@@ -198,13 +206,14 @@ impl World {
 
     pub(crate) async fn user(&self, email: &str) -> User {
         let email = Email::parse(email).unwrap();
-        self.store.memory().find_user(&self.client.tenant, UserKey::Email(&email)).await.expect("no such account")
+        let found = UserStore::find(self.store.inner(), &self.client.tenant, UserKey::Email(&email)).await;
+        found.unwrap().expect("no such account")
     }
 
     /// Changes an account behind the flows' back, as an operator or another node would.
     pub(crate) async fn change(&self, email: &str, change: UserChange) -> User {
         let user = self.user(email).await;
-        match UserStore::update_if(self.store.memory(), &user, &change).await.unwrap() {
+        match UserStore::update_if(self.store.inner(), &user, &change).await.unwrap() {
             UserUpdate::Done(user) => user,
             other => panic!("{other:?}"),
         }

@@ -18,7 +18,7 @@ statements! {
         (id, tenant, address, user_id, token_version, purpose, locale, state, due_at, tries, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, 0, $8) \
         ON CONFLICT (tenant, address, purpose, user_id, token_version) WHERE state = 'waiting' \
-        DO UPDATE SET due_at = MIN(auth_mail_outbox.due_at, excluded.due_at)";
+        DO UPDATE SET id = excluded.id, tries = 0, due_at = MIN(auth_mail_outbox.due_at, excluded.due_at)";
     // Waiting and due, or leased to a worker that did not settle in time: both are rows whose `due_at` has come.
     CLAIM = "UPDATE auth_mail_outbox SET state = 'leased', due_at = $2, tries = tries + 1 WHERE id IN \
         (SELECT id FROM auth_mail_outbox WHERE state <> 'dead' AND due_at <= $1 ORDER BY created_at, id LIMIT $3) \

@@ -1,0 +1,401 @@
+//! The model: one account, its sessions and its mails as they ought to be, small enough to be read.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use auth_core::Reason;
+use auth_core::port::MailPurpose;
+use auth_core::proof::LiveSession;
+use auth_core::types::{SessionId, UserStatus};
+
+use crate::common::{ADA, DAY, HOUR, Link, MINUTE, SECOND};
+use crate::ops::{Kind, Op};
+
+pub(crate) const PASSWORDS: [&str; 3] = ["the first password", "the second password", "the third password"];
+pub(crate) const ADDRESSES: [&str; 3] = [ADA, "new@example.org", "other@example.org"];
+
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    /// Which of [`ADDRESSES`].
+    pub(crate) email: usize,
+    pub(crate) verified: bool,
+    pub(crate) status: UserStatus,
+    pub(crate) password: Option<usize>,
+    /// Counted from the account's beginning.
+    pub(crate) version: u32,
+    pub(crate) name: Option<u8>,
+    /// The versions that used not-me links took back, both ends included.
+    taken_back: Vec<(u32, u32)>,
+}
+
+/// Times count from the start of the world, which is a whole second.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// Unknown while nobody holds its tokens.
+    pub(crate) id: Option<SessionId>,
+    version: u32,
+    pub(crate) generation: u32,
+    rotated: Duration,
+    idle_end: Duration,
+    end: Duration,
+    auth: Duration,
+    pub(crate) ended: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Issued {
+    pub(crate) session: usize,
+    generation: u32,
+    access_end: Duration,
+    refresh_end: Duration,
+    /// Of the access and of the refresh token.
+    pub(crate) bytes: (String, String),
+    /// What the access token was when it was fresh; a flow that still holds it must see what changed since.
+    pub(crate) live: LiveSession,
+}
+
+/// A mail and the version that its link was made under, or that its notice reports.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mail {
+    pub(crate) to: usize,
+    pub(crate) purpose: MailPurpose,
+    pub(crate) version: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Mailed {
+    pub(crate) mail: Mail,
+    end: Duration,
+    pub(crate) link: Link,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Model {
+    pub(crate) now: Duration,
+    pub(crate) account: Option<Account>,
+    /// Addresses that belong to somebody else.
+    pub(crate) others: BTreeSet<usize>,
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) issued: Vec<Issued>,
+    pub(crate) mailed: Vec<Mailed>,
+}
+
+/// What an operation comes to.
+pub(crate) struct Step {
+    pub(crate) outcome: Result<(), Reason>,
+    pub(crate) after: Model,
+    /// The session whose tokens are the answer.
+    pub(crate) session: Option<usize>,
+    /// Mails that are sent whenever the operation ended well.
+    pub(crate) mails: Vec<Mail>,
+    /// Mails that are sent whenever the change was made.
+    pub(crate) notices: Vec<Mail>,
+}
+
+fn whole(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs())
+}
+
+impl Session {
+    fn new(version: u32, now: Duration) -> Self {
+        let (idle_end, end) = (now + 7 * DAY, now + 30 * DAY);
+        Self { id: None, version, generation: 0, rotated: now, idle_end, end, auth: whole(now), ended: false }
+    }
+}
+
+impl Model {
+    fn account(&mut self) -> &mut Account {
+        self.account.as_mut().unwrap()
+    }
+
+    fn active(&self) -> bool {
+        self.account.as_ref().is_some_and(|account| account.status == UserStatus::Active)
+    }
+
+    fn version(&self) -> u32 {
+        self.account.as_ref().unwrap().version
+    }
+
+    /// Whether the account is still the one that a session was made for.
+    pub(crate) fn fits(&self, session: usize) -> bool {
+        self.active() && self.version() == self.sessions[session].version
+    }
+
+    pub(crate) fn access_is_alive(&self, issued: &Issued) -> bool {
+        let in_time = whole(self.now) < issued.access_end;
+        in_time && self.fits(issued.session) && !self.sessions[issued.session].ended
+    }
+
+    /// Takes note of tokens: new ones of a generation that was never seen, else the very same as before.
+    pub(crate) fn learn(&mut self, number: usize, id: SessionId, bytes: (String, String), live: LiveSession) {
+        let session = &mut self.sessions[number];
+        assert_eq!(*session.id.get_or_insert(id), id);
+        let Session { generation, rotated, idle_end, end, .. } = *session;
+        let same = |issued: &&Issued| (issued.session, issued.generation) == (number, generation);
+        if let Some(known) = self.issued.iter().find(same) {
+            assert_eq!(known.bytes, bytes);
+            return;
+        }
+        let access_end = whole((rotated + 15 * MINUTE).min(end));
+        let refresh_end = whole(idle_end.min(end));
+        self.issued.push(Issued { session: number, generation, access_end, refresh_end, bytes, live });
+    }
+
+    pub(crate) fn learn_link(&mut self, mail: Mail, link: Link) {
+        let lifetime = match mail.purpose {
+            MailPurpose::VerifyEmail | MailPurpose::PasswordChanged | MailPurpose::EmailChanged => 3 * DAY,
+            _ => HOUR,
+        };
+        self.mailed.push(Mailed { mail, end: whole(self.now + lifetime), link });
+    }
+
+    /// The mail that an intent for an address comes to.
+    fn by_address(&self, to: usize, purpose: MailPurpose) -> Vec<Mail> {
+        let ours = |account: &&Account| account.email == to && account.status != UserStatus::Deleted;
+        let Some(account) = self.account.as_ref().filter(ours) else { return vec![] };
+        let sent = match purpose {
+            MailPurpose::VerifyEmail => !account.verified && self.active(),
+            MailPurpose::SetPassword => !account.verified || account.password.is_none(),
+            _ => true,
+        };
+        if sent { vec![Mail { to, purpose, version: account.version }] } else { vec![] }
+    }
+
+    pub(crate) fn predict(&self, op: &Op<usize>) -> Step {
+        let mut step = Step { outcome: Ok(()), after: self.clone(), session: None, mails: vec![], notices: vec![] };
+        step.outcome = match *op {
+            Op::SignUp(to, password) => {
+                step.mails = step.after.sign_up(to, password);
+                Ok(())
+            }
+            Op::Resend(to) => {
+                step.mails = self.by_address(to, MailPurpose::VerifyEmail);
+                Ok(())
+            }
+            Op::AskReset(to) => {
+                step.mails = self.by_address(to, MailPurpose::ResetPassword);
+                Ok(())
+            }
+            Op::UseLink(kind, link, password) => step.use_link(kind, &self.mailed[link], password),
+            Op::Login(to, password) => step.login(to, password),
+            Op::Refresh(token) => step.refresh(&self.issued[token]),
+            Op::LogoutByAccess(token) => step.logout(&self.issued[token], self.issued[token].access_end),
+            Op::LogoutByRefresh(token) => step.logout(&self.issued[token], self.issued[token].refresh_end),
+            Op::ChangePassword(token, old, new) => step.within(token, Some(old), |step, _| {
+                step.change_password(new);
+                let version = step.after.version();
+                step.open_session(version);
+            }),
+            Op::AskEmail(token, to, password) => step.ask_email(token, to, password),
+            Op::Reauthenticate(token, password) => step.within(token, Some(password), |step, session| {
+                step.after.sessions[session].ended = true;
+                let version = step.after.version();
+                step.open_session(version);
+            }),
+            Op::Deactivate(token, password) => step.within(token, Some(password), |step, _| {
+                step.after.account().status = UserStatus::Disabled;
+                step.after.account().version += 1;
+            }),
+            Op::Profile(token, name) => step.within(token, None, |step, _| step.after.account().name = name),
+            Op::Operator(status) => {
+                if let Some(account) = &mut step.after.account {
+                    account.status = status;
+                    account.version += 1;
+                }
+                Ok(())
+            }
+            Op::Pass(time) => {
+                step.after.now += time;
+                Ok(())
+            }
+        };
+        step
+    }
+
+    fn sign_up(&mut self, to: usize, password: usize) -> Vec<Mail> {
+        let Some(account) = self.account.as_mut() else {
+            let (status, taken_back) = (UserStatus::Active, vec![]);
+            let password = Some(password);
+            let account = Account { email: to, verified: false, status, password, version: 0, name: None, taken_back };
+            self.account = Some(account);
+            return self.by_address(to, MailPurpose::VerifyEmail);
+        };
+        if account.email != to {
+            self.others.insert(to);
+            return vec![];
+        }
+        if account.verified || account.status != UserStatus::Active {
+            return self.by_address(to, MailPurpose::AccountExists);
+        }
+        if account.password == Some(password) {
+            return self.by_address(to, MailPurpose::VerifyEmail);
+        }
+        if account.password.take().is_some() {
+            account.version += 1;
+        }
+        self.by_address(to, MailPurpose::SetPassword)
+    }
+}
+
+impl Step {
+    fn open_session(&mut self, version: u32) {
+        self.after.sessions.push(Session::new(version, self.after.now));
+        self.session = Some(self.after.sessions.len() - 1);
+    }
+
+    /// The account as it is after the change so far, told of it.
+    fn notify(&mut self, to: usize, purpose: MailPurpose) {
+        self.notices.push(Mail { to, purpose, version: self.after.version() });
+    }
+
+    fn change_password(&mut self, password: usize) {
+        let account = self.after.account();
+        account.password = Some(password);
+        account.version += 1;
+        let to = account.email;
+        self.notify(to, MailPurpose::PasswordChanged);
+    }
+
+    /// What somebody does who holds an access token and, where it is asked for, gives a password.
+    fn within(
+        &mut self,
+        token: usize,
+        password: Option<usize>,
+        change: impl FnOnce(&mut Self, usize),
+    ) -> Result<(), Reason> {
+        let session = self.after.issued[token].session;
+        if !self.after.active() {
+            return Err(Reason::UserInactive);
+        }
+        if !self.after.fits(session) {
+            return Err(Reason::NotAuthenticated);
+        }
+        if password.is_some() && self.after.account().password != password {
+            return Err(Reason::WrongPassword);
+        }
+        change(self, session);
+        Ok(())
+    }
+
+    fn ask_email(&mut self, token: usize, to: usize, password: Option<usize>) -> Result<(), Reason> {
+        let long_ago = self.after.now - self.after.sessions[self.after.issued[token].session].auth > 15 * MINUTE;
+        let mut asked = false;
+        self.within(token, password, |_, _| asked = true)?;
+        if long_ago && password.is_none() {
+            return Err(Reason::ReauthenticationRequired);
+        }
+        let (version, own) = (self.after.version(), self.after.account().email);
+        let purpose = match self.after.others.contains(&to) {
+            true => MailPurpose::EmailTaken,
+            false => MailPurpose::ChangeEmail,
+        };
+        if asked && to != own {
+            self.mails.push(Mail { to, purpose, version });
+        }
+        Ok(())
+    }
+
+    fn use_link(&mut self, kind: Kind, Mailed { mail, end, .. }: &Mailed, password: usize) -> Result<(), Reason> {
+        let in_time = whole(self.after.now) < *end;
+        let (active, taken) = (self.after.active(), self.after.others.contains(&mail.to));
+        let account = self.after.account();
+        let stands = in_time && account.version == mail.version;
+        match kind {
+            Kind::Verify if !stands => return Err(Reason::LinkInvalid),
+            Kind::Verify if account.verified => return Err(Reason::AlreadyVerified),
+            Kind::Verify => account.verified = true,
+            Kind::SetPassword if !stands => return Err(Reason::LinkInvalid),
+            Kind::SetPassword => {
+                account.verified = true;
+                self.change_password(password);
+            }
+            Kind::ChangeEmail if !stands || !active => return Err(Reason::LinkSpent),
+            Kind::ChangeEmail if taken => return Err(Reason::InvalidFields),
+            Kind::ChangeEmail => {
+                let left = std::mem::replace(&mut account.email, mail.to);
+                account.verified = true;
+                account.version += 1;
+                self.notify(left, MailPurpose::EmailChanged);
+                self.notify(mail.to, MailPurpose::EmailConfirmed);
+            }
+            Kind::NotMe => return self.take_back(mail, in_time, taken),
+        }
+        Ok(())
+    }
+
+    fn take_back(&mut self, mail: &Mail, in_time: bool, taken: bool) -> Result<(), Reason> {
+        let account = self.after.account();
+        let covered = account.taken_back.iter().any(|(from, to)| (from..=to).contains(&&mail.version));
+        if !in_time || covered || account.status == UserStatus::Deleted {
+            return Err(Reason::LinkInvalid);
+        }
+        account.version += 1;
+        account.taken_back.push((mail.version, account.version));
+        account.password = None;
+        if taken {
+            account.status = UserStatus::Disabled;
+            return Ok(());
+        }
+        if account.email != mail.to {
+            account.email = mail.to;
+            account.verified = true;
+        }
+        self.mails = self.after.by_address(mail.to, MailPurpose::ResetPassword);
+        Ok(())
+    }
+
+    fn login(&mut self, to: usize, password: usize) -> Result<(), Reason> {
+        let right = |account: &&Account| {
+            let found = account.email == to && account.password == Some(password);
+            found && account.status == UserStatus::Active
+        };
+        match self.after.account.as_ref().filter(right) {
+            Some(account) if account.verified => {
+                let version = account.version;
+                self.open_session(version);
+                Ok(())
+            }
+            unverified => {
+                if unverified.is_some() {
+                    self.mails = self.after.by_address(to, MailPurpose::VerifyEmail);
+                }
+                Err(Reason::InvalidCredentials)
+            }
+        }
+    }
+
+    fn refresh(&mut self, issued: &Issued) -> Result<(), Reason> {
+        let now = self.after.now;
+        let fits = self.after.fits(issued.session);
+        let session = &mut self.after.sessions[issued.session];
+        let in_time = whole(now) < issued.refresh_end && now < session.idle_end && now < session.end;
+        if !fits || !in_time || session.ended {
+            return Err(Reason::RefreshInvalid);
+        }
+        let in_window = session.generation > 0 && now - session.rotated <= 10 * SECOND;
+        match session.generation - issued.generation {
+            0 if !in_window => {
+                session.generation += 1;
+                session.rotated = now;
+                session.idle_end = now + 7 * DAY;
+            }
+            0 | 1 if in_window => {}
+            _ => {
+                session.ended = true;
+                return Err(Reason::RefreshInvalid);
+            }
+        }
+        self.session = Some(issued.session);
+        Ok(())
+    }
+
+    fn logout(&mut self, issued: &Issued, token_end: Duration) -> Result<(), Reason> {
+        let in_time = whole(self.after.now) < token_end;
+        let session = &mut self.after.sessions[issued.session];
+        if !in_time || session.ended {
+            return Err(Reason::NotAuthenticated);
+        }
+        session.ended = true;
+        Ok(())
+    }
+}

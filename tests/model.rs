@@ -1,0 +1,52 @@
+//! The model of auth_core's tests beside SQLite, with and without crashes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a step that fails fails its test")]
+
+#[path = "../auth_core/tests/model/account.rs"]
+mod account;
+#[path = "../auth_core/tests/common/mod.rs"]
+mod common;
+#[path = "../auth_core/tests/model/ops.rs"]
+mod ops;
+#[path = "../auth_core/tests/model/run.rs"]
+mod run;
+
+use std::sync::Arc;
+
+use auth_core::testing::ManualClock;
+use auth_system::store::SqliteStore;
+use common::World;
+use ops::{Deed, crash, op};
+use proptest::prelude::*;
+use tokio::runtime::Builder;
+
+/// Runs a life on a file of its own.
+fn live(life: &[Deed]) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (clock, dir) = (ManualClock::new(), tempfile::tempdir().unwrap());
+        let url = format!("sqlite://{}", dir.path().join("auth.db").display());
+        let store = SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap();
+        run::Run::new(World::over(store, clock, |_| {})).live(life).await;
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 25, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_alive_in_the_model_is_what_authenticates_on_sqlite(
+        start in ops::start(),
+        ops in proptest::collection::vec(op(), 1..40),
+    ) {
+        live(&start.into_iter().chain(ops).map(|op| (op, None)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_crash_leaves_the_account_as_before_or_as_after_on_sqlite(
+        start in ops::start(),
+        ops in proptest::collection::vec((op(), proptest::option::of(crash())), 1..40),
+    ) {
+        live(&start.into_iter().map(|op| (op, None)).chain(ops).collect::<Vec<_>>());
+    }
+}
