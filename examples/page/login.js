@@ -25,6 +25,7 @@ function secondStep(token) {
   const done = ({ data }) => {
     const left = data.backup_codes_remaining;
     if (left === undefined) return enter();
+    setSession('in');
     const rest = left === 1 ? 'One is left.' : `${left || 'None'} are left.`;
     message('You used a backup code', `Each works once. ${rest}`, PROFILE);
   };

@@ -27,6 +27,7 @@ export function show(title, lead, ...inside) {
   }
   view.append(...inside);
   stage.replaceChildren(view);
+  scrollTo(0, 0);
   notify('');
   document.title = `${title} – auth-system`;
   heading.focus(); // tells a screen reader that the view has changed
