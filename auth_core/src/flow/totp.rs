@@ -125,7 +125,7 @@ impl AuthSystem {
         live: &LiveSession,
         password: Option<&Password>,
     ) -> Result<TotpSetup, Error> {
-        let user = self.current_user(live).await?;
+        let user = self.enrolling_user(live).await?;
         if !user.factors.is_empty() {
             return Err(Reason::TwoFactorEnabled.into());
         }
@@ -173,7 +173,7 @@ impl AuthSystem {
     }
 
     async fn pending_totp(&self, live: &LiveSession) -> Result<(User, PendingSession), Error> {
-        let user = self.current_user(live).await?;
+        let user = self.enrolling_user(live).await?;
         if !user.factors.is_empty() {
             return Err(Reason::TwoFactorEnabled.into());
         }
@@ -233,8 +233,8 @@ impl AuthSystem {
     /// caller gets a new session.
     ///
     /// # Errors
-    /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `invalid_code`; `throttled`;
-    /// `not_authenticated` and its like; `overloaded`; `unavailable`.
+    /// `two_factor_disabled`; `second_factor_required` where the account must have one; `invalid_credentials` for a wrong
+    /// password; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn disable_totp(
         &self,
         client: &Client,
@@ -247,6 +247,9 @@ impl AuthSystem {
             let user = self.current_user(live).await?;
             if user.factors.is_empty() {
                 return Err(Reason::TwoFactorDisabled.into());
+            }
+            if self.requires_second_factor(&user) {
+                return Err(Reason::SecondFactorRequired.into());
             }
             let proof = self.confirm_password(client, &user, password).await?.ok_or(Reason::InvalidCredentials)?;
             // A backup code is for getting in, not for taking the lock off.
