@@ -44,6 +44,7 @@ mod smtp;
 mod totp;
 mod two_factor;
 mod two_factor_login;
+mod two_factor_required;
 mod verify_email;
 mod workers;
 mod world;

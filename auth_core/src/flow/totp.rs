@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::backup_codes::Stored;
 use super::second_factor::{unreadable, wrong_code};
-use super::{MAX_ATTEMPTS, contended};
+use super::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::flow::SessionTokens;
@@ -125,7 +125,7 @@ impl AuthSystem {
         live: &LiveSession,
         password: Option<&Password>,
     ) -> Result<TotpSetup, Error> {
-        let user = self.current_user(live).await?;
+        let user = self.enrolling_user(live).await?;
         if !user.factors.is_empty() {
             return Err(Reason::TwoFactorEnabled.into());
         }
@@ -173,7 +173,7 @@ impl AuthSystem {
     }
 
     async fn pending_totp(&self, live: &LiveSession) -> Result<(User, PendingSession), Error> {
-        let user = self.current_user(live).await?;
+        let user = self.enrolling_user(live).await?;
         if !user.factors.is_empty() {
             return Err(Reason::TwoFactorEnabled.into());
         }
@@ -216,14 +216,18 @@ impl AuthSystem {
             let change = UserChange { factors: Some(factors), ..UserChange::default() };
             if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
                 self.changed_with_notice(&changed);
-                // Housekeeping: the write that was made ended it already.
-                ports.pending.take(&pending.id, now).await?;
+                // The write that was made ended it already.
+                housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
                 self.record(&user.tenant, Event::TwoFactorEnabled { user: user.id });
                 let proof = SecondFactorVerified::of(&user, now);
                 let renewed = Authenticated::with_second_factor(live, &proof, &changed);
                 let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
                 let session = self.issue_session(client, live.channel(), renewed).await?;
                 return Ok(TwoFactorEnabled { session, backup_codes });
+            }
+            // What no row lists counts for nothing.
+            for factor in change.factors.iter().flatten() {
+                housekeeping(ports.credentials.remove(&user.tenant, factor.credential).await, "removing a credential");
             }
         }
         Err(contended())
@@ -233,8 +237,8 @@ impl AuthSystem {
     /// caller gets a new session.
     ///
     /// # Errors
-    /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `invalid_code`; `throttled`;
-    /// `not_authenticated` and its like; `overloaded`; `unavailable`.
+    /// `two_factor_disabled`; `second_factor_required` where the account must have one; `invalid_credentials` for a wrong
+    /// password; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn disable_totp(
         &self,
         client: &Client,
@@ -248,6 +252,9 @@ impl AuthSystem {
             if user.factors.is_empty() {
                 return Err(Reason::TwoFactorDisabled.into());
             }
+            if self.requires_second_factor(&user) {
+                return Err(Reason::SecondFactorRequired.into());
+            }
             let proof = self.confirm_password(client, &user, password).await?.ok_or(Reason::InvalidCredentials)?;
             // A backup code is for getting in, not for taking the lock off.
             let spent = if is_code(code) { self.spend_code(&user, code).await? } else { None };
@@ -259,9 +266,9 @@ impl AuthSystem {
             if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
                 self.changed_with_notice(&changed);
                 self.record(&user.tenant, Event::TwoFactorDisabled { user: user.id });
-                // Housekeeping: what no row lists counts for nothing.
                 for factor in &user.factors {
-                    ports.credentials.remove(&user.tenant, factor.credential).await?;
+                    let removed = ports.credentials.remove(&user.tenant, factor.credential).await;
+                    housekeeping(removed, "removing a credential");
                 }
                 let renewed = Authenticated::renewed(live, &proof, &changed).map_err(|_| Reason::NotAuthenticated)?;
                 return self.issue_session(client, live.channel(), renewed).await;
