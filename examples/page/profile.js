@@ -2,7 +2,7 @@
 
 import { failureText, refresh } from './api.js';
 import { button, email, form, newPassword, password, text, tick } from './forms.js';
-import { call, logOut, withSession } from './session.js';
+import { call, logOutButton, withSession } from './session.js';
 import { PROFILE, go, link, make, message, notify, sessionOver, setSession, show, typed } from './view.js';
 
 const LABELS = { first_name: 'First name', last_name: 'Last name' };
@@ -16,20 +16,22 @@ const WAYS = {
 };
 
 const back = () => link('Back to your profile', '/#/', 'below');
-const withAccount = (title, render) => withSession(title, 'auth/me/', ({ data }) => render(data));
+const withAccount = (title, render) => withSession(title, 'auth/me/', ({ ok, data }) =>
+  (ok ? render(data) : go('/#/two-factor', 'replaceState'))); // where the account has to have it first
 
 export const profile = withAccount('Your profile', async (account) => {
   const hello = make('p', { 'data-hello': '' }, 'One moment…');
   const view = show('Your profile', null,
     make('dl', {}, ...describe(account)),
     make('h2', {}, 'Change it'),
-    make('ul', { className: 'ways' }, ...Object.entries(WAYS).map(([href, label]) => make('li', {}, link(label, href, 'below')))),
+    make('ul', { className: 'ways' },
+      ...Object.entries(WAYS).map(([href, label]) => make('li', {}, link(label, href, 'below')))),
     make('h2', {}, 'From the app'), hello,
     make('h2', {}, 'Stay logged in'),
     make('p', {}, 'This page renews your session by itself when it is needed. You can also do it now.'),
     make('div', { className: 'actions' },
       button('Refresh session', () => refresh(), () => notify('Your session has been refreshed.')),
-      button('Log out', logOut, () => go('/#/logged-out', 'replaceState'))));
+      logOutButton()));
 
   const answer = await call('GET', 'hello');
   if (!view.isConnected) return;

@@ -1,8 +1,8 @@
 // Calls and views for whoever is logged in.
 
 import { failureText, send, sendInSession } from './api.js';
-import { form, password } from './forms.js';
-import { make, message, sessionOver, setSession, wait } from './view.js';
+import { button, form, password } from './forms.js';
+import { go, make, message, sessionOver, setSession, wait } from './view.js';
 
 // As sendInSession, but where the server wants to know again who this is: ask, and repeat the call.
 export async function call(method, path, body) {
@@ -30,15 +30,17 @@ function askPassword() {
   });
 }
 
+// What is read, too, and is no failure: that two-factor login is off, or has to be turned on first.
+const WITHOUT_FACTOR = ['two_factor_disabled', 'second_factor_required'];
+
 // A view that begins with something only a session can read.
-// That two-factor login is off is a thing to read, not a failure.
 export function withSession(title, path, render) {
   return async function view() {
     const waiting = wait(title);
     const answer = await call('GET', path);
     if (!waiting.isConnected) return;
     if (answer.over) return sessionOver();
-    if (answer.ok || answer.data.code === 'two_factor_disabled') {
+    if (answer.ok || WITHOUT_FACTOR.includes(answer.data.code)) {
       setSession('in');
       render(answer);
     } else {
@@ -47,4 +49,5 @@ export function withSession(title, path, render) {
   };
 }
 
-export const logOut = () => call('POST', 'auth/logout/');
+export const logOutButton = () =>
+  button('Log out', () => call('POST', 'auth/logout/'), () => go('/#/logged-out', 'replaceState'));

@@ -1,7 +1,7 @@
 // Two-factor login: an authenticator, and backup codes for when it is lost.
 
 import { button, code, form, password } from './forms.js';
-import { call, withSession } from './session.js';
+import { call, logOutButton, withSession } from './session.js';
 import { PROFILE, link, make, message, notify, show } from './view.js';
 
 const TITLE = 'Two-factor login';
@@ -9,7 +9,8 @@ const back = () => link('Back to two-factor login', '/#/two-factor', 'below');
 const DIGITS = { inputMode: 'numeric', hint: 'The six digits that your authenticator shows now.' };
 
 // Shows `on` where two-factor login is on, and the way to turn it on elsewhere.
-const withFactors = (on) => withSession(TITLE, 'auth/2fa/backup-codes/', ({ ok, data }) => (ok ? on(data) : off()));
+const withFactors = (on) => withSession(TITLE, 'auth/2fa/backup-codes/', ({ ok, data }) =>
+  (ok ? on(data) : off(data.code === 'second_factor_required')));
 
 export const twoFactor = withFactors(({ count }) => {
   show(TITLE, `It is on. You have ${count} backup ${count === 1 ? 'code' : 'codes'} left.`,
@@ -19,10 +20,13 @@ export const twoFactor = withFactors(({ count }) => {
     link('Back to your profile', '/#/', 'below'));
 });
 
-function off() {
-  show(TITLE, 'It is off. With it, a login takes your password and a code from an authenticator app on your phone.',
-    button('Set it up', () => call('POST', 'auth/2fa/setup/', {}), ({ data }) => setUp(data), { className: '' }),
-    link('Back to your profile', '/#/', 'below'));
+function off(required) {
+  show(TITLE, `${required ? 'Your account needs it before you can go on.' : 'It is off.'} With it, a login takes your `
+    + 'password and a code from an authenticator app on your phone.',
+    make('div', { className: 'actions' },
+      button('Set it up', () => call('POST', 'auth/2fa/setup/', {}), ({ data }) => setUp(data), { className: '' }),
+      ...(required ? [logOutButton()] : [])),
+    ...(required ? [] : [link('Back to your profile', '/#/', 'below')]));
 }
 
 async function setUp({ secret, qr_code: png, otpauth_uri: uri }) {
@@ -46,7 +50,8 @@ function showCodes(title, codes) {
   const file = `${codes.join('\n')}\n`;
   const copy = async () => {
     const done = await navigator.clipboard?.writeText(file).then(() => true, () => false);
-    notify(done ? 'The codes are in the clipboard.' : 'Copying is not allowed here. Please select the codes.', { bad: !done });
+    if (done) notify('The codes are in the clipboard.');
+    else notify('Copying is not allowed here. Please select the codes.', { bad: true });
   };
   const href = URL.createObjectURL(new Blob([file], { type: 'text/plain' }));
   show(title, 'Keep these backup codes where you find them without your phone. Each is good for one login. '

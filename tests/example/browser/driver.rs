@@ -70,7 +70,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) async fn new(driver: &Driver, site: &Site) -> Self {
+    pub(super) async fn new(driver: &Driver, site: &Site, screenshots: &str) -> Self {
         let options = json!({
             // Root, as in a container, has no sandbox; and little shared memory is there.
             "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
@@ -80,7 +80,7 @@ impl Page {
         let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let connected = builder.capabilities(capabilities).connect(&format!("http://127.0.0.1:{}", driver.port)).await;
-        let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+        let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page").join(screenshots);
         let _ = fs::remove_dir_all(&screenshots);
         fs::create_dir_all(&screenshots).unwrap();
         let base = format!("http://{}", site.address);

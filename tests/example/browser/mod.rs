@@ -63,7 +63,7 @@ async fn an_account_lives_its_whole_life_on_the_page() {
     let site = Site::new().with("AUTH_TOTP_SKEW", "2");
     let server = site.start();
     let driver = Driver::start();
-    let page = Page::new(&driver, &site).await;
+    let page = Page::new(&driver, &site, "life").await;
     let mut inbox = Inbox { site: &site, followed: HashSet::new() };
 
     sign_up(&page, &mut inbox).await;
@@ -75,6 +75,33 @@ async fn an_account_lives_its_whole_life_on_the_page() {
     take_it_back(&page, &mut inbox).await;
     close_the_account(&page).await;
 
+    page.close().await;
+    assert!(server.end().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium and chromedriver: ./tests/run installs them and runs it"]
+async fn where_a_second_factor_is_required_the_page_leads_to_it() {
+    let site = Site::new().with("AUTH_REQUIRE_SECOND_FACTOR", "true");
+    let server = site.start();
+    let driver = Driver::start();
+    let page = Page::new(&driver, &site, "required").await;
+    assert_eq!(site.sign_up(ADA).status, 201);
+    page.open(&link(&site.mail(ADA))).await;
+    page.heading("Your address is confirmed").await;
+    log_in(&page, ADA, PASSWORD).await;
+    page.heading("Two-factor login").await;
+    page.text("Your account needs it before you can go on.").await;
+    page.press("Set it up").await;
+    page.heading("Set up your authenticator").await;
+    let secret = page.read("[data-secret]").await;
+    page.fill("code", &code(&secret, 0)).await;
+    page.press("Turn it on").await;
+    page.heading("Two-factor login is on").await;
+    page.press("I have kept them").await;
+    page.text("You have 10 backup codes left.").await;
+    page.press("Back to your profile").await;
+    page.heading("Your profile").await;
     page.close().await;
     assert!(server.end().success());
 }
