@@ -216,8 +216,10 @@ impl AuthSystem {
             let change = UserChange { factors: Some(factors), ..UserChange::default() };
             if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
                 self.changed_with_notice(&changed);
-                // Housekeeping: the write that was made ended it already.
-                ports.pending.take(&pending.id, now).await?;
+                // Housekeeping: the write that was made ended it already, and its codes must be shown.
+                if let Err(error) = ports.pending.take(&pending.id, now).await {
+                    tracing::warn!(target: "auth", %error, "a finished set-up was not removed");
+                }
                 self.record(&user.tenant, Event::TwoFactorEnabled { user: user.id });
                 let proof = SecondFactorVerified::of(&user, now);
                 let renewed = Authenticated::with_second_factor(live, &proof, &changed);
@@ -259,15 +261,22 @@ impl AuthSystem {
             if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
                 self.changed_with_notice(&changed);
                 self.record(&user.tenant, Event::TwoFactorDisabled { user: user.id });
-                // Housekeeping: what no row lists counts for nothing.
-                for factor in &user.factors {
-                    ports.credentials.remove(&user.tenant, factor.credential).await?;
-                }
+                self.remove_credentials(&user).await;
                 let renewed = Authenticated::renewed(live, &proof, &changed).map_err(|_| Reason::NotAuthenticated)?;
                 return self.issue_session(client, live.channel(), renewed).await;
             }
         }
         Err(contended())
+    }
+
+    /// Housekeeping after an account stopped listing its factors: what no row lists counts for nothing, so that it fails
+    /// must not take the change back.
+    pub(super) async fn remove_credentials(&self, before: &User) {
+        for factor in &before.factors {
+            if let Err(error) = self.ports().credentials.remove(&before.tenant, factor.credential).await {
+                tracing::warn!(target: "auth", %error, "a credential that no account lists was not removed");
+            }
+        }
     }
 
     /// Writes the credentials of an authenticator and its backup codes. They are inert until the user row lists them.
