@@ -42,6 +42,7 @@ mod signup;
 mod smtp;
 mod two_factor;
 mod two_factor_login;
+mod two_factor_races;
 mod verify_email;
 mod workers;
 mod world;

@@ -19,9 +19,14 @@ pub(crate) struct Authenticator {
 impl Authenticator {
     /// The code of now.
     pub(crate) fn code(&self, clock: &ManualClock) -> String {
+        self.code_at(clock, 0)
+    }
+
+    /// The code of so many steps from now.
+    pub(crate) fn code_at(&self, clock: &ManualClock, steps: i64) -> String {
         let secret = Secret::try_from_base32(&self.secret).unwrap();
         let totp = Builder::new().with_secret(secret).build_noncompliant();
-        totp.generate(clock.now().seconds().unsigned_abs()).to_string()
+        totp.generate((clock.now().seconds() + 30 * steps).unsigned_abs()).to_string()
     }
 }
 
