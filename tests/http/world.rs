@@ -314,7 +314,7 @@ impl Authenticator {
 }
 
 /// RFC 4226 section 5.3, written down once more.
-fn hotp(secret: &[u8], seconds: u64) -> String {
+pub(crate) fn hotp(secret: &[u8], seconds: u64) -> String {
     use hmac::{KeyInit as _, Mac as _};
     let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(secret).unwrap();
     mac.update(&(seconds / 30).to_be_bytes());
