@@ -8,7 +8,7 @@ use auth_core::flow::Admin;
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
     AttemptStore, Clock, CredentialStore, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck, PasswordHasher,
-    PendingSessionStore, Random, SessionStore, TracingEvents, UserDirectory, UserStore,
+    PendingSessionStore, Random, SecondFactorRule, SessionStore, TracingEvents, UserDirectory, UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
@@ -54,6 +54,7 @@ impl Auth {
             transport: None,
             hasher: None,
             password_check: None,
+            second_factor_rule: None,
             events: Arc::new(TracingEvents),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -124,6 +125,7 @@ pub struct AuthBuilder {
     transport: Option<Box<dyn Transport>>,
     hasher: Option<Arc<dyn PasswordHasher>>,
     password_check: Option<Arc<dyn PasswordCheck>>,
+    second_factor_rule: Option<Arc<dyn SecondFactorRule>>,
     events: Arc<dyn EventSink>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -246,6 +248,14 @@ impl AuthBuilder {
         self
     }
 
+    /// Whose login needs a second factor, beside what
+    /// [`Policy::require_second_factor`](auth_core::policy::Policy) says. Default: nobody's.
+    #[must_use]
+    pub fn second_factor_rule(mut self, rule: impl SecondFactorRule) -> Self {
+        self.second_factor_rule = Some(Arc::new(rule));
+        self
+    }
+
     /// The time. Default: the machine's.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -306,6 +316,7 @@ impl AuthBuilder {
             mailer,
             hasher,
             password_check: self.password_check,
+            second_factor_rule: self.second_factor_rule,
             events: self.events,
             clock: self.clock,
             random: self.random,

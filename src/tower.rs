@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use auth_core::Reason;
 use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -111,9 +112,16 @@ impl AuthLayer {
             Ok(Some((_, Source::Cookie))) if !auth.http().origins.permits(method, headers, true) => {
                 return Err(refuse(Problem::cross_origin()));
             }
+            Ok(Some((live, _))) if live.is_for_enrolment_only() => {
+                let refusal = refuse(Reason::SecondFactorRequired.into());
+                if *required {
+                    return Err(refusal);
+                }
+                Caller::Refused(Arc::new(Refusal { response: refusal, unavailable: false }))
+            }
             Ok(Some((live, _))) => Caller::Live(live),
             Ok(None) if *required => {
-                return Err(refuse(Problem::from(auth_core::Reason::NotAuthenticated).challenging()));
+                return Err(refuse(Problem::from(Reason::NotAuthenticated).challenging()));
             }
             Ok(None) => Caller::Anonymous,
             Err(problem) if *required => return Err(refuse(problem)),

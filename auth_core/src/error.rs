@@ -31,6 +31,8 @@ pub enum Reason {
     PendingSessionInvalid,
     /// Two-factor login is on already.
     TwoFactorEnabled,
+    /// The account must have a second factor: the session is good for enrolling one alone, or the last one cannot go.
+    SecondFactorRequired,
     /// Two-factor login is off.
     TwoFactorDisabled,
     /// No authenticator was set up by this session, or that was too long ago.
@@ -97,6 +99,7 @@ impl Reason {
             Self::InvalidCode => "invalid_code",
             Self::PendingSessionInvalid => "pending_session_invalid",
             Self::TwoFactorEnabled => "two_factor_enabled",
+            Self::SecondFactorRequired => "second_factor_required",
             Self::TwoFactorDisabled => "two_factor_disabled",
             Self::TwoFactorNotSetUp => "two_factor_not_set_up",
             Self::NotAuthenticated => "not_authenticated",
@@ -138,7 +141,7 @@ impl Reason {
             | Self::UserInactive
             | Self::UserNotFound
             | Self::RefreshInvalid => Class::Unauthenticated,
-            Self::ReauthenticationRequired => Class::Forbidden,
+            Self::ReauthenticationRequired | Self::SecondFactorRequired => Class::Forbidden,
             Self::Throttled => Class::Throttled,
             Self::Unavailable | Self::Overloaded => Class::Unavailable,
             Self::NotSupported | Self::Internal => Class::Internal,

@@ -41,7 +41,7 @@
 //! # let ports = Ports {
 //! #     users: store.clone(), sessions: store.clone(), outbox: store.clone(), attempts: store.clone(),
 //! #     credentials: store.clone(), pending: store, directory: None, dead_mails: None,
-//! #     mailer: Arc::new(RecordingMailer::default()), password_check: None,
+//! #     mailer: Arc::new(RecordingMailer::default()), password_check: None, second_factor_rule: None,
 //! #     hasher: Arc::new(InsecurePlainHasher::default()), events: Arc::new(TracingEvents), clock,
 //! #     random: Arc::new(InsecureCountingRandom::default()),
 //! # };

@@ -54,6 +54,9 @@ pub struct Policy {
     pub login_attempts: Limit,
     /// Logins from one known device, successes aside. Default 10 in 10 min.
     pub device_attempts: Limit,
+    /// Whether every account must have a second factor. Default no: [`SecondFactorRule`](crate::port::SecondFactorRule)
+    /// may still ask for one of some. Sessions that are there already go on as they are.
+    pub require_second_factor: bool,
     /// Codes of one second factor of one account, successes aside. Default 5 in 5 min.
     pub second_factor_attempts: Limit,
     /// How many steps of 30 s a code may be off, either way: 0 to 2. Default 1 (RFC 6238 section 5.2).
@@ -94,6 +97,7 @@ impl Default for Policy {
             timed_limits: true,
             login_attempts: Limit::new(10, Duration::from_secs(600)),
             device_attempts: Limit::new(10, Duration::from_secs(600)),
+            require_second_factor: false,
             second_factor_attempts: Limit::new(5, 5 * MINUTE),
             totp_skew: 1,
             pending_lifetime: 5 * MINUTE,

@@ -113,6 +113,11 @@ impl Authenticated {
         }))
     }
 
+    /// The same for a session that is good for enrolling a second factor and nothing else.
+    pub(crate) fn for_enrolment(self) -> Self {
+        Self { methods: self.methods.and(AuthMethods::ENROLMENT_ONLY), ..self }
+    }
+
     /// The second step of a login: the code was of the very account, in the very state, that the password was checked
     /// against. Whoever calls this has taken the pending session, which is there once.
     pub(crate) fn by_second_factor(
@@ -152,7 +157,7 @@ impl Authenticated {
             tenant: row.tenant,
             user: row.id,
             token_version: row.token_version,
-            methods: live.methods().and(TWO_FACTORS),
+            methods: live.methods().without(AuthMethods::ENROLMENT_ONLY).and(TWO_FACTORS),
             at: live.auth_time(),
             row_read_at: Some(proof.at),
         })
@@ -253,6 +258,11 @@ impl LiveSession {
     /// How the user proved who they are.
     pub fn methods(&self) -> AuthMethods {
         self.claims.methods
+    }
+
+    /// Whether the session is good for enrolling a second factor and nothing else.
+    pub fn is_for_enrolment_only(&self) -> bool {
+        self.methods().contains(AuthMethods::ENROLMENT_ONLY)
     }
 
     /// How the session's tokens travel.

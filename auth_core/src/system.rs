@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
     AttemptStore, Clock, CredentialStore, DeadMails, Event, EventSink, MailIntent, MailMatter, MailOutbox, MailPurpose,
-    Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SessionStore, UserDirectory, UserKey,
-    UserStore,
+    Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore, UserDirectory,
+    UserKey, UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
@@ -37,6 +37,8 @@ pub struct Ports {
     pub mailer: Arc<dyn Mailer>,
     /// What hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
+    /// Whose login needs a second factor, beside what the policy says.
+    pub second_factor_rule: Option<Arc<dyn SecondFactorRule>>,
     /// What judges new passwords besides the policy, if anything does.
     pub password_check: Option<Arc<dyn PasswordCheck>>,
     /// Where events go.

@@ -21,7 +21,11 @@ pub(super) async fn log_in(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let request = LoginRequest { identifier, password: &password, channel: Channel::Cookie, device };
     match system.login(&x.client, request).await? {
         LoginOutcome::LoggedIn(logged_in) => {
-            let reply = Reply::detail(StatusCode::OK, "Login successful.");
+            let mut body = json!({ "detail": "Login successful." });
+            if logged_in.enrolment_only {
+                body["enrolment_required"] = true.into();
+            }
+            let reply = Reply::json(StatusCode::OK, body);
             Ok(reply.with_session(x.auth, &logged_in.session).with_device(x.auth, &logged_in.device))
         }
         LoginOutcome::SecondFactorRequired(token) => {

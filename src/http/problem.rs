@@ -263,6 +263,7 @@ impl From<Error> for Problem {
             Reason::PendingSessionInvalid => (S::UNAUTHORIZED, "2FA session expired or invalid. Please log in again."),
             Reason::InvalidCode => (S::BAD_REQUEST, "Invalid or expired 2FA code."),
             Reason::TwoFactorEnabled => (S::BAD_REQUEST, "Two-factor authentication is already enabled."),
+            Reason::SecondFactorRequired => (S::FORBIDDEN, "Two-factor authentication is required for this account."),
             Reason::TwoFactorDisabled => (S::BAD_REQUEST, "Two-factor authentication is not enabled."),
             Reason::TwoFactorNotSetUp => (S::BAD_REQUEST, "Call /auth/2fa/setup/ first to generate a TOTP secret."),
             Reason::Throttled => (S::TOO_MANY_REQUESTS, "Request was throttled."),

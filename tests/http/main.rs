@@ -44,6 +44,7 @@ mod smtp;
 mod two_factor;
 mod two_factor_login;
 mod two_factor_races;
+mod two_factor_required;
 mod two_factor_settings;
 mod verify_email;
 mod workers;

@@ -16,6 +16,7 @@ scenarios![
     an_address_that_is_gone_shuts_the_account,
     a_disabled_account_stays_disabled,
     only_a_post_takes_back,
+    a_notice_that_waited_too_long_is_not_sent,
     a_link_of_another_kind_takes_nothing_back,
 ];
 
@@ -205,4 +206,21 @@ async fn a_link_of_another_kind_takes_nothing_back(ground: Ground) {
     world.send(ours.change_email()).await.refused(400, "link_invalid");
     world.send(ours.set_password("a fresh password")).await.refused(400, "link_invalid");
     assert_eq!(world.me(&jar).await.status, 200);
+}
+
+/// An operator may revive a mail at any time; what was taken back is remembered no longer than links work.
+async fn a_notice_that_waited_too_long_is_not_sent(ground: Ground) {
+    for (days, sent) in [(2, 1), (4, 0)] {
+        let world = ground.world_with(|config| config.policy.mail_attempts = 1).await;
+        world.account("ada@example.org").await;
+        let jar = world.session("ada@example.org").await;
+        world.mailer.set_down(true);
+        world.change_password(&jar, PASSWORD, THEIRS).await;
+        assert!(world.mails().await.is_empty());
+        world.mailer.set_down(false);
+        world.advance(Duration::from_secs(days * 24 * 60 * 60));
+        let dead = world.auth.admin().dead_mails(9).await.unwrap();
+        assert!(world.auth.admin().requeue_mail(dead[0].id).await.unwrap());
+        assert_eq!(world.mails().await.len(), sent, "after {days} days");
+    }
 }

@@ -242,7 +242,7 @@ impl Admin<'_> {
         };
         let before = self.load(user).await?;
         let after = self.change(user, AdminAction::ResetSecondFactors, change).await?;
-        self.system.remove_credentials(&before).await;
+        self.system.remove_credentials(&after.tenant, &before.factors).await;
         Ok(after)
     }
 

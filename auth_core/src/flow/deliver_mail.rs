@@ -116,6 +116,8 @@ impl AuthSystem {
             Some(about) if intent.purpose == MailPurpose::SecondFactorFailed => {
                 self.compose_warning(claim, &user, about)
             }
+            Some(about) if user.token_version.next() == about.token_version => Content::NotYet,
+            Some(about) if intent.purpose == MailPurpose::ResetPassword => self.compose_reset(claim, &user, about),
             Some(about) => self.compose_notice(claim, &user, about),
         })
     }
@@ -162,16 +164,16 @@ impl AuthSystem {
     /// Tells an address of a change that was made, with a way to take it back.
     fn compose_notice(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
         let (purpose, to) = (claim.intent.purpose, &claim.intent.to);
-        if user.token_version.next() == about.token_version {
-            return Content::NotYet;
-        }
         // Another change may have led to this version, and the announced one lost to it.
         let lost = match purpose {
             MailPurpose::EmailChanged => user.email == *to,
             MailPurpose::EmailConfirmed => user.email != *to,
             _ => false,
         };
-        if user.recoveries.cover(about.token_version) || (lost && user.token_version == about.token_version) {
+        if self.is_stale(claim)
+            || user.recoveries.cover(about.token_version)
+            || (lost && user.token_version == about.token_version)
+        {
             return Content::Nothing;
         }
         let link = match purpose {
@@ -179,6 +181,23 @@ impl AuthSystem {
             _ => Some(self.sealed(SealedPurpose::NotMe, claim, about, self.policy().not_me_link_lifetime)),
         };
         Content::mail(claim, purpose, to, link)
+    }
+
+    /// Whether a notice waited so long that its link would be over, had it been sent at once. One that an operator revived
+    /// must not get a fresh link: what was taken back is remembered no longer than links work.
+    fn is_stale(&self, claim: &ClaimedMail) -> bool {
+        let queued = claim.id.0.get_timestamp().and_then(|time| i64::try_from(time.to_unix().0).ok());
+        let age = queued.map(|seconds| self.ports().clock.now().since(Timestamp::from_seconds(seconds)));
+        age.is_some_and(|age| age > self.policy().not_me_link_lifetime)
+    }
+
+    /// The way to a password for the owner of an account that was taken back.
+    fn compose_reset(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
+        // Whoever has the address now, if it could not be restored, did not ask for this.
+        if user.email != claim.intent.to || user.token_version != about.token_version {
+            return Content::Nothing;
+        }
+        self.compose_by_address(claim, user)
     }
 
     /// Tells that the password is known. No change is to be taken back but those to come: what the account has stays.

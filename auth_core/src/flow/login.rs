@@ -7,7 +7,7 @@ use crate::flow::password::Budget;
 use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
 use crate::proof::{Authenticated, FirstStep, verify_password};
 use crate::token::DeviceId;
-use crate::types::{Channel, Client, Email, Password, Token, UserId, Username};
+use crate::types::{AuthMethods, Channel, Client, Email, Password, Token, UserId, Username};
 
 /// Who wants to log in.
 pub struct LoginRequest<'a> {
@@ -26,6 +26,8 @@ pub struct LoginRequest<'a> {
 pub struct LoggedIn {
     /// The new session's tokens.
     pub session: SessionTokens,
+    /// The account must have a second factor and has none: the session is good for enrolling one and nothing else.
+    pub enrolment_only: bool,
     /// Shows at the next login that this device is known. It opens nothing, and stays at logout.
     pub device: Token,
 }
@@ -107,6 +109,8 @@ impl AuthSystem {
         let login = FirstFactor { identifier: identifier.as_str(), device, channel: request.channel };
         match step {
             FirstStep::Complete(authenticated) => {
+                let for_enrolment = self.requires_second_factor(user);
+                let authenticated = if for_enrolment { authenticated.for_enrolment() } else { authenticated };
                 let logged_in = self.complete_login(client, &login, authenticated).await?;
                 let at = Some(ports.clock.now());
                 self.note_right_password(client, proof, request.password, &budget, at).await;
@@ -127,8 +131,13 @@ impl AuthSystem {
         login: &FirstFactor<'_>,
         authenticated: Authenticated,
     ) -> Result<LoggedIn, Error> {
+        let enrolment_only = authenticated.methods.contains(AuthMethods::ENROLMENT_ONLY);
         let session = self.issue_session(client, login.channel, authenticated).await?;
-        Ok(LoggedIn { session, device: self.tokens().device(&client.tenant, login.identifier, login.device) })
+        Ok(LoggedIn {
+            session,
+            enrolment_only,
+            device: self.tokens().device(&client.tenant, login.identifier, login.device),
+        })
     }
 
     fn known_device(&self, client: &Client, identifier: &Identifier, token: Option<&str>) -> Option<DeviceId> {

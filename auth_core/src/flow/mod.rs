@@ -41,6 +41,13 @@ pub use verify_login::{SecondFactorRequest, VerifiedLogin};
 /// often between a read and a write; then the answer is 503.
 const MAX_ATTEMPTS: usize = 16;
 
+/// What comes after the write that decided: that it fails must take nothing back.
+fn housekeeping<T>(outcome: Result<T, crate::port::StoreError>, what: &'static str) {
+    if let Err(error) = outcome {
+        tracing::warn!(target: "auth", %error, what, "left undone");
+    }
+}
+
 /// The answer of a flow that lost [`MAX_ATTEMPTS`] races.
 fn contended() -> crate::error::Error {
     crate::error::Error::unavailable("the row was changed too often meanwhile")

@@ -10,6 +10,9 @@ impl AuthSystem {
     /// off second factors that were enrolled by it or since, restores the address that the notice went to, and mails a
     /// link there that sets a new password.
     ///
+    /// While its link works, whoever reads the mailbox can take a new factor off: before there was one, the mailbox alone
+    /// was enough as well.
+    ///
     /// Works once, and then for none of the changes that came after the reported one. Should the address belong to
     /// somebody else by now, the account is disabled for an operator to look at: whoever took it over must not keep it.
     /// It never opens an account that is disabled.
@@ -26,6 +29,7 @@ impl AuthSystem {
             let found = users.find(&client.tenant, UserKey::Id(&user)).await?;
             let user = found.filter(|user| is_open(&link, user, now)).ok_or(Reason::LinkInvalid)?;
             let mut change = self.recovery(&user, &link, now);
+            self.announce(client, &user, MailPurpose::ResetPassword, &link.email).await?;
             let mut update = users.update_if(&user, &change).await?;
             if let UserUpdate::Conflict(_) = update {
                 change.email = None;
@@ -34,12 +38,9 @@ impl AuthSystem {
                 update = users.update_if(&user, &change).await?;
             }
             if let UserUpdate::Done(changed) = update {
-                self.account_changed(&changed);
+                self.changed_with_notice(&changed);
                 let address_lost = changed.email != link.email;
                 self.record(&changed.tenant, Event::ChangeTakenBack { user: changed.id, address_lost });
-                if !address_lost {
-                    self.queue_mail(client, &changed.email, MailPurpose::ResetPassword).await?;
-                }
                 return Ok(());
             }
         }

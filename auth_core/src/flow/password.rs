@@ -1,5 +1,6 @@
 //! Checking a password against its budgets, at login and within a session.
 
+use super::housekeeping;
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::port::{AttemptKey, Event, HashError, LoginRecord};
@@ -102,18 +103,15 @@ impl AuthSystem {
                 Err(error) => tracing::warn!(target: "auth", %error, "rehash put off to the next login"),
             }
         }
-        if let Err(error) = ports.users.record_login(&proof.tenant, &proof.user, &LoginRecord { at, rehash }).await {
-            tracing::warn!(target: "auth", %error, "a right password was not noted");
-        }
+        let noted = ports.users.record_login(&proof.tenant, &proof.user, &LoginRecord { at, rehash }).await;
+        housekeeping(noted, "noting a right password");
         self.forget_attempts(budget).await;
     }
 
     /// Housekeeping after full success: that it fails must take nothing back.
     pub(super) async fn forget_attempts(&self, budget: &Budget) {
-        if self.policy().timed_limits
-            && let Err(error) = self.ports().attempts.clear(&budget.key).await
-        {
-            tracing::warn!(target: "auth", %error, "the attempts before a success were not cleared");
+        if self.policy().timed_limits {
+            housekeeping(self.ports().attempts.clear(&budget.key).await, "forgetting the attempts before a success");
         }
     }
 

@@ -65,6 +65,12 @@ impl AuthSystem {
         Err(contended())
     }
 
+    /// Whether the policy, or the application's own rule, wants a second factor of this account.
+    pub(super) fn requires_second_factor(&self, user: &User) -> bool {
+        let rule = self.ports().second_factor_rule.as_deref();
+        self.policy().require_second_factor || rule.is_some_and(|rule| rule.requires_second_factor(user))
+    }
+
     /// The timed window of a factor.
     pub(super) fn factor_budget(&self, user: &User, kind: &FactorKind) -> Budget {
         let parts = [kind.0.as_bytes(), user.tenant.as_str().as_bytes(), user.id.as_str().as_bytes()];

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::backup_codes::Stored;
 use super::second_factor::{unreadable, wrong_code};
-use super::{MAX_ATTEMPTS, contended};
+use super::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::flow::SessionTokens;
@@ -13,7 +13,7 @@ use crate::proof::{Authenticated, LiveSession, SecondFactorVerified};
 use crate::token::vault::{Unreadable, Vault};
 use crate::types::{
     Client, Credential, CredentialId, EnrolledFactor, FactorKind, Password, Payload, PendingId, PendingPurpose,
-    PendingSession, SessionId, Timestamp, Token, User,
+    PendingSession, SessionId, TenantId, Timestamp, Token, User,
 };
 
 /// The length of a secret: 160 bits (RFC 4226 section 4).
@@ -125,7 +125,7 @@ impl AuthSystem {
         live: &LiveSession,
         password: Option<&Password>,
     ) -> Result<TotpSetup, Error> {
-        let user = self.current_user(live).await?;
+        let user = self.enrolling_user(live).await?;
         if !user.factors.is_empty() {
             return Err(Reason::TwoFactorEnabled.into());
         }
@@ -173,7 +173,7 @@ impl AuthSystem {
     }
 
     async fn pending_totp(&self, live: &LiveSession) -> Result<(User, PendingSession), Error> {
-        let user = self.current_user(live).await?;
+        let user = self.enrolling_user(live).await?;
         if !user.factors.is_empty() {
             return Err(Reason::TwoFactorEnabled.into());
         }
@@ -216,10 +216,8 @@ impl AuthSystem {
             let change = UserChange { factors: Some(factors), ..UserChange::default() };
             if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
                 self.changed_with_notice(&changed);
-                // Housekeeping: the write that was made ended it already, and its codes must be shown.
-                if let Err(error) = ports.pending.take(&pending.id, now).await {
-                    tracing::warn!(target: "auth", %error, "a finished set-up was not removed");
-                }
+                // The write that was made ended it already.
+                housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
                 self.record(&user.tenant, Event::TwoFactorEnabled { user: user.id });
                 let proof = SecondFactorVerified::of(&user, now);
                 let renewed = Authenticated::with_second_factor(live, &proof, &changed);
@@ -227,6 +225,7 @@ impl AuthSystem {
                 let session = self.issue_session(client, live.channel(), renewed).await?;
                 return Ok(TwoFactorEnabled { session, backup_codes });
             }
+            self.remove_credentials(&user.tenant, change.factors.as_deref().unwrap_or_default()).await;
         }
         Err(contended())
     }
@@ -235,8 +234,8 @@ impl AuthSystem {
     /// caller gets a new session.
     ///
     /// # Errors
-    /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `invalid_code`; `throttled`;
-    /// `not_authenticated` and its like; `overloaded`; `unavailable`.
+    /// `two_factor_disabled`; `second_factor_required` where the account must have one; `invalid_credentials` for a wrong
+    /// password; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn disable_totp(
         &self,
         client: &Client,
@@ -250,6 +249,9 @@ impl AuthSystem {
             if user.factors.is_empty() {
                 return Err(Reason::TwoFactorDisabled.into());
             }
+            if self.requires_second_factor(&user) {
+                return Err(Reason::SecondFactorRequired.into());
+            }
             let proof = self.confirm_password(client, &user, password).await?.ok_or(Reason::InvalidCredentials)?;
             // A backup code is for getting in, not for taking the lock off.
             let spent = if is_code(code) { self.spend_code(&user, code).await? } else { None };
@@ -261,7 +263,7 @@ impl AuthSystem {
             if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
                 self.changed_with_notice(&changed);
                 self.record(&user.tenant, Event::TwoFactorDisabled { user: user.id });
-                self.remove_credentials(&user).await;
+                self.remove_credentials(&user.tenant, &user.factors).await;
                 let renewed = Authenticated::renewed(live, &proof, &changed).map_err(|_| Reason::NotAuthenticated)?;
                 return self.issue_session(client, live.channel(), renewed).await;
             }
@@ -269,13 +271,11 @@ impl AuthSystem {
         Err(contended())
     }
 
-    /// Housekeeping after an account stopped listing its factors: what no row lists counts for nothing, so that it fails
-    /// must not take the change back.
-    pub(super) async fn remove_credentials(&self, before: &User) {
-        for factor in &before.factors {
-            if let Err(error) = self.ports().credentials.remove(&before.tenant, factor.credential).await {
-                tracing::warn!(target: "auth", %error, "a credential that no account lists was not removed");
-            }
+    /// Removes what no row lists, or no longer: it counts for nothing.
+    pub(super) async fn remove_credentials(&self, tenant: &TenantId, factors: &[EnrolledFactor]) {
+        for factor in factors {
+            let removed = self.ports().credentials.remove(tenant, factor.credential).await;
+            housekeeping(removed, "removing a credential");
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::{Builder, Uuid};
 
+use super::housekeeping;
 use super::login::FirstFactor;
 use super::second_factor::{unreadable, wrong_code};
 use crate::AuthSystem;
@@ -101,11 +102,8 @@ impl AuthSystem {
         let kept = Kept::read(&taken.payload).ok_or_else(|| unreadable("a pending login cannot be read"))?;
         let authenticated = Authenticated::by_second_factor(&taken, &spent.proof, &user).map_err(|_| over())?;
         let login = self.complete_login(client, &kept.first_factor(), authenticated).await?;
-        // Housekeeping: that it fails must not take the login back.
         let record = LoginRecord { at: Some(ports.clock.now()), rehash: None };
-        if let Err(error) = ports.users.record_login(&user.tenant, &user.id, &record).await {
-            tracing::warn!(target: "auth", %error, "the time of a login was not noted");
-        }
+        housekeeping(ports.users.record_login(&user.tenant, &user.id, &record).await, "noting a login");
         if let Some(left) = spent.backup_codes_left {
             self.record(&user.tenant, Event::BackupCodeUsed { user: user.id, left });
         }

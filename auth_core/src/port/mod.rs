@@ -15,6 +15,7 @@ mod password_check;
 mod password_hasher;
 mod pending_session_store;
 mod random;
+mod second_factor_rule;
 mod session_store;
 mod user_directory;
 mod user_store;
@@ -31,6 +32,7 @@ pub use password_check::{PasswordCheck, PasswordCheckError};
 pub use password_hasher::{HashError, PasswordHasher, Ticket, Verdict};
 pub use pending_session_store::PendingSessionStore;
 pub use random::{Random, RandomError};
+pub use second_factor_rule::SecondFactorRule;
 pub use session_store::{At, Rotation, SessionInsert, SessionStore};
 pub use user_directory::UserDirectory;
 pub use user_store::{

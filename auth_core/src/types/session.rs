@@ -41,14 +41,26 @@ impl AuthMethods {
     pub const ONE_TIME_CODE: Self = Self(1 << 1);
     /// More than one factor.
     pub const MULTI_FACTOR: Self = Self(1 << 2);
+    /// Too few: the session is good for enrolling a second factor and nothing else. Not of RFC 8176.
+    pub const ENROLMENT_ONLY: Self = Self(1 << 3);
 
-    const NAMES: [(Self, &'static str); 3] =
-        [(Self::PASSWORD, "pwd"), (Self::ONE_TIME_CODE, "otp"), (Self::MULTI_FACTOR, "mfa")];
+    const NAMES: [(Self, &'static str); 4] = [
+        (Self::PASSWORD, "pwd"),
+        (Self::ONE_TIME_CODE, "otp"),
+        (Self::MULTI_FACTOR, "mfa"),
+        (Self::ENROLMENT_ONLY, "enrol"),
+    ];
 
     /// Both sets together.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// This set without what `other` has.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether all of `other` is in this set.

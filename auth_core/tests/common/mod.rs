@@ -101,6 +101,7 @@ impl<S: Store> World<S> {
             attempts: Arc::new(store.clone()),
             credentials: Arc::new(store.clone()),
             pending: Arc::new(store.clone()),
+            second_factor_rule: None,
             directory: Some(Arc::new(store.inner().clone())),
             dead_mails: Some(Arc::new(store.inner().clone())),
             outbox: Arc::new(store.clone()),

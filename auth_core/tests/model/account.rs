@@ -373,7 +373,8 @@ impl Step {
             account.email = mail.to;
             account.verified = true;
         }
-        self.mails = self.after.by_address(mail.to, MailPurpose::ResetPassword);
+        // Announced before the change that it is about.
+        self.notices = self.after.by_address(mail.to, MailPurpose::ResetPassword);
         Ok(())
     }
 
