@@ -290,7 +290,7 @@ impl<S: Store> Run<S> {
         let mut writes = Vec::new();
         for factor in &user.factors {
             let row = CredentialStore::find(self.world.store.inner(), &user.tenant, factor.credential).await;
-            writes.push(row.unwrap().expect("a listed factor is there").revision);
+            writes.push(row.unwrap().unwrap().revision);
         }
         writes.try_into().ok().map(|[totp, codes]: [u64; 2]| (totp, codes))
     }
