@@ -146,7 +146,10 @@ impl<S> FaultyStore<S> {
 
     /// From now on the store is well.
     pub(crate) fn heal(&self) {
-        self.script.lock().unwrap().plan = None;
+        let mut script = self.script.lock().unwrap();
+        script.plan = None;
+        // Or the next flow that really waits would be taken for one that hangs.
+        script.hangs = false;
     }
 
     /// Takes out the names of the calls so far.
