@@ -6,6 +6,8 @@
 mod account;
 #[path = "../auth_core/tests/common/mod.rs"]
 mod common;
+#[path = "../auth_core/tests/model/factors.rs"]
+mod factors;
 #[path = "../auth_core/tests/model/ops.rs"]
 mod ops;
 #[path = "../auth_core/tests/model/run.rs"]

@@ -1,15 +1,22 @@
 //! Crashes: a flow fails, or its caller goes away, at each of its store calls, before or after the call did its work.
 //! Whatever is left behind must be no more permissive than before or after the flow, and a second try must mend it.
 
+// For the helpers: clippy.toml covers test functions only.
+#![allow(clippy::unwrap_used, reason = "a step that fails fails its test")]
+
 mod common;
 
 use std::time::Duration;
 
 use auth_core::flow::SessionTokens;
 use auth_core::port::{MailPurpose, UserChange};
-use auth_core::types::PasswordHash;
+use auth_core::proof::LiveSession;
+use auth_core::types::{Password, PasswordHash};
 use auth_core::{AuthSystem, Error, Reason};
-use common::{ADA, Fault, Link, Look, MINUTE, OTHER_PASSWORD, PASSWORD, World, bytes, login, now, poll_once, refused};
+use common::{
+    ADA, Authenticator, Fault, Link, Look, MINUTE, OTHER_PASSWORD, PASSWORD, World, bytes, first_step, login, now,
+    poll_once, refused, second_step,
+};
 
 /// `None` when the caller went away.
 type Outcome<T> = Option<Result<T, Error>>;
@@ -317,4 +324,155 @@ fn a_check_that_cannot_be_made_is_not_passed() {
         },
     );
     assert_eq!(calls, 2);
+}
+
+/// Ada with a session and an authenticator that it set up.
+async fn with_set_up(world: &World) -> (SessionTokens, LiveSession, Authenticator) {
+    let tokens = world.logged_in().await;
+    let authenticator = world.set_up_totp(&tokens).await;
+    let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+    (tokens, live, authenticator)
+}
+
+/// Ada with two-factor login, a session of it, and a fresh code.
+async fn with_two_factors(world: &World) -> (SessionTokens, LiveSession, Authenticator) {
+    let (_, live, mut authenticator) = with_set_up(world).await;
+    let code = authenticator.code(&world.clock);
+    let enabled = world.auth.enable_totp(&world.client, &live, &code).await.unwrap();
+    authenticator.backup_codes = enabled.backup_codes.iter().map(|code| code.expose().to_owned()).collect();
+    let live = world.auth.authenticate(enabled.session.access.token.expose()).await.unwrap();
+    world.clock.advance(MINUTE);
+    world.mails().await;
+    (enabled.session, live, authenticator)
+}
+
+/// The second step of a new login.
+async fn verify(world: &World, code: &str) -> Result<SessionTokens, Error> {
+    let pending = first_step(&world.auth, ADA, PASSWORD).await?;
+    second_step(&world.auth, &pending, code).await.map(|verified| verified.login.session)
+}
+
+#[test]
+fn two_factor_login_is_on_as_a_whole_or_not_at_all() {
+    let calls = at_every_call(
+        with_set_up,
+        async |world, (_, live, authenticator)| {
+            world.auth.enable_totp(&world.client, live, &authenticator.code(&world.clock)).await
+        },
+        async |world, (tokens, live, authenticator), outcome| {
+            world.pass_lag();
+            let factors = world.user(ADA).await.factors;
+            if factors.is_empty() {
+                assert!(!matches!(outcome, Some(Ok(_))));
+                world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+                world.login(ADA, PASSWORD).await.unwrap();
+                // What the same session set up can still be turned on.
+                let code = authenticator.code(&world.clock);
+                world.auth.enable_totp(&world.client, &live, &code).await.unwrap();
+            } else {
+                for node in [&world.auth, &world.node()] {
+                    assert_dead(node, &tokens).await;
+                }
+            }
+            let listed = world.user(ADA).await.factors;
+            assert_eq!(listed.len(), 2, "the authenticator and its backup codes");
+            // The code that turned it on was used by that.
+            assert_eq!(refused(verify(world, &authenticator.code(&world.clock)).await), Reason::InvalidCode);
+            world.clock.advance(MINUTE);
+            verify(world, &authenticator.code(&world.clock)).await.unwrap();
+            if let Some(Ok(enabled)) = outcome {
+                verify(world, enabled.backup_codes[0].expose()).await.unwrap();
+            }
+        },
+    );
+    assert_eq!(calls, 8);
+}
+
+#[test]
+fn two_factor_login_goes_off_with_password_and_code_or_stays() {
+    let calls = at_every_call(
+        with_two_factors,
+        async |world, (_, live, authenticator)| {
+            let password = Password::new(PASSWORD).unwrap();
+            world.auth.disable_totp(&world.client, live, &password, &authenticator.code(&world.clock)).await
+        },
+        async |world, (tokens, _, authenticator), outcome| {
+            let code = authenticator.code(&world.clock);
+            world.pass_lag();
+            if world.user(ADA).await.factors.is_empty() {
+                for node in [&world.auth, &world.node()] {
+                    assert_dead(node, &tokens).await;
+                }
+                world.login(ADA, PASSWORD).await.unwrap();
+            } else {
+                assert!(!matches!(outcome, Some(Ok(_))));
+                world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+                let accepted = [verify(world, &code).await.is_ok(), verify(world, &code).await.is_ok()];
+                assert!(!accepted[1], "a code counts once");
+                verify(world, &authenticator.backup_codes[0]).await.unwrap();
+            }
+        },
+    );
+    assert_eq!(calls, 11);
+}
+
+#[test]
+fn a_code_opens_at_most_one_session_wherever_the_login_breaks_off() {
+    for backup in [false, true] {
+        let code_of = move |world: &World, authenticator: &Authenticator| match backup {
+            true => authenticator.backup_codes[0].clone(),
+            false => authenticator.code(&world.clock),
+        };
+        let calls = at_every_call(
+            async |world| {
+                let (_, _, authenticator) = with_two_factors(world).await;
+                let sessions = world.store.sessions().len();
+                (authenticator, first_step(&world.auth, ADA, PASSWORD).await.unwrap(), sessions)
+            },
+            async |world, (authenticator, pending, _)| {
+                second_step(&world.auth, pending, &code_of(world, authenticator)).await
+            },
+            async |world, (authenticator, pending, sessions), outcome| {
+                let code = code_of(world, &authenticator);
+                let again = second_step(&world.auth, &pending, &code).await.is_ok();
+                let elsewhere = verify(world, &code).await.is_ok();
+                let given = usize::from(matches!(outcome, Some(Ok(_)))) + usize::from(again) + usize::from(elsewhere);
+                assert!(given <= 1, "{outcome:?}, again {again}, elsewhere {elsewhere}");
+                // One that was made and that nobody holds counts as well.
+                assert!(world.store.sessions().len() <= sessions + 1);
+                world.clock.advance(MINUTE);
+                verify(world, &authenticator.code(&world.clock)).await.unwrap();
+                verify(world, &authenticator.backup_codes[1]).await.unwrap();
+            },
+        );
+        assert_eq!(calls, 8);
+    }
+}
+
+#[test]
+fn either_the_old_backup_codes_count_or_the_new_ones() {
+    let calls = at_every_call(
+        with_two_factors,
+        async |world, (_, live, _)| {
+            let password = Password::new(PASSWORD).unwrap();
+            world.auth.regenerate_backup_codes(&world.client, live, &password).await
+        },
+        async |world, (tokens, live, authenticator), outcome| {
+            world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+            assert_eq!(world.auth.count_backup_codes(&live).await.unwrap(), 10);
+            let old = verify(world, &authenticator.backup_codes[0]).await.is_ok();
+            if let Some(Ok(new)) = outcome {
+                assert!(!old);
+                verify(world, new[0].expose()).await.unwrap();
+            }
+            let all = authenticator.backup_codes.iter().skip(1);
+            for code in all {
+                assert_eq!(verify(world, code).await.is_ok(), old, "all of a set or none");
+            }
+            let password = Password::new(PASSWORD).unwrap();
+            let codes = world.auth.regenerate_backup_codes(&world.client, &live, &password).await.unwrap();
+            verify(world, codes[0].expose()).await.unwrap();
+        },
+    );
+    assert_eq!(calls, 5);
 }

@@ -1,5 +1,7 @@
 //! Fields that are missing, no texts, blank, too long, repeated: each is told by its name, and nothing happens.
 
+use std::time::Duration;
+
 use auth_system::auth_core::port::MailPurpose;
 use auth_system::auth_core::port::UserKey;
 use auth_system::auth_core::types::{Email as Address, TenantId};
@@ -7,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, Link, PASSWORD, World, call, post};
+use crate::world::{Answer, Authenticator, Call, Ground, Jar, Link, PASSWORD, World, call, post};
 
 scenarios![
     each_wrong_field_is_told_and_no_other,
@@ -36,12 +38,17 @@ enum Kind {
     Nullable,
     /// `true`.
     Flag,
+    /// At least six characters and at most so many, or a number.
+    Code(usize),
+    Uuid,
 }
 
-use Kind::{Attribute, Confirmation, Email, Flag, MaybePassword, NewPassword, Nullable, Password, Username};
+use Kind::{
+    Attribute, Code, Confirmation, Email, Flag, MaybePassword, NewPassword, Nullable, Password, Username, Uuid,
+};
 
 /// Every body that is read, without the two parts of links.
-const FORMS: [(&str, &[(&str, Kind)]); 10] = [
+const FORMS: [(&str, &[(&str, Kind)]); 15] = [
     (
         "signup/",
         &[
@@ -65,6 +72,11 @@ const FORMS: [(&str, &[(&str, Kind)]); 10] = [
         &[("old_password", Password), ("new_password", NewPassword), ("confirm_password", Confirmation)],
     ),
     ("deactivate-account/", &[("password", Password), ("confirm_deactivation", Flag)]),
+    ("2fa/setup/", &[("password", MaybePassword)]),
+    ("2fa/enable/", &[("code", Code(6))]),
+    ("2fa/disable/", &[("password", Password), ("code", Code(6))]),
+    ("2fa/verify-login/", &[("session_token", Uuid), ("code", Code(17))]),
+    ("2fa/backup-codes/", &[("password", Password)]),
 ];
 
 /// Values that are wrong in any field of a kind, with the code for each. `None`: the field is left out.
@@ -79,7 +91,8 @@ fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
         wrong.push((Some(Value::Null), "null"));
     }
     for no_text in [json!(7), json!(-1.5), json!(true), json!([]), json!(["ada@example.org"]), json!({ "$ne": "" })] {
-        wrong.push((Some(no_text), "not_a_string"));
+        let number = matches!(kind, Code(_)) && no_text.is_number();
+        wrong.push((Some(no_text), if number { "too_short" } else { "not_a_string" }));
     }
     let optional = matches!(kind, Attribute | Nullable);
     if !optional && kind != MaybePassword && (kind != Confirmation || django) {
@@ -107,6 +120,16 @@ fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
             ("Password", "password_too_common"),
             ("AUTHSYSTEM-1", "password_too_similar"),
         ],
+        Code(6) => &[("12345", "too_short"), ("1234567", "too_long"), (" 12345 ", "too_long")],
+        Code(_) => &[("12345", "too_short"), ("A-B-C-D-E-F-G-H-IJ", "too_long")],
+        Uuid => &[
+            (" ", "invalid_uuid"),
+            ("7d444840-9dc0-41d1-b245-5ffdce74fad", "invalid_uuid"),
+            ("{7d444840-9dc0-41d1-b245-5ffdce74fad2}", "invalid_uuid"),
+            ("urn:uuid:7d444840-9dc0-41d1-b245-5ffdce74fad2", "invalid_uuid"),
+            (" 7d444840-9dc0-41d1-b245-5ffdce74fad2", "invalid_uuid"),
+            ("7d4448409dc041d1b2455ffdce74fad\u{1d7da}", "invalid_uuid"),
+        ],
         _ => &[],
     };
     wrong.extend(texts.iter().map(|(text, code)| (Some(json!(text)), *code)));
@@ -115,7 +138,8 @@ fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
         Username | Attribute | Nullable => "x".repeat(151),
         Password | MaybePassword => "x".repeat(1025),
         NewPassword => "x".repeat(257),
-        Confirmation | Flag => return wrong,
+        Code(most) => "1".repeat(most + 1),
+        Confirmation | Flag | Uuid => return wrong,
     };
     wrong.push((Some(json!(long)), "too_long"));
     wrong.push((Some(json!("\u{1d54f}".repeat(2_000))), "too_long"));
@@ -128,7 +152,8 @@ fn words(code: &str, kind: Kind) -> String {
         Email => 254,
         Username | Attribute | Nullable => 150,
         Password | MaybePassword => 1024,
-        NewPassword | Confirmation | Flag => 256,
+        NewPassword | Confirmation | Flag | Uuid => 256,
+        Code(most) => most,
     };
     match code {
         "required" => "This field is required.".into(),
@@ -140,6 +165,8 @@ fn words(code: &str, kind: Kind) -> String {
         "invalid_email" => "Enter a valid email address.".into(),
         "invalid_username" => "Enter a valid username: unaccented letters a to z, digits and _ . + - only.".into(),
         "too_long" => format!("Ensure this field has no more than {limit} characters."),
+        "too_short" => "Ensure this field has at least 6 characters.".into(),
+        "invalid_uuid" => "Must be a valid UUID.".into(),
         "password_too_short" => "This password is too short. It must contain at least 8 characters.".into(),
         "password_entirely_numeric" => "This password is entirely numeric.".into(),
         other => panic!("{other}"),
@@ -150,11 +177,38 @@ fn words(code: &str, kind: Kind) -> String {
 async fn good(world: &World, path: &str) -> (Call, Value) {
     let (method, email) = (if path == "me/" { Method::PATCH } else { Method::POST }, path.replace('/', "@example.org"));
     let call = call(method, path);
+    if path.starts_with("2fa/") {
+        return good_second_factor(world, call, path).await;
+    }
     if !["me/", "reauthenticate/", "change-email/", "change-password/", "deactivate-account/"].contains(&path) {
         return (call, good_body(world, path).await);
     }
     world.account(&email).await;
     (call.jar(&world.session(&email).await), good_body(world, path).await)
+}
+
+/// With an account of its own, which has a second factor where one is needed.
+async fn good_second_factor(world: &World, call: Call, path: &str) -> (Call, Value) {
+    let email = format!("{}@example.org", path.replace('/', "-"));
+    if matches!(path, "2fa/setup/" | "2fa/enable/") {
+        world.account(&email).await;
+        let jar = world.session(&email).await;
+        if path == "2fa/setup/" {
+            return (call.jar(&jar), json!({ "password": PASSWORD }));
+        }
+        let code = Authenticator::set_up(world, &jar).await.code(world);
+        return (call.jar(&jar), json!({ "code": code }));
+    }
+    let (jar, authenticator) = Authenticator::enrolled(world, &email).await;
+    world.advance(Duration::from_secs(30));
+    match path {
+        "2fa/verify-login/" => {
+            let token = world.log_in(&email, PASSWORD).await.json()["session_token"].clone();
+            (call, json!({ "session_token": token, "code": authenticator.code(world) }))
+        }
+        "2fa/disable/" => (call.jar(&jar), json!({ "password": PASSWORD, "code": authenticator.code(world) })),
+        _ => (call.jar(&jar), json!({ "password": PASSWORD })),
+    }
 }
 
 async fn good_body(world: &World, path: &str) -> Value {
@@ -287,6 +341,13 @@ async fn a_form_is_judged_like_json(ground: Ground) {
 }
 
 async fn a_field_that_comes_twice_is_refused_whatever_it_holds(ground: Ground) {
+    let refused = |answer: &Answer, field: &str| match field {
+        // In the Django profile a field of that name keeps its errors.
+        "code" => assert_eq!((answer.status.as_u16(), answer.jar()), (400, Jar::default())),
+        _ => {
+            answer.refused(400, "invalid_fields");
+        }
+    };
     for world in [ground.world().await, ground.django().await] {
         world.account("ada@example.org").await;
         for (path, fields) in FORMS {
@@ -303,7 +364,7 @@ async fn a_field_that_comes_twice_is_refused_whatever_it_holds(ground: Ground) {
                         format!("{},\"{field}\":{other}}}", &json[..json.len() - 1]),
                     ] {
                         let answer = world.send(call.clone().body("application/json", body)).await;
-                        answer.refused(400, "invalid_fields");
+                        refused(&answer, field);
                         let expected = if django { answer.json()[field].clone() } else { json!(answer.field(field)) };
                         let words = if django { "This field was given more than once." } else { "repeated" };
                         assert_eq!(expected, json!([words]), "{path}");
@@ -311,13 +372,13 @@ async fn a_field_that_comes_twice_is_refused_whatever_it_holds(ground: Ground) {
                 }
                 let twice = format!("{}&{field}=x", form(&good));
                 let answer = world.send(send_form(&call, twice)).await;
-                answer.refused(400, "invalid_fields");
+                refused(&answer, field);
             }
             // The escaped spelling of a name is the same name.
             let (field, _) = fields[0];
             let escaped =
                 format!("{{\"\\u{:04x}{}\":\"x\",{}", field.as_bytes()[0], &field[1..], &good.to_string()[1..]);
-            world.send(call.clone().body("application/json", escaped)).await.refused(400, "invalid_fields");
+            refused(&world.send(call.clone().body("application/json", escaped)).await, field);
             nothing_happened(&world).await;
             assert!(world.send(call.json(good)).await.status.is_success(), "{path}");
         }

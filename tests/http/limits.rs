@@ -102,7 +102,7 @@ async fn an_address_cannot_dress_up_as_another(ground: Ground) {
 async fn every_limit_follows_its_setting(ground: Ground) {
     let once = Limit::new(1, Duration::from_secs(60));
     type Setting = fn(&mut Config) -> &mut Limit;
-    let cases: [(&str, Call, Setting); 7] = [
+    let cases: [(&str, Call, Setting); 18] = [
         ("signup", post("signup/"), |config| &mut config.throttles.signup),
         ("login", post("login/"), |config| &mut config.throttles.login),
         ("refresh", post("refresh/"), |config| &mut config.throttles.refresh),
@@ -110,6 +110,17 @@ async fn every_limit_follows_its_setting(ground: Ground) {
         ("resend_verification", post("resend-verification/"), |config| &mut config.throttles.resend_verification),
         ("confirm", get("verify-account/"), |config| &mut config.throttles.confirm),
         ("confirm", post("password-reset-confirm/"), |config| &mut config.throttles.confirm),
+        ("confirm", get("change-email-confirm/"), |config| &mut config.throttles.confirm),
+        ("confirm", post("not-me/"), |config| &mut config.throttles.confirm),
+        ("change_password", post("change-password/"), |config| &mut config.throttles.change_password),
+        ("change_email", post("change-email/"), |config| &mut config.throttles.change_email),
+        ("reauthenticate", post("reauthenticate/"), |config| &mut config.throttles.reauthenticate),
+        ("reauthenticate", post("deactivate-account/"), |config| &mut config.throttles.reauthenticate),
+        ("two_factor", post("2fa/setup/"), |config| &mut config.throttles.two_factor),
+        ("two_factor", post("2fa/enable/"), |config| &mut config.throttles.two_factor),
+        ("two_factor", post("2fa/disable/"), |config| &mut config.throttles.two_factor),
+        ("two_factor", post("2fa/backup-codes/"), |config| &mut config.throttles.two_factor),
+        ("verify_2fa", post("2fa/verify-login/"), |config| &mut config.throttles.verify_2fa),
     ];
     for (name, call, limit) in cases {
         let configure = |config: &mut Config| {

@@ -28,11 +28,11 @@ scenarios![
     nothing_of_a_thief_outlives_what_the_owner_takes_back,
 ];
 
-const ROUNDS: usize = 50;
-const CALLERS: usize = 20;
+pub(crate) const ROUNDS: usize = 50;
+pub(crate) const CALLERS: usize = 20;
 
 /// Sends all calls at once.
-async fn at_once(world: &Arc<World>, calls: Vec<Call>) -> Vec<Answer> {
+pub(crate) async fn at_once(world: &Arc<World>, calls: Vec<Call>) -> Vec<Answer> {
     let mut tasks = JoinSet::new();
     for call in calls {
         let world = world.clone();
@@ -41,7 +41,7 @@ async fn at_once(world: &Arc<World>, calls: Vec<Call>) -> Vec<Answer> {
     tasks.join_all().await
 }
 
-fn succeeded(answers: &[Answer]) -> usize {
+pub(crate) fn succeeded(answers: &[Answer]) -> usize {
     answers.iter().filter(|answer| answer.status.is_success()).count()
 }
 

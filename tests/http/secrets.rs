@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_system::auth_core::port::MailError;
+use auth_system::auth_core::flow::{LoginOutcome, LoginRequest, SecondFactorRequest};
+use auth_system::auth_core::port::{Clock as _, MailError};
+use auth_system::auth_core::proof::LiveSession;
 use auth_system::auth_core::testing::ManualClock;
 use auth_system::auth_core::token::{DataRing, RootSecret};
+use auth_system::auth_core::types::{Client, Password, PendingId, PendingPurpose};
 use auth_system::hash::Argon2Params;
 use auth_system::mail::{RenderedMail, Transport};
 use auth_system::store::SqliteStore;
@@ -23,6 +26,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, SqliteConnection};
 
 use crate::logs::Logs;
+use crate::totp::totp;
 use crate::world::{Answer, Call, Jar, Link, SECRET, config, get, post};
 
 /// The one that opens the account in the end, and all others that were ever typed.
@@ -67,6 +71,17 @@ struct Vault {
     /// In the order in which they were issued.
     tokens: Mutex<Vec<String>>,
     links: Mutex<Vec<Link>>,
+    second: Mutex<Second>,
+}
+
+/// Eve's second factor, and one that Ada set up and did not turn on.
+#[derive(Clone, Default)]
+struct Second {
+    secret: String,
+    backup_codes: Vec<String>,
+    /// A login of Eve's that waits for its second step.
+    pending: String,
+    adas_secret: String,
 }
 
 /// The parts of an answer that open something, and whatever Debug shows of it.
@@ -88,21 +103,68 @@ impl Vault {
         // The guesses below are many.
         config.policy.max_consecutive_failures = 1000;
         let auth = Auth::builder(config).store(store).mail(post.clone()).clock(clock.clone()).without_workers();
-        let (tokens, links) = Default::default();
-        Self { auth: auth.build().unwrap(), post, clock, dir, tokens, links }
+        let (tokens, links, second) = Default::default();
+        Self { auth: auth.build().unwrap(), post, clock, dir, tokens, links, second }
     }
 
     async fn send(&self, call: Call) -> Answer {
         let mut request = Request::builder().method(call.method).uri(call.path).body(Full::new(call.body)).unwrap();
         *request.headers_mut() = call.headers;
         let response = self.auth.respond(request, Some(call.peer)).await;
-        tracing::info!(?response, "answered");
+        // Not the body: some are there to show a secret, once.
+        tracing::info!(status = ?response.status(), headers = ?response.headers(), "answered");
         self.tokens.lock().unwrap().extend(cookies(&response));
         Answer { status: response.status(), headers: response.headers().clone(), body: response.into_body() }
     }
 
     async fn post(&self, path: &str, body: serde_json::Value) -> Answer {
         self.send(post(path).json(body)).await
+    }
+
+    /// The code of now.
+    fn code(&self, secret: &str) -> String {
+        totp(secret, self.clock.now().seconds())
+    }
+
+    /// Two-factor login with every kind of failure in it. In the end a login of Eve's and a set-up of Ada's wait.
+    async fn live_with_two_factors(&self, eves_password: &str, adas: &Jar) {
+        let eve = json!({ "email": "eve@example.org", "password": eves_password });
+        let jar = self.post("login/", eve.clone()).await.jar();
+        let set_up = async |jar: &Jar| {
+            let answer = self.send(post("2fa/setup/").jar(jar)).await.json();
+            answer["secret"].as_str().unwrap().to_owned()
+        };
+        let replaced = set_up(&jar).await;
+        let secret = set_up(&jar).await;
+        let enable = async |code: &str| self.send(post("2fa/enable/").jar(&jar).json(json!({ "code": code }))).await;
+        enable(&self.code(&replaced)).await.refused(400, "invalid_code");
+        let answer = enable(&self.code(&secret)).await;
+        let mut codes: Vec<String> = serde_json::from_value(answer.json()["backup_codes"].clone()).unwrap();
+        let jar = answer.jar();
+        let first_step =
+            async || self.post("login/", eve.clone()).await.json()["session_token"].as_str().unwrap().to_owned();
+        let verify = async |token: &str, code: &str| {
+            self.post("2fa/verify-login/", json!({ "session_token": token, "code": code })).await
+        };
+        let finished = first_step().await;
+        verify(&finished, "000000").await.refused(400, "invalid_code");
+        verify(&finished, &self.code(&secret)).await.refused(400, "invalid_code");
+        self.clock.advance(Duration::from_secs(30));
+        let used = self.code(&secret);
+        assert_eq!(verify(&finished, &used).await.status, 200);
+        assert_eq!(verify(&first_step().await, &codes[0]).await.status, 200);
+        let answer = self.send(post("2fa/backup-codes/").jar(&jar).json(json!({ "password": eves_password }))).await;
+        let fresh: Vec<String> = serde_json::from_value(answer.json()["backup_codes"].clone()).unwrap();
+        verify(&first_step().await, &fresh[0]).await;
+        verify(&first_step().await, &codes[1]).await.refused(400, "invalid_code");
+        let (pending, adas_secret) = (first_step().await, set_up(adas).await);
+        codes.extend(fresh.clone());
+        // Six digits may be anywhere by chance, even if they are a code: those that are not, are told by their secrets.
+        self.tokens.lock().unwrap().extend(codes);
+        let shown = [&replaced, &secret, &adas_secret, &finished, &pending];
+        self.tokens.lock().unwrap().extend(shown.into_iter().cloned());
+        let backup_codes = fresh[1..].to_vec();
+        *self.second.lock().unwrap() = Second { secret, backup_codes, pending, adas_secret };
     }
 
     async fn log_in(&self, password: &str) -> Answer {
@@ -253,8 +315,13 @@ impl Vault {
         self.link("password-reset-confirm").await;
         self.post("password-reset/", json!({ "email": "ada@example.org" })).await;
         self.post("signup/", json!({ "email": "bob@example.org", "password": owner })).await;
+        self.live_with_two_factors(owner, &alive[0]).await;
         alive.to_vec()
     }
+}
+
+fn totp_bytes(secret: &str) -> Vec<u8> {
+    data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap()
 }
 
 fn byte(hex: &str, at: usize) -> u8 {
@@ -273,19 +340,63 @@ async fn no_secret_is_logged_at_any_level_by_any_thread() {
     let layer = vault.auth.layer().required();
     tracing::info!(?user, ?session, ?live, auth = ?vault.auth, system = ?vault.auth.system(), ?layer);
     tracing::info!(config = ?config(), builder = ?Auth::builder(config()), stats = ?vault.auth.hash_stats());
+    let shown = second_factor_in_debug(&vault, &live).await;
     let lines = logs.take();
-    for expected in
-        ["SignUpRepeated", "LoginRefused", "RefreshReused", "MailDelayed", "request failed", "sqlx", "DEBUG"]
-    {
+    for expected in [
+        "SignUpRepeated",
+        "LoginRefused",
+        "CodeRefused",
+        "BackupCodeUsed",
+        "RefreshReused",
+        "MailDelayed",
+        "request failed",
+        "sqlx",
+        "DEBUG",
+    ] {
         assert!(lines.contains(expected), "{expected} is not logged");
     }
     let hash = user.password_hash.unwrap().expose().to_owned();
     let secrets = vault.secrets();
     assert!(secrets.len() > 30, "{}", secrets.len());
-    for secret in secrets.into_iter().chain([hash, "$argon2id$".into(), "&token=".into()]) {
+    for secret in secrets.into_iter().chain(shown).chain([
+        hash,
+        "$argon2id$".into(),
+        "&token=".into(),
+        "otpauth:".into(),
+        "?secret=".into(),
+    ]) {
         let found = lines.lines().find(|line| line.contains(&secret[..secret.len().min(40)]));
         assert_eq!(found, None, "{secret}");
     }
+}
+
+/// Logs all that the flows of two-factor login take and give, and returns the secrets in it.
+async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String> {
+    let (system, client, password) = (vault.auth.system(), Client::default(), Password::new(PASSWORD).unwrap());
+    let setup = system.set_up_totp(&client, live, None).await.unwrap();
+    let enabled = system.enable_totp(&client, live, &vault.code(setup.secret.expose())).await.unwrap();
+    vault.clock.advance(Duration::from_secs(30));
+    let user = system.current_user(&system.authenticate(enabled.session.access.token.expose()).await.unwrap()).await;
+    let user = user.unwrap();
+    let rows = system.ports().credentials.of_user(&user.tenant, &user.id).await.unwrap();
+    let channel = auth_system::auth_core::types::Channel::Cookie;
+    let request = LoginRequest { identifier: "ada@example.org", password: &password, channel, device: None };
+    tracing::info!(?request);
+    let first = system.login(&client, request).await.unwrap();
+    tracing::info!(?setup, ?enabled, ?rows, ?first, ?user, vault = ?system);
+    let LoginOutcome::SecondFactorRequired(token) = first else { panic!("no second factor was asked for") };
+    let id = PendingId::of(PendingPurpose::SecondFactor, uuid::Uuid::parse_str(token.expose()).unwrap().as_bytes());
+    let pending = system.ports().pending.find(&id, vault.clock.now()).await.unwrap().unwrap();
+    let code = vault.code(setup.secret.expose());
+    let request = SecondFactorRequest { token: token.expose(), code: &code };
+    tracing::info!(?request, ?pending);
+    let verified = system.verify_login(&client, request).await.unwrap();
+    tracing::info!(?verified);
+    let session = &verified.login.session;
+    let tokens = [&setup.secret, &setup.uri, &token, &session.access.token, &session.refresh.token];
+    let shown = tokens.into_iter().chain(&enabled.backup_codes).map(|token| token.expose().to_owned());
+    // Of tokens, what nobody can make up.
+    shown.map(|text| text.rsplit('.').next().unwrap_or_default().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -301,6 +412,12 @@ async fn nothing_in_a_dump_opens_anything() {
         assert!(!text.contains(&secret), "{secret} is in the files");
     }
 
+    let second = vault.second.lock().unwrap().clone();
+    let pending = uuid::Uuid::parse_str(&second.pending).unwrap().into_bytes().to_vec();
+    for secret in [totp_bytes(&second.secret), totp_bytes(&second.adas_secret), pending] {
+        assert!(!raw.windows(secret.len()).any(|part| part == secret), "{secret:?} is in the files");
+    }
+
     let mut candidates = values(&vault).await;
     // What the tables no longer show: rows that were changed or deleted.
     for run in text.split(|c: char| !(c.is_ascii_graphic() || c == ' ')).filter(|run| run.len() >= 16) {
@@ -312,12 +429,22 @@ async fn nothing_in_a_dump_opens_anything() {
     assert_eq!(uids.len(), 2);
     for (number, candidate) in candidates.iter().enumerate() {
         assert_eq!(opened(&vault, candidate, &uids).await, None, "{candidate}");
+        assert_eq!(passed(&vault, candidate, &jars[0]).await, None, "{candidate}");
         if number % 100 == 0 {
+            let forgive = sqlx::query("UPDATE auth_credentials SET consecutive_failures = 0");
+            assert_eq!(forgive.execute(&mut vault.stranger().await).await.unwrap().rows_affected(), 2);
             // A success clears the count of failures, which would end the experiment.
             assert_eq!(vault.log_in(PASSWORD).await.status, 200);
         }
     }
     // The experiment finds what does open.
+    vault.clock.advance(Duration::from_secs(30));
+    let wrong = post("2fa/enable/").jar(&jars[0]).json(json!({ "code": "abcdef" }));
+    vault.send(wrong).await.refused(400, "invalid_code");
+    assert_eq!(passed(&vault, &second.backup_codes[0], &jars[0]).await, Some("code"));
+    let eve = json!({ "email": "eve@example.org", "password": TYPED[2] });
+    let pending = vault.post("login/", eve).await.json()["session_token"].as_str().unwrap().to_owned();
+    assert_eq!(passed(&vault, &pending, &jars[0]).await, Some("pending login"));
     let links = vault.links.lock().unwrap().clone();
     let [.., notice, change, latest] = &links[..] else { panic!("{links:?}") };
     for (secret, what) in [
@@ -361,7 +488,8 @@ async fn values(vault: &Vault) -> BTreeSet<String> {
                 if let Ok(Some(bytes)) = row.try_get_unchecked::<Option<Vec<u8>>, _>(index) {
                     values.insert(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
                     values.insert(URL_SAFE_NO_PAD.encode(&bytes));
-                    values.extend(uuid::Uuid::from_slice(&bytes).ok().map(|id| id.to_string()));
+                    let ids = bytes.chunks_exact(16).filter_map(|id| uuid::Uuid::from_slice(id).ok());
+                    values.extend(ids.map(|id| id.to_string()));
                 }
             }
         }
@@ -398,6 +526,26 @@ async fn opened(vault: &Vault, candidate: &str, uids: &BTreeSet<String>) -> Opti
         {
             return Some("link");
         }
+    }
+    None
+}
+
+/// Which part of a second factor a text stands for, if it does.
+async fn passed(vault: &Vault, candidate: &str, adas: &Jar) -> Option<&'static str> {
+    let second = vault.second.lock().unwrap().clone();
+    let verify = async |token: &str, code: &str| {
+        vault.post("2fa/verify-login/", json!({ "session_token": token, "code": code })).await.status == 200
+    };
+    // A code is spent for a pending login that there is, and for no other.
+    if verify(candidate, &vault.code(&second.secret)).await {
+        return Some("pending login");
+    }
+    if (6..=17).contains(&candidate.len()) && verify(&second.pending, candidate).await {
+        return Some("code");
+    }
+    if candidate.len() == 6 {
+        let enable = post("2fa/enable/").jar(adas).json(json!({ "code": candidate }));
+        return (vault.send(enable).await.status == 200).then_some("first code");
     }
     None
 }

@@ -1,6 +1,7 @@
 //! Settings of the facade that no other scenario turns: each does what it says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{MailPurpose, UserKey};
@@ -21,6 +22,7 @@ scenarios![
     tokens_are_for_one_issuer_and_audience,
     only_a_trusted_proxy_names_the_client,
     the_profile_brings_its_policy,
+    links_live_as_long_as_they_are_told,
 ];
 
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
@@ -90,6 +92,33 @@ async fn the_profile_brings_its_policy(ground: Ground) {
         (policy.usernames, policy.reveal_taken_emails)
     };
     assert_eq!((policy(&standard), policy(&django)), ((false, false), (true, true)));
+}
+
+async fn links_live_as_long_as_they_are_told(ground: Ground) {
+    let second = Duration::from_secs(1);
+    for lifetime in [Duration::from_secs(3600), Duration::from_secs(8000)] {
+        let configure = |config: &mut Config| {
+            config.policy.verify_link_lifetime = lifetime;
+            config.policy.reset_link_lifetime = lifetime;
+            config.policy.not_me_link_lifetime = lifetime;
+        };
+        for (after, ok) in [(lifetime - second, true), (lifetime, false)] {
+            let world = ground.world_with(configure).await;
+            world.sign_up("bob@example.org", PASSWORD).await;
+            let verify = world.link("bob@example.org", MailPurpose::VerifyEmail).await;
+            world.account("ada@example.org").await;
+            let jar = world.session("ada@example.org").await;
+            world.change_password(&jar, PASSWORD, PASSWORD).await;
+            let notice = world.link("ada@example.org", MailPurpose::PasswordChanged).await;
+            world.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
+            let reset = world.link("ada@example.org", MailPurpose::ResetPassword).await;
+            world.advance(after);
+            for call in [verify.verify(), reset.set_password("a new password"), notice.not_me()] {
+                let answer = world.send(call).await;
+                assert_eq!(answer.status == 200, ok, "{answer:?} after {after:?} of {lifetime:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -242,10 +242,7 @@ impl Admin<'_> {
         };
         let before = self.load(user).await?;
         let after = self.change(user, AdminAction::ResetSecondFactors, change).await?;
-        // Housekeeping: what no row lists counts for nothing.
-        for factor in &before.factors {
-            self.system.ports().credentials.remove(&after.tenant, factor.credential).await?;
-        }
+        self.system.remove_credentials(&after.tenant, &before.factors).await;
         Ok(after)
     }
 

@@ -45,8 +45,9 @@ impl AuthSystem {
         }
         for _ in 0..MAX_ATTEMPTS {
             let found = ports.credentials.find(&user.tenant, factor.credential).await?;
+            // Its row goes after the account stopped listing it, be it a moment after this account was read.
             let Some(credential) = found.filter(|it| it.user == user.id && it.kind == factor.kind) else {
-                return Err(Error::internal("an account lists a credential that is not there"));
+                return Ok(self.refuse_code(user));
             };
             let now = ports.clock.now();
             let accepted = match factor.kind == kind {

@@ -13,7 +13,7 @@ use crate::proof::{Authenticated, LiveSession, SecondFactorVerified};
 use crate::token::vault::{Unreadable, Vault};
 use crate::types::{
     Client, Credential, CredentialId, EnrolledFactor, FactorKind, Password, Payload, PendingId, PendingPurpose,
-    PendingSession, SessionId, Timestamp, Token, User,
+    PendingSession, SessionId, TenantId, Timestamp, Token, User,
 };
 
 /// The length of a secret: 160 bits (RFC 4226 section 4).
@@ -225,10 +225,7 @@ impl AuthSystem {
                 let session = self.issue_session(client, live.channel(), renewed).await?;
                 return Ok(TwoFactorEnabled { session, backup_codes });
             }
-            // What no row lists counts for nothing.
-            for factor in change.factors.iter().flatten() {
-                housekeeping(ports.credentials.remove(&user.tenant, factor.credential).await, "removing a credential");
-            }
+            self.remove_credentials(&user.tenant, change.factors.as_deref().unwrap_or_default()).await;
         }
         Err(contended())
     }
@@ -266,15 +263,20 @@ impl AuthSystem {
             if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
                 self.changed_with_notice(&changed);
                 self.record(&user.tenant, Event::TwoFactorDisabled { user: user.id });
-                for factor in &user.factors {
-                    let removed = ports.credentials.remove(&user.tenant, factor.credential).await;
-                    housekeeping(removed, "removing a credential");
-                }
+                self.remove_credentials(&user.tenant, &user.factors).await;
                 let renewed = Authenticated::renewed(live, &proof, &changed).map_err(|_| Reason::NotAuthenticated)?;
                 return self.issue_session(client, live.channel(), renewed).await;
             }
         }
         Err(contended())
+    }
+
+    /// Removes what no row lists, or no longer: it counts for nothing.
+    pub(super) async fn remove_credentials(&self, tenant: &TenantId, factors: &[EnrolledFactor]) {
+        for factor in factors {
+            let removed = self.ports().credentials.remove(tenant, factor.credential).await;
+            housekeeping(removed, "removing a credential");
+        }
     }
 
     /// Writes the credentials of an authenticator and its backup codes. They are inert until the user row lists them.

@@ -3,6 +3,7 @@
 // Each test file uses a part of this; helpers outside of test functions may panic like tests.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod authenticator;
 mod faults;
 pub(crate) mod forge;
 
@@ -30,6 +31,7 @@ use auth_core::types::{
 use auth_core::{AuthSystem, Ports, Reason};
 use uuid::Uuid;
 
+pub(crate) use authenticator::{Authenticator, first_step, second_step};
 pub(crate) use faults::{Fault, FaultyStore, Gate, Store};
 
 pub(crate) const ADA: &str = "ada@example.org";

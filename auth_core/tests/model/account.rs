@@ -8,8 +8,9 @@ use auth_core::port::MailPurpose;
 use auth_core::proof::LiveSession;
 use auth_core::types::{SessionId, UserStatus};
 
-use crate::common::{ADA, DAY, HOUR, Link, MINUTE, SECOND};
-use crate::ops::{Kind, Op};
+use crate::common::{ADA, Authenticator, DAY, HOUR, Link, MINUTE, SECOND};
+use crate::factors::{Factors, Pending, SetUp};
+use crate::ops::{Fixed, Kind, Op};
 
 pub(crate) const PASSWORDS: [&str; 3] = ["the first password", "the second password", "the third password"];
 pub(crate) const ADDRESSES: [&str; 3] = [ADA, "new@example.org", "other@example.org"];
@@ -24,6 +25,7 @@ pub(crate) struct Account {
     /// Counted from the account's beginning.
     pub(crate) version: u32,
     pub(crate) name: Option<u8>,
+    pub(crate) factors: Option<Factors>,
     /// The versions that used not-me links took back, both ends included.
     taken_back: Vec<(u32, u32)>,
 }
@@ -38,8 +40,11 @@ pub(crate) struct Session {
     rotated: Duration,
     idle_end: Duration,
     end: Duration,
-    auth: Duration,
+    pub(crate) auth: Duration,
     pub(crate) ended: bool,
+    pub(crate) set_up: Option<SetUp>,
+    /// A set-up broke off: nobody knows which one waits.
+    pub(crate) set_up_unknown: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +83,11 @@ pub(crate) struct Model {
     pub(crate) sessions: Vec<Session>,
     pub(crate) issued: Vec<Issued>,
     pub(crate) mailed: Vec<Mailed>,
+    /// That were ever set up.
+    pub(crate) authenticators: Vec<Authenticator>,
+    /// Backup codes that were ever shown.
+    pub(crate) code_sets: Vec<Vec<String>>,
+    pub(crate) pendings: Vec<Pending>,
 }
 
 /// What an operation comes to.
@@ -90,6 +100,11 @@ pub(crate) struct Step {
     pub(crate) mails: Vec<Mail>,
     /// Mails that are sent whenever the change was made.
     pub(crate) notices: Vec<Mail>,
+    /// Mails that may be sent besides.
+    pub(crate) possible: Vec<Mail>,
+    /// What the rows of the factors are from the moment that a code is used or the codes are replaced, even if the rest
+    /// does not happen.
+    pub(crate) factors: Option<Factors>,
 }
 
 fn whole(time: Duration) -> Duration {
@@ -99,20 +114,22 @@ fn whole(time: Duration) -> Duration {
 impl Session {
     fn new(version: u32, now: Duration) -> Self {
         let (idle_end, end) = (now + 7 * DAY, now + 30 * DAY);
-        Self { id: None, version, generation: 0, rotated: now, idle_end, end, auth: whole(now), ended: false }
+        let (auth, ended) = (whole(now), false);
+        let (set_up, set_up_unknown) = (None, false);
+        Self { id: None, version, generation: 0, rotated: now, idle_end, end, auth, ended, set_up, set_up_unknown }
     }
 }
 
 impl Model {
-    fn account(&mut self) -> &mut Account {
+    pub(crate) fn account(&mut self) -> &mut Account {
         self.account.as_mut().unwrap()
     }
 
-    fn active(&self) -> bool {
+    pub(crate) fn active(&self) -> bool {
         self.account.as_ref().is_some_and(|account| account.status == UserStatus::Active)
     }
 
-    fn version(&self) -> u32 {
+    pub(crate) fn version(&self) -> u32 {
         self.account.as_ref().unwrap().version
     }
 
@@ -141,11 +158,14 @@ impl Model {
         self.issued.push(Issued { session: number, generation, access_end, refresh_end, bytes, live });
     }
 
-    pub(crate) fn learn_link(&mut self, mail: Mail, link: Link) {
+    pub(crate) fn learn_link(&mut self, mut mail: Mail, link: Link) {
         let lifetime = match mail.purpose {
-            MailPurpose::VerifyEmail | MailPurpose::PasswordChanged | MailPurpose::EmailChanged => 3 * DAY,
+            MailPurpose::VerifyEmail => 3 * DAY,
+            purpose if Kind::of(purpose) == Some(Kind::NotMe) => 3 * DAY,
             _ => HOUR,
         };
+        // A warning takes back what comes after it.
+        mail.version += u32::from(mail.purpose == MailPurpose::SecondFactorFailed);
         self.mailed.push(Mailed { mail, end: whole(self.now + lifetime), link });
     }
 
@@ -161,8 +181,10 @@ impl Model {
         if sent { vec![Mail { to, purpose, version: account.version }] } else { vec![] }
     }
 
-    pub(crate) fn predict(&self, op: &Op<usize>) -> Step {
-        let mut step = Step { outcome: Ok(()), after: self.clone(), session: None, mails: vec![], notices: vec![] };
+    pub(crate) fn predict(&self, op: &Fixed) -> Step {
+        let (mails, notices, possible) = Default::default();
+        let after = self.clone();
+        let mut step = Step { outcome: Ok(()), after, session: None, mails, notices, possible, factors: None };
         step.outcome = match *op {
             Op::SignUp(to, password) => {
                 step.mails = step.after.sign_up(to, password);
@@ -197,6 +219,12 @@ impl Model {
                 step.after.account().version += 1;
             }),
             Op::Profile(token, name) => step.within(token, None, |step, _| step.after.account().name = name),
+            Op::SetUp(token) => step.set_up(token),
+            Op::Enable(token, authenticator) => step.enable(token, authenticator),
+            Op::Disable(token, password, authenticator) => step.disable(token, password, authenticator),
+            Op::Regenerate(token, password) => step.regenerate(token, password),
+            Op::SecondStep(pending, code) => step.second_step(pending, code),
+            Op::ResetFactors => step.reset_factors(),
             Op::Operator(status) => {
                 if let Some(account) = &mut step.after.account {
                     account.status = status;
@@ -216,7 +244,9 @@ impl Model {
         let Some(account) = self.account.as_mut() else {
             let (status, taken_back) = (UserStatus::Active, vec![]);
             let password = Some(password);
-            let account = Account { email: to, verified: false, status, password, version: 0, name: None, taken_back };
+            let (name, factors) = (None, None);
+            let account =
+                Account { email: to, verified: false, status, password, version: 0, name, factors, taken_back };
             self.account = Some(account);
             return self.by_address(to, MailPurpose::VerifyEmail);
         };
@@ -238,13 +268,13 @@ impl Model {
 }
 
 impl Step {
-    fn open_session(&mut self, version: u32) {
+    pub(crate) fn open_session(&mut self, version: u32) {
         self.after.sessions.push(Session::new(version, self.after.now));
         self.session = Some(self.after.sessions.len() - 1);
     }
 
     /// The account as it is after the change so far, told of it.
-    fn notify(&mut self, to: usize, purpose: MailPurpose) {
+    pub(crate) fn notify(&mut self, to: usize, purpose: MailPurpose) {
         self.notices.push(Mail { to, purpose, version: self.after.version() });
     }
 
@@ -257,7 +287,7 @@ impl Step {
     }
 
     /// What somebody does who holds an access token and, where it is asked for, gives a password.
-    fn within(
+    pub(crate) fn within(
         &mut self,
         token: usize,
         password: Option<usize>,
@@ -332,6 +362,9 @@ impl Step {
         account.version += 1;
         account.taken_back.push((mail.version, account.version));
         account.password = None;
+        // What was enrolled by the change that is taken back, or since.
+        let theirs = |factors: &Factors| (mail.version..=account.version).contains(&factors.since);
+        account.factors = account.factors.take().filter(|factors| !theirs(factors));
         if taken {
             account.status = UserStatus::Disabled;
             return Ok(());
@@ -340,7 +373,8 @@ impl Step {
             account.email = mail.to;
             account.verified = true;
         }
-        self.mails = self.after.by_address(mail.to, MailPurpose::ResetPassword);
+        // Announced before the change that it is about.
+        self.notices = self.after.by_address(mail.to, MailPurpose::ResetPassword);
         Ok(())
     }
 
@@ -350,6 +384,10 @@ impl Step {
             found && account.status == UserStatus::Active
         };
         match self.after.account.as_ref().filter(right) {
+            Some(account) if account.verified && account.factors.is_some() => {
+                self.first_step();
+                Ok(())
+            }
             Some(account) if account.verified => {
                 let version = account.version;
                 self.open_session(version);

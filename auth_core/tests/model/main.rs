@@ -7,6 +7,7 @@
 mod account;
 #[path = "../common/mod.rs"]
 mod common;
+mod factors;
 mod ops;
 mod run;
 

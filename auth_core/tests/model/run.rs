@@ -1,17 +1,39 @@
 //! The system beside its model: each operation is done in both, and whatever can be seen of them is compared.
 
-use auth_core::flow::{EmailChangeRequest, PasswordChangeRequest, SessionTokens};
-use auth_core::port::{MailPurpose, SessionStore, UserKey, UserStore};
+use auth_core::flow::{EmailChangeRequest, LoginOutcome, LoginRequest, PasswordChangeRequest, SessionTokens};
+use auth_core::port::{
+    Clock as _, CredentialStore, MailPurpose, PendingSessionStore, SessionStore, UserKey, UserStore,
+};
 use auth_core::proof::LiveSession;
-use auth_core::types::{Email, Password, User, UserId, UserStatus};
+use auth_core::types::{
+    AuthMethods, Channel, Email, Password, PendingId, PendingPurpose, Token, User, UserId, UserStatus,
+};
 use auth_core::{Error, Reason};
+use uuid::Uuid;
 
 use crate::account::{ADDRESSES, Mail, Mailed, Model, PASSWORDS};
-use crate::common::{Fault, Link, SECOND, Store, TICK, World, bytes, login};
-use crate::ops::{Deed, Kind, Op};
+use crate::common::{Authenticator, Fault, Link, SECOND, Store, TICK, World, bytes, second_step};
+use crate::factors::{Code, Factors};
+use crate::ops::{Deed, Fixed, Kind, Op};
 
-/// Tokens, where the operation gives any; `None` when the caller went away.
-type Outcome = Option<Result<Option<SessionTokens>, Error>>;
+/// What an operation hands out.
+#[derive(Debug, Default)]
+struct Given {
+    session: Option<SessionTokens>,
+    /// What the second step of a login needs.
+    pending: Option<String>,
+    authenticator: Option<Authenticator>,
+    codes: Option<Vec<String>>,
+}
+
+impl Given {
+    fn session(session: SessionTokens) -> Self {
+        Self { session: Some(session), ..Self::default() }
+    }
+}
+
+/// `None` when the caller went away.
+type Outcome = Option<Result<Given, Error>>;
 
 pub(crate) struct Run<S> {
     pub(crate) world: World<S>,
@@ -25,6 +47,10 @@ pub(crate) struct Run<S> {
 
 fn password(number: usize) -> Password {
     Password::new(PASSWORDS[number]).unwrap()
+}
+
+fn texts(codes: &[Token]) -> Vec<String> {
+    codes.iter().map(|code| code.expose().to_owned()).collect()
 }
 
 impl<S: Store> Run<S> {
@@ -47,7 +73,7 @@ impl<S: Store> Run<S> {
         }
     }
 
-    async fn step(&mut self, op: &Op<usize>, crash: Option<(usize, Fault)>) {
+    async fn step(&mut self, op: &Fixed, crash: Option<(usize, Fault)>) {
         let step = self.model.predict(op);
         let held = self.held(op).await;
         let before = self.row().await;
@@ -65,6 +91,7 @@ impl<S: Store> Run<S> {
         });
         let made = self.shows(&step.after).await;
         let (mut owed, mut possible) = (step.notices.clone(), std::mem::take(&mut self.aborted));
+        possible.extend(step.possible.clone());
         if whole {
             assert!(made, "{op:?} said {outcome:?} and left {:?}", self.row().await);
             owed.extend(step.mails);
@@ -80,12 +107,16 @@ impl<S: Store> Run<S> {
                 possible.append(&mut owed);
             }
         }
+        let (burnt, factors) = (step.factors, self.model.account.as_ref().and_then(|it| it.factors.clone()));
         if made {
             self.model = step.after;
         }
+        if !whole {
+            self.settle(op, factors, burnt).await;
+        }
         self.confirmed_by_its_mailbox(op, before).await;
-        if let (Some(Ok(Some(tokens))), Some(session)) = (&outcome, step.session) {
-            self.learn(session, tokens).await;
+        if let (Some(Ok(given)), true) = (&outcome, whole) {
+            self.learn(step.session, given).await;
         }
         if !whole {
             self.restart(outcome.is_none()).await;
@@ -98,12 +129,16 @@ impl<S: Store> Run<S> {
     }
 
     /// The caller's session, if the operation is one of somebody who is logged in.
-    async fn held(&self, op: &Op<usize>) -> Option<LiveSession> {
+    async fn held(&self, op: &Fixed) -> Option<LiveSession> {
         let (Op::ChangePassword(token, ..)
         | Op::AskEmail(token, ..)
         | Op::Reauthenticate(token, _)
         | Op::Deactivate(token, _)
-        | Op::Profile(token, _)) = op
+        | Op::Profile(token, _)
+        | Op::SetUp(token)
+        | Op::Enable(token, _)
+        | Op::Disable(token, ..)
+        | Op::Regenerate(token, _)) = op
         else {
             return None;
         };
@@ -111,14 +146,16 @@ impl<S: Store> Run<S> {
         Some(self.world.auth.authenticate(&issued.bytes.0).await.unwrap_or(issued.live))
     }
 
-    async fn perform(&self, op: &Op<usize>, held: Option<LiveSession>) -> Result<Option<SessionTokens>, Error> {
+    async fn perform(&self, op: &Fixed, held: Option<LiveSession>) -> Result<Given, Error> {
         let World { auth, client, .. } = &self.world;
         let bytes = |token: &usize| &self.model.issued[*token].bytes;
         let live = || held.unwrap();
         match op {
-            Op::SignUp(to, word) => self.world.sign_up(ADDRESSES[*to], PASSWORDS[*word]).await.map(|_| None),
-            Op::Resend(to) => auth.resend_verification(client, ADDRESSES[*to]).await.map(|()| None),
-            Op::AskReset(to) => auth.request_password_reset(client, ADDRESSES[*to]).await.map(|()| None),
+            Op::SignUp(to, word) => {
+                self.world.sign_up(ADDRESSES[*to], PASSWORDS[*word]).await.map(|_| Given::default())
+            }
+            Op::Resend(to) => auth.resend_verification(client, ADDRESSES[*to]).await.map(|()| Given::default()),
+            Op::AskReset(to) => auth.request_password_reset(client, ADDRESSES[*to]).await.map(|()| Given::default()),
             Op::UseLink(kind, link, word) => {
                 let Mailed { link: link @ Link { user, token, .. }, .. } = &self.model.mailed[*link];
                 let done = match kind {
@@ -127,46 +164,142 @@ impl<S: Store> Run<S> {
                     Kind::ChangeEmail => auth.confirm_email_change(client, Some(*user), token).await,
                     Kind::NotMe => auth.take_back(client, Some(*user), token).await,
                 };
-                done.map(|()| None)
+                done.map(|()| Given::default())
             }
-            Op::Login(to, word) => login(auth, ADDRESSES[*to], PASSWORDS[*word]).await.map(Some),
-            Op::Refresh(token) => auth.refresh(&bytes(token).1).await.map(Some),
-            Op::LogoutByAccess(token) => auth.logout(Some(&bytes(token).0), None).await.map(|()| None),
-            Op::LogoutByRefresh(token) => auth.logout(None, Some(&bytes(token).1)).await.map(|()| None),
+            Op::Login(to, word) => {
+                let (identifier, password) = (ADDRESSES[*to], password(*word));
+                let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
+                Ok(match auth.login(client, request).await? {
+                    LoginOutcome::LoggedIn(login) => Given::session(login.session),
+                    LoginOutcome::SecondFactorRequired(token) => {
+                        Given { pending: Some(token.expose().to_owned()), ..Given::default() }
+                    }
+                })
+            }
+            Op::SecondStep(pending, code) => {
+                let token = self.model.pendings[*pending].token.as_deref().unwrap();
+                second_step(auth, token, &self.text(*code)).await.map(|verified| Given::session(verified.login.session))
+            }
+            Op::SetUp(_) => {
+                let setup = auth.set_up_totp(client, &live(), None).await?;
+                let authenticator = Authenticator { secret: setup.secret.expose().to_owned(), backup_codes: vec![] };
+                Ok(Given { authenticator: Some(authenticator), ..Given::default() })
+            }
+            Op::Enable(_, with) => {
+                let enabled = auth.enable_totp(client, &live(), &self.text(Code::Totp(*with, 0))).await?;
+                Ok(Given { codes: Some(texts(&enabled.backup_codes)), ..Given::session(enabled.session) })
+            }
+            Op::Disable(_, word, with) => {
+                let code = self.text(Code::Totp(*with, 0));
+                auth.disable_totp(client, &live(), &password(*word), &code).await.map(Given::session)
+            }
+            Op::Regenerate(_, word) => {
+                let codes = auth.regenerate_backup_codes(client, &live(), &password(*word)).await?;
+                Ok(Given { codes: Some(texts(&codes)), ..Given::default() })
+            }
+            Op::ResetFactors => {
+                let Some(user) = self.user else { return Ok(Given::default()) };
+                auth.admin().reset_second_factors(&user).await.map(|_| Given::default())
+            }
+            Op::Refresh(token) => auth.refresh(&bytes(token).1).await.map(Given::session),
+            Op::LogoutByAccess(token) => auth.logout(Some(&bytes(token).0), None).await.map(|()| Given::default()),
+            Op::LogoutByRefresh(token) => auth.logout(None, Some(&bytes(token).1)).await.map(|()| Given::default()),
             Op::ChangePassword(_, old, new) => {
                 let request = PasswordChangeRequest { old_password: &password(*old), new_password: PASSWORDS[*new] };
-                auth.change_password(client, &live(), request).await.map(Some)
+                auth.change_password(client, &live(), request).await.map(Given::session)
             }
             Op::AskEmail(_, to, word) => {
                 let word = word.map(password);
                 let request = EmailChangeRequest { new_email: ADDRESSES[*to], password: word.as_ref() };
-                auth.request_email_change(client, &live(), request).await.map(|()| None)
+                auth.request_email_change(client, &live(), request).await.map(|()| Given::default())
             }
-            Op::Reauthenticate(_, word) => auth.reauthenticate(client, &live(), &password(*word)).await.map(Some),
-            Op::Deactivate(_, word) => auth.deactivate(client, &live(), &password(*word)).await.map(|()| None),
+            Op::Reauthenticate(_, word) => {
+                auth.reauthenticate(client, &live(), &password(*word)).await.map(Given::session)
+            }
+            Op::Deactivate(_, word) => {
+                auth.deactivate(client, &live(), &password(*word)).await.map(|()| Given::default())
+            }
             Op::Profile(_, name) => {
                 let name = name.map(|name| name.to_string());
-                auth.change_profile(&live(), &[("first_name", name.as_deref())]).await.map(|_| None)
+                auth.change_profile(&live(), &[("first_name", name.as_deref())]).await.map(|_| Given::default())
             }
             Op::Operator(status) => {
                 if let Some(user) = self.row().await {
                     self.world.set_status(user.email.as_str(), *status).await;
                 }
-                Ok(None)
+                Ok(Given::default())
             }
             Op::Pass(time) => {
                 self.world.clock.advance(*time);
-                Ok(None)
+                Ok(Given::default())
             }
         }
     }
 
-    async fn learn(&mut self, session: usize, tokens: &SessionTokens) {
-        let fresh = self.world.auth.authenticate(tokens.access.token.expose()).await;
-        let known = || self.model.issued.iter().find(|issued| issued.session == session).map(|issued| issued.live);
-        // A token that was repeated may be over by now.
-        let live = fresh.ok().or_else(known).unwrap();
-        self.model.learn(session, tokens.session, bytes(tokens), live);
+    /// A code as it is typed.
+    fn text(&self, code: Code) -> String {
+        match code {
+            Code::Totp(with, steps) => self.model.authenticators[with].code_at(&self.world.clock, steps),
+            Code::Backup(set, number) => self.model.code_sets[set][number].clone(),
+            Code::Wrong => "abcdef".to_owned(),
+        }
+    }
+
+    async fn learn(&mut self, session: Option<usize>, given: &Given) {
+        if let (Some(session), Some(tokens)) = (session, &given.session) {
+            let fresh = self.world.auth.authenticate(tokens.access.token.expose()).await;
+            let known = || self.model.issued.iter().find(|issued| issued.session == session).map(|issued| issued.live);
+            // A token that was repeated may be over by now.
+            let live = fresh.ok().or_else(known).unwrap();
+            self.model.learn(session, tokens.session, bytes(tokens), live);
+        }
+        if let Some(token) = &given.pending {
+            self.model.pendings.last_mut().unwrap().token = Some(token.clone());
+        }
+        self.model.authenticators.extend(given.authenticator.clone());
+        if let Some(codes) = &given.codes {
+            self.model.learn_codes(codes.clone());
+        }
+    }
+
+    /// What a flow that broke off has used up is used up: each row is as before or as after.
+    async fn settle(&mut self, op: &Fixed, before: Option<Factors>, burnt: Option<Factors>) {
+        let writes = self.factor_rows().await;
+        if let Some(account) = &mut self.model.account
+            && let (Some(_), Some(before), Some(burnt)) = (&account.factors, before, burnt)
+        {
+            account.factors = Some(if writes == Some(burnt.writes) { burnt } else { before });
+        }
+        match op {
+            Op::SecondStep(number, _) => {
+                let waits = self.pending_waits(*number).await;
+                self.model.pendings[*number].taken = !waits;
+            }
+            Op::SetUp(token) => {
+                let session = &mut self.model.sessions[self.model.issued[*token].session];
+                session.set_up = None;
+                session.set_up_unknown = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// How often the rows of the listed factors were written: of the authenticator, and of the backup codes.
+    async fn factor_rows(&self) -> Option<(u64, u64)> {
+        let user = self.row().await?;
+        let mut writes = Vec::new();
+        for factor in &user.factors {
+            let row = CredentialStore::find(self.world.store.inner(), &user.tenant, factor.credential).await;
+            writes.push(row.unwrap().unwrap().revision);
+        }
+        writes.try_into().ok().map(|[totp, codes]: [u64; 2]| (totp, codes))
+    }
+
+    async fn pending_waits(&self, number: usize) -> bool {
+        let token = Uuid::parse_str(self.model.pendings[number].token.as_deref().unwrap()).unwrap();
+        let id = PendingId::of(PendingPurpose::SecondFactor, token.as_bytes());
+        let now = self.world.clock.now();
+        PendingSessionStore::find(self.world.store.inner(), &id, now).await.unwrap().is_some()
     }
 
     /// After a crash the process starts again; after a call that failed it goes on, and learns what became of it.
@@ -207,7 +340,12 @@ impl<S: Store> Run<S> {
             && user.status == account.status
             && user.password_hash.as_ref().map(|hash| hash.expose()) == password.as_deref()
             && user.token_version.get() == self.version(user, account.version)
-            && user.attributes.get("first_name") == name.as_ref();
+            && user.attributes.get("first_name") == name.as_ref()
+            && user.factors.iter().all(|factor| {
+                let since = account.factors.as_ref().map(|factors| self.version(user, factors.since));
+                since == Some(factor.since.get())
+            })
+            && user.factors.len() == if account.factors.is_some() { 2 } else { 0 };
         let mut sessions_same = true;
         for session in &model.sessions {
             let Some(id) = session.id else { continue };
@@ -225,7 +363,7 @@ impl<S: Store> Run<S> {
 
     /// An address is only ever proven by a link that was mailed to it, made under the version that still stood; or by
     /// one that takes back what happened since.
-    async fn confirmed_by_its_mailbox(&mut self, op: &Op<usize>, before: Option<User>) {
+    async fn confirmed_by_its_mailbox(&mut self, op: &Fixed, before: Option<User>) {
         let Some(after) = self.row().await else { return };
         let Some(before) = before else {
             self.first_version = after.token_version.get();
@@ -279,13 +417,21 @@ impl<S: Store> Run<S> {
         let deleted = self.model.account.as_ref().is_some_and(|it| it.status == UserStatus::Deleted);
         assert!(expected.is_empty() || deleted, "never arrived: {expected:?}");
         let notice = |mail: &Mail| Kind::of(mail.purpose).is_none_or(|kind| kind == Kind::NotMe);
-        self.aborted = possible.into_iter().filter(notice).collect();
+        let version = self.model.account.as_ref().map_or(0, |account| account.version);
+        self.aborted = possible.into_iter().filter(|mail| notice(mail) || mail.version > version).collect();
     }
 
     /// Every access token that was ever issued, and the rows.
     async fn compare(&self) {
+        let factors = self.model.account.as_ref().and_then(|account| account.factors.as_ref());
+        assert_eq!(self.factor_rows().await, factors.map(|factors| factors.writes), "a code was not used once");
+        for (number, pending) in self.model.pendings.iter().enumerate().filter(|(_, it)| it.token.is_some()) {
+            assert_eq!(self.pending_waits(number).await, pending.waits(self.model.now));
+        }
         for issued in &self.model.issued {
             let alive = self.world.auth.authenticate(&issued.bytes.0).await;
+            let two_factors = issued.live.methods().contains(AuthMethods::MULTI_FACTOR);
+            assert!(alive.is_err() || factors.is_none() || two_factors, "a password alone got around the factor");
             assert_eq!(alive.is_ok(), self.model.access_is_alive(issued), "{issued:?}: {:?}", alive.map(|_| ()));
         }
         assert!(self.shows(&self.model).await, "{:?} is not {:?}", self.row().await, self.model.account);
