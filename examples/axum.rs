@@ -13,7 +13,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use common::{APP_JS, CONTENT_SECURITY_POLICY, INDEX_HTML, PAGE_PATHS, STYLE_CSS};
+use common::{ASSETS, CONTENT_SECURITY_POLICY, INDEX_HTML, PAGE_PATHS};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -55,7 +55,7 @@ async fn hello(user: CurrentUser) -> impl IntoResponse {
     Json(json!({ "message": format!("Hello, user {}.", user.id()) }))
 }
 
-/// The page and its two assets.
+/// The page and its assets.
 fn page() -> Router {
     let asset = |content_type: &'static str, text: &'static str| {
         get(move || async move {
@@ -67,10 +67,8 @@ fn page() -> Router {
             (headers, text)
         })
     };
-    let router = Router::new()
-        .route("/assets/app.js", asset("text/javascript; charset=utf-8", APP_JS))
-        .route("/assets/style.css", asset("text/css; charset=utf-8", STYLE_CSS))
-        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }));
+    let router = Router::new().route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }));
+    let router = ASSETS.into_iter().fold(router, |router, (path, kind, text)| router.route(path, asset(kind, text)));
     PAGE_PATHS
         .into_iter()
         .fold(router, |router, path| router.route(path, asset("text/html; charset=utf-8", INDEX_HTML)))

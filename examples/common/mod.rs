@@ -20,10 +20,24 @@ use auth_system::{Auth, Config};
 pub(crate) const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 pub(crate) const INDEX_HTML: &str = include_str!("../page/index.html");
-pub(crate) const APP_JS: &str = include_str!("../page/app.js");
-pub(crate) const STYLE_CSS: &str = include_str!("../page/style.css");
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+/// Path, type and text of what the page loads.
+pub(crate) const ASSETS: [(&str, &str, &str); 11] = [
+    ("/assets/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
+    ("/assets/app.js", JAVASCRIPT, include_str!("../page/app.js")),
+    ("/assets/api.js", JAVASCRIPT, include_str!("../page/api.js")),
+    ("/assets/forms.js", JAVASCRIPT, include_str!("../page/forms.js")),
+    ("/assets/login.js", JAVASCRIPT, include_str!("../page/login.js")),
+    ("/assets/mail_links.js", JAVASCRIPT, include_str!("../page/mail_links.js")),
+    ("/assets/profile.js", JAVASCRIPT, include_str!("../page/profile.js")),
+    ("/assets/session.js", JAVASCRIPT, include_str!("../page/session.js")),
+    ("/assets/signup.js", JAVASCRIPT, include_str!("../page/signup.js")),
+    ("/assets/two_factor.js", JAVASCRIPT, include_str!("../page/two_factor.js")),
+    ("/assets/view.js", JAVASCRIPT, include_str!("../page/view.js")),
+];
 /// Where the page lives: at the root, and where the links in mails lead.
-pub(crate) const PAGE_PATHS: [&str; 3] = ["/", "/verify-account", "/password-reset-confirm"];
+pub(crate) const PAGE_PATHS: [&str; 5] =
+    ["/", "/verify-account", "/verify-email-change", "/password-reset-confirm", "/not-me"];
 
 pub(crate) struct Server {
     pub(crate) auth: Auth,

@@ -81,8 +81,19 @@ fn the_page_and_its_assets_let_nothing_foreign_in() {
     for (path, content_type, inside) in [
         ("/", "text/html; charset=utf-8", "<title>"),
         ("/verify-account?uid=x&token=y", "text/html; charset=utf-8", "/assets/app.js"),
+        ("/verify-email-change?uid=x&token=y", "text/html; charset=utf-8", "/assets/app.js"),
         ("/password-reset-confirm", "text/html; charset=utf-8", "/assets/style.css"),
-        ("/assets/app.js", "text/javascript; charset=utf-8", "fetch("),
+        ("/not-me", "text/html; charset=utf-8", "/assets/app.js"),
+        ("/assets/app.js", "text/javascript; charset=utf-8", "'./two_factor.js'"),
+        ("/assets/api.js", "text/javascript; charset=utf-8", "fetch("),
+        ("/assets/forms.js", "text/javascript; charset=utf-8", "export function form("),
+        ("/assets/login.js", "text/javascript; charset=utf-8", "auth/login/"),
+        ("/assets/mail_links.js", "text/javascript; charset=utf-8", "auth/not-me/"),
+        ("/assets/profile.js", "text/javascript; charset=utf-8", "auth/me/"),
+        ("/assets/session.js", "text/javascript; charset=utf-8", "auth/reauthenticate/"),
+        ("/assets/signup.js", "text/javascript; charset=utf-8", "auth/signup/"),
+        ("/assets/two_factor.js", "text/javascript; charset=utf-8", "auth/2fa/setup/"),
+        ("/assets/view.js", "text/javascript; charset=utf-8", "textContent"),
         ("/assets/style.css", "text/css; charset=utf-8", "{"),
     ] {
         let answer = site.call("GET", path).send();

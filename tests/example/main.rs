@@ -3,8 +3,11 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
+mod browser;
 mod killed;
 mod life;
 mod server;
 mod start;
+#[path = "../common/totp.rs"]
+mod totp;
 mod trouble;

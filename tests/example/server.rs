@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -104,10 +104,18 @@ impl Site {
 
     /// One column of all rows of a table.
     pub(crate) async fn column(&self, sql: &'static str) -> Vec<String> {
-        let options = SqliteConnectOptions::new().filename(self.path("auth.db")).read_only(true);
-        let mut connection = options.connect().await.unwrap();
-        let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+        let rows = sqlx::query(sql).fetch_all(&mut self.database(true).await).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Changes rows beside the server, and says how many.
+    pub(crate) async fn execute(&self, sql: &'static str) -> u64 {
+        sqlx::query(sql).execute(&mut self.database(false).await).await.unwrap().rows_affected()
+    }
+
+    async fn database(&self, read_only: bool) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.path("auth.db")).read_only(read_only);
+        options.connect().await.unwrap()
     }
 
     pub(crate) fn call(&self, method: &str, path: &str) -> Call<'_> {

@@ -41,6 +41,8 @@ mod settings_at_work;
 mod signup;
 #[cfg(feature = "smtp")]
 mod smtp;
+#[path = "../common/totp.rs"]
+mod totp;
 mod two_factor;
 mod two_factor_login;
 mod two_factor_races;

@@ -26,7 +26,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, SqliteConnection};
 
 use crate::logs::Logs;
-use crate::world::{Answer, Call, Jar, Link, SECRET, config, get, hotp, post};
+use crate::totp::totp;
+use crate::world::{Answer, Call, Jar, Link, SECRET, config, get, post};
 
 /// The one that opens the account in the end, and all others that were ever typed.
 const PASSWORD: &str = "Sesame-4711-at-last";
@@ -122,7 +123,7 @@ impl Vault {
 
     /// The code of now.
     fn code(&self, secret: &str) -> String {
-        hotp(&totp_bytes(secret), self.clock.now().seconds().unsigned_abs())
+        totp(secret, self.clock.now().seconds())
     }
 
     /// Two-factor login with every kind of failure in it. In the end a login of Eve's and a set-up of Ada's wait.

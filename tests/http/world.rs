@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::new_password::Check;
+use crate::totp::totp;
 
 pub(crate) const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -308,20 +309,8 @@ impl Authenticator {
     /// The code of so many steps from now.
     pub(crate) fn code_at(&self, world: &World, steps: i64) -> String {
         let seconds = auth_system::auth_core::port::Clock::now(&world.clock).seconds() + steps * 30;
-        let secret = data_encoding::BASE32_NOPAD.decode(self.secret.as_bytes()).unwrap();
-        hotp(&secret, seconds.try_into().unwrap())
+        totp(&self.secret, seconds)
     }
-}
-
-/// RFC 4226 section 5.3, written down once more.
-pub(crate) fn hotp(secret: &[u8], seconds: u64) -> String {
-    use hmac::{KeyInit as _, Mac as _};
-    let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(secret).unwrap();
-    mac.update(&(seconds / 30).to_be_bytes());
-    let digest = mac.finalize().into_bytes();
-    let offset = usize::from(digest[19] & 15);
-    let number = u32::from_be_bytes(digest[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
-    format!("{:06}", number % 1_000_000)
 }
 
 /// The parameters of a mailed link.
