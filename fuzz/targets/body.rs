@@ -11,7 +11,12 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
 /// Every endpoint that is sent a body: those that ignore bodies must ignore all of them.
-const ENDPOINTS: [&str; 13] = [
+const ENDPOINTS: [&str; 18] = [
+    "2fa/backup-codes",
+    "2fa/disable",
+    "2fa/enable",
+    "2fa/setup",
+    "2fa/verify-login",
     "change-email",
     "change-password",
     "deactivate-account",
@@ -27,7 +32,11 @@ const ENDPOINTS: [&str; 13] = [
     "signup",
 ];
 /// Those of somebody who is logged in, with the fields that hold the password: Ada calls them.
-const WITHIN_SESSIONS: [(&str, Option<&str>); 5] = [
+const WITHIN_SESSIONS: [(&str, Option<&str>); 9] = [
+    ("2fa/backup-codes", Some("password")),
+    ("2fa/disable", Some("password")),
+    ("2fa/enable", None),
+    ("2fa/setup", None),
     ("change-email", None),
     ("change-password", Some("old_password")),
     ("deactivate-account", Some("password")),
