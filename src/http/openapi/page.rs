@@ -119,6 +119,9 @@ fn for_template(value: &Value) -> Shown {
         Value::Number(number) => Shown::from(number.to_string()),
         Value::String(text) => Shown::from(text.as_str()),
         Value::Array(items) => items.iter().map(for_template).collect(),
-        Value::Object(members) => members.iter().map(|(name, value)| (name.as_str(), for_template(value))).collect(),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| (name.as_str(), for_template(value)));
+            members.collect::<BTreeMap<_, _>>().into()
+        }
     }
 }
