@@ -335,7 +335,9 @@ impl AuthBuilder {
         let superuser = config.superuser.clone();
         let system = AuthSystem::new(ports, policy, tokens, &data_ring(config))?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
-        Ok(Auth { inner: Arc::new(Inner { system, http, table: Table::new(), workers, superuser, hash_pool }) })
+        Ok(Auth {
+            inner: Arc::new(Inner { system, http, table: Table::new(config.openapi), workers, superuser, hash_pool }),
+        })
     }
 }
 

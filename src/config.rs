@@ -56,6 +56,9 @@ pub struct Config {
     pub throttles: Throttles,
     /// Whether an access token is also taken from `Authorization: Bearer`. Default off.
     pub bearer: bool,
+    /// Whether `openapi.json` and the page `docs/` are served below the public path, to anybody; needs the feature
+    /// `openapi`. Default off.
+    pub openapi: bool,
     /// The `iss` of tokens; passwords must not resemble it. Default `auth-system`.
     pub issuer: String,
     /// The `aud` of tokens. Default `auth-system`.
@@ -232,6 +235,7 @@ impl Config {
             cookies: CookieConfig::default(),
             throttles: Throttles::default(),
             bearer: false,
+            openapi: false,
             issuer: "auth-system".into(),
             audience: "auth-system".into(),
             superuser: None,
@@ -290,6 +294,7 @@ impl Config {
         env.set("AUTH_COOKIE_HTTPONLY", &mut config.cookies.http_only, parse_bool)?;
         env.set("AUTH_COOKIE_SAMESITE", &mut config.cookies.same_site, parse_same_site)?;
         env.set("AUTH_BEARER", &mut config.bearer, parse_bool)?;
+        env.set("AUTH_OPENAPI", &mut config.openapi, parse_bool)?;
         env.set("AUTH_ISSUER", &mut config.issuer, parse_text)?;
         env.set("AUTH_AUDIENCE", &mut config.audience, parse_text)?;
         config.superuser = match (env.get("AUTH_SUPERUSER_EMAIL"), env.get("AUTH_SUPERUSER_PASSWORD")) {
@@ -373,6 +378,9 @@ impl Config {
         let path = self.public_path.strip_prefix('/');
         if !path.is_some_and(|path| path.split('/').all(|part| segment(part) && part != "." && part != "..")) {
             return Err(InvalidSetting::new("public_path", "must look like `/api/auth`, without a slash at the end"));
+        }
+        if self.openapi && !cfg!(feature = "openapi") {
+            return Err(InvalidSetting::new("openapi", "needs the feature `openapi`, and this was built without it"));
         }
         self.cookies.check()?;
         throttle::check(&self.throttles)?;

@@ -1,12 +1,30 @@
+use auth_core::Reason;
 use auth_core::flow::{LoginOutcome, LoginRequest};
 use auth_core::types::{Channel, MAX_USERNAME_CHARS};
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Exchange;
 use super::caller;
+use super::doc::{self, Cookies, Doc, Field, Kind, Need};
 use super::problem::Problem;
 use super::reply::Reply;
+
+pub(super) const LOG_IN: Doc = Doc::new("session", "Log in; where a second factor is on, begin to")
+    .fields(&[
+        Field::new("email", Kind::Email, Need::Identifier),
+        Field::new("username", Kind::Username, Need::Identifier),
+        Field::required("password", Kind::Password),
+    ])
+    .answer(logged_in_or_pending)
+    .cookies(Cookies::SessionAndDeviceOrNone)
+    .refusals(|_| vec![Reason::InvalidCredentials.into()]);
+
+fn logged_in_or_pending() -> Value {
+    let token = json!({ "type": "string", "format": "uuid" });
+    let pending = doc::object(&[("requires_2fa", json!({ "const": true })), ("session_token", token)], &[]);
+    json!({ "oneOf": [doc::detail(), pending] })
+}
 
 /// `{email, password}`, or `{username, password}` where usernames are on -> 200 and both cookies; or, where
 /// the account asks for a second factor, 200 and what `2fa/verify-login/` takes.

@@ -4,8 +4,14 @@ use http::StatusCode;
 
 use super::Exchange;
 use super::caller;
+use super::doc::{Cookies, Doc, Shows};
 use super::problem::Problem;
 use super::reply::{Reply, cleared_session};
+
+pub(super) const LOG_OUT: Doc = Doc::new("session", "End the session; either cookie suffices")
+    .shows(Shows::AccessOrRefresh)
+    .cookies(Cookies::Cleared)
+    .refusals(|_| vec![Problem::from(Reason::NotAuthenticated).challenging()]);
 
 /// Either cookie -> 200. Both cookies go even where neither was good; only a store that is down keeps them, for the
 /// session is then still alive.

@@ -9,12 +9,15 @@ mod change_email;
 mod change_password;
 mod cookie;
 mod deactivate;
+mod doc;
 mod fields;
 mod link;
 mod login;
 mod logout;
 mod me;
 mod not_me;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod origin;
 mod password_reset;
 pub(crate) mod problem;

@@ -1,9 +1,15 @@
+use auth_core::Reason;
 use http::StatusCode;
 
 use super::Exchange;
+use super::doc::{Doc, TOKEN, UID};
 use super::link::Link;
 use super::problem::Problem;
 use super::reply::Reply;
+
+pub(super) const TAKE_BACK: Doc = Doc::new("account", "Take a change back that the owner did not make")
+    .fields(&[UID, TOKEN])
+    .refusals(|_| vec![Problem::link_incomplete(), Reason::LinkInvalid.into()]);
 
 /// `{uid, token}` -> 200. It does not log in.
 pub(super) async fn take_back(x: &Exchange<'_>) -> Result<Reply, Problem> {

@@ -1,12 +1,17 @@
+use auth_core::Reason;
 use auth_core::flow::PasswordResetConfirm;
 use auth_core::types::Personal;
 use http::StatusCode;
 
 use super::Exchange;
+use super::doc::{Doc, Field, Kind, Need, TOKEN, UID};
 use super::link::Link;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::config::Profile;
+
+pub(super) const REQUEST: Doc = Doc::new("password", "Ask for a reset link; the same answer for every address")
+    .fields(&[Field::required("email", Kind::Email)]);
 
 /// `{email}` -> 200, whatever the address.
 pub(super) async fn request(x: &Exchange<'_>) -> Result<Reply, Problem> {
@@ -17,6 +22,18 @@ pub(super) async fn request(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let detail = "If an account with that email exists, we have sent a password reset link.";
     Ok(Reply::detail(StatusCode::OK, detail))
 }
+
+pub(super) const CONFIRM: Doc = Doc::new("password", "Set a password by a mailed link")
+    .fields(&[
+        UID,
+        TOKEN,
+        Field::required("password", Kind::NewPassword),
+        Field::new("confirm_password", Kind::Password, Need::RequiredInDjango),
+    ])
+    .refusals(|profile| {
+        let differ = Problem::passwords_differ(profile, "confirm_password");
+        vec![Problem::link_incomplete(), differ, Reason::LinkInvalid.into()]
+    });
 
 /// `{uid, token, password, confirm_password?}` -> 200. It does not log in.
 pub(super) async fn confirm(x: &Exchange<'_>) -> Result<Reply, Problem> {

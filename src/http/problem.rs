@@ -174,15 +174,32 @@ impl Problem {
 
     /// The response, in the profile's shape.
     pub(crate) fn into_response(self, profile: Profile) -> Response<Bytes> {
-        let (content_type, body) = match profile {
-            Profile::Standard => ("application/problem+json", self.standard_body()),
-            Profile::Django => ("application/json", self.django_body()),
-        };
-        let mut response = Response::new(Bytes::from(body.to_string()));
+        let mut response = Response::new(Bytes::from(self.body(profile).to_string()));
         *response.status_mut() = self.status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Self::content_type(profile)));
         response.headers_mut().extend(self.headers);
         response
+    }
+
+    /// The type of every refusal's body.
+    pub(crate) const fn content_type(profile: Profile) -> &'static str {
+        match profile {
+            Profile::Standard => "application/problem+json",
+            Profile::Django => "application/json",
+        }
+    }
+
+    pub(crate) fn body(&self, profile: Profile) -> Value {
+        match profile {
+            Profile::Standard => self.standard_body(),
+            Profile::Django => self.django_body(),
+        }
+    }
+
+    /// The headers that it has besides those of every answer.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.headers.iter().map(|(name, _)| name)
     }
 
     fn standard_body(&self) -> Value {

@@ -6,6 +6,8 @@ use auth_core::flow::SessionTokens;
 use auth_core::token::IssuedToken;
 use auth_core::types::Token;
 use bytes::Bytes;
+#[cfg(feature = "openapi")]
+use http::header::CONTENT_SECURITY_POLICY;
 use http::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -17,17 +19,26 @@ use crate::config::CookieConfig;
 /// How long a browser keeps its device token.
 const DEVICE_LIFETIME: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 
+#[derive(Debug)]
+enum Body {
+    None,
+    Json(Value),
+    /// HTML, and the `Content-Security-Policy` that it needs.
+    #[cfg(feature = "openapi")]
+    Page(String, &'static str),
+}
+
 /// An answer on its way out.
 #[derive(Debug)]
 pub(crate) struct Reply {
     status: StatusCode,
-    body: Option<Value>,
+    body: Body,
     cookies: Vec<HeaderValue>,
 }
 
 impl Reply {
     pub(crate) fn json(status: StatusCode, body: Value) -> Self {
-        Self { status, body: Some(body), cookies: Vec::new() }
+        Self { status, body: Body::Json(body), cookies: Vec::new() }
     }
 
     /// `{"detail": "..."}`
@@ -35,9 +46,15 @@ impl Reply {
         Self::json(status, json!({ "detail": detail }))
     }
 
+    /// A page of HTML.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn page(html: String, policy: &'static str) -> Self {
+        Self { status: StatusCode::OK, body: Body::Page(html, policy), cookies: Vec::new() }
+    }
+
     /// 204.
     pub(crate) fn empty() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None, cookies: Vec::new() }
+        Self { status: StatusCode::NO_CONTENT, body: Body::None, cookies: Vec::new() }
     }
 
     /// Hands the session's tokens to the browser.
@@ -66,11 +83,21 @@ impl Reply {
     }
 
     pub(crate) fn into_response(self) -> Response<Bytes> {
-        let body = self.body.map(|body| Bytes::from(body.to_string()));
-        let mut response = Response::new(body.clone().unwrap_or_default());
+        let mut response = Response::new(Bytes::new());
         *response.status_mut() = self.status;
-        if body.is_some() {
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self.body {
+            Body::None => {}
+            Body::Json(body) => {
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                *response.body_mut() = body.to_string().into();
+            }
+            #[cfg(feature = "openapi")]
+            Body::Page(html, policy) => {
+                let headers = response.headers_mut();
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+                headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+                *response.body_mut() = html.into();
+            }
         }
         response.headers_mut().extend(self.cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
         response

@@ -4,9 +4,20 @@ use auth_core::types::{Email, Personal, Username};
 use http::StatusCode;
 
 use super::Exchange;
+use super::doc::{Attributes, Doc, Field, Kind, Need};
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::config::Profile;
+
+pub(super) const SIGN_UP: Doc = Doc::new("account", "Make an account; a mail verifies its address")
+    .fields(&[
+        Field::required("email", Kind::Email),
+        Field::new("username", Kind::Username, Need::WithUsernames),
+        Field::required("password", Kind::NewPassword),
+        Field::new("confirm_password", Kind::Password, Need::RequiredInDjango),
+    ])
+    .attributes(Attributes::Optional)
+    .created();
 
 /// `{email, password, confirm_password?, username?, ...attributes}` -> 201.
 pub(super) async fn sign_up(x: &Exchange<'_>) -> Result<Reply, Problem> {

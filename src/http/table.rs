@@ -6,6 +6,9 @@ use std::pin::Pin;
 use auth_core::proof::LiveSession;
 use http::Method;
 
+use super::doc::Doc;
+#[cfg(feature = "openapi")]
+use super::openapi;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::throttle::Throttle;
@@ -24,6 +27,9 @@ pub(crate) struct Endpoint {
     pub(crate) throttle: Option<Throttle>,
     /// Whether the body's fields are read; other bodies are ignored whatever they hold.
     pub(crate) reads_body: bool,
+    /// What the OpenAPI document says of it.
+    #[cfg_attr(not(feature = "openapi"), allow(dead_code, reason = "only the document reads it"))]
+    pub(crate) doc: Doc,
     pub(crate) handler: Handler,
 }
 
@@ -51,42 +57,58 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// `openapi`: with the rows that serve the document, where that feature is on.
     #[rustfmt::skip]
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(openapi: bool) -> Self {
         use Effect::{Changes, Reads};
         use Handler::{Public, Session};
         use Throttle::{
             ChangeEmail, ChangePassword, Confirm, Login, PasswordReset, Reauthenticate, Refresh, ResendVerification, SignUp,
             TwoFactor, VerifyLogin,
         };
-        let row = |method, path, effect, throttle, reads_body, handler| {
-            Endpoint { method, path, effect, throttle, reads_body, handler }
+        let row = |method, path, effect, throttle, reads_body, doc, handler| {
+            Endpoint { method, path, effect, throttle, reads_body, doc, handler }
         };
-        Self { endpoints: vec![
-            //  method        path                       effect   throttle                  body   access and handler
-            row(Method::POST, "signup/",                 Changes, Some(SignUp),             true,  Public(|x| Box::pin(signup::sign_up(x)))),
-            row(Method::GET,  "verify-account/",         Changes, Some(Confirm),            false, Public(|x| Box::pin(verify_email::verify(x)))),
-            row(Method::POST, "resend-verification/",    Changes, Some(ResendVerification), true,  Public(|x| Box::pin(verify_email::resend(x)))),
-            row(Method::POST, "login/",                  Changes, Some(Login),              true,  Public(|x| Box::pin(login::log_in(x)))),
-            row(Method::POST, "refresh/",                Changes, Some(Refresh),            false, Public(|x| Box::pin(refresh::refresh(x)))),
-            row(Method::POST, "logout/",                 Changes, None,                     false, Public(|x| Box::pin(logout::log_out(x)))),
-            row(Method::GET,  "me/",                     Reads,   None,                     false, Session(|x, live| Box::pin(me::show(x, live)))),
-            row(Method::PATCH,"me/",                     Changes, None,                     true,  Session(|x, live| Box::pin(me::change(x, live)))),
-            row(Method::POST, "reauthenticate/",         Changes, Some(Reauthenticate),     true,  Session(|x, live| Box::pin(reauthenticate::reauthenticate(x, live)))),
-            row(Method::POST, "change-password/",        Changes, Some(ChangePassword),     true,  Session(|x, live| Box::pin(change_password::change(x, live)))),
-            row(Method::POST, "change-email/",           Changes, Some(ChangeEmail),        true,  Session(|x, live| Box::pin(change_email::request(x, live)))),
-            row(Method::GET,  "change-email-confirm/",   Changes, Some(Confirm),            false, Public(|x| Box::pin(change_email::confirm(x)))),
-            row(Method::POST, "not-me/",                 Changes, Some(Confirm),            true,  Public(|x| Box::pin(not_me::take_back(x)))),
-            row(Method::POST, "deactivate-account/",     Changes, Some(Reauthenticate),     true,  Session(|x, live| Box::pin(deactivate::deactivate(x, live)))),
-            row(Method::POST, "password-reset/",         Changes, Some(PasswordReset),      true,  Public(|x| Box::pin(password_reset::request(x)))),
-            row(Method::POST, "password-reset-confirm/", Changes, Some(Confirm),            true,  Public(|x| Box::pin(password_reset::confirm(x)))),
-            row(Method::POST, "2fa/setup/",              Changes, Some(TwoFactor),          true,  Session(|x, live| Box::pin(two_factor::set_up(x, live)))),
-            row(Method::POST, "2fa/enable/",             Changes, Some(TwoFactor),          true,  Session(|x, live| Box::pin(two_factor::enable(x, live)))),
-            row(Method::POST, "2fa/disable/",            Changes, Some(TwoFactor),          true,  Session(|x, live| Box::pin(two_factor::disable(x, live)))),
-            row(Method::POST, "2fa/verify-login/",       Changes, Some(VerifyLogin),        true,  Public(|x| Box::pin(two_factor::verify_login(x)))),
-            row(Method::GET,  "2fa/backup-codes/",       Reads,   None,                     false, Session(|x, live| Box::pin(two_factor::show_backup_codes(x, live)))),
-            row(Method::POST, "2fa/backup-codes/",       Changes, Some(TwoFactor),          true,  Session(|x, live| Box::pin(two_factor::regenerate_backup_codes(x, live)))),
-        ] }
+        #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds rows"))]
+        let mut endpoints = vec![
+            //  method        path                       effect   throttle                  body   doc                                  access and handler
+            row(Method::POST, "signup/",                 Changes, Some(SignUp),             true,  signup::SIGN_UP,                     Public(|x| Box::pin(signup::sign_up(x)))),
+            row(Method::GET,  "verify-account/",         Changes, Some(Confirm),            false, verify_email::VERIFY,                Public(|x| Box::pin(verify_email::verify(x)))),
+            row(Method::POST, "resend-verification/",    Changes, Some(ResendVerification), true,  verify_email::RESEND,                Public(|x| Box::pin(verify_email::resend(x)))),
+            row(Method::POST, "login/",                  Changes, Some(Login),              true,  login::LOG_IN,                       Public(|x| Box::pin(login::log_in(x)))),
+            row(Method::POST, "refresh/",                Changes, Some(Refresh),            false, refresh::REFRESH,                    Public(|x| Box::pin(refresh::refresh(x)))),
+            row(Method::POST, "logout/",                 Changes, None,                     false, logout::LOG_OUT,                     Public(|x| Box::pin(logout::log_out(x)))),
+            row(Method::GET,  "me/",                     Reads,   None,                     false, me::SHOW,                            Session(|x, live| Box::pin(me::show(x, live)))),
+            row(Method::PATCH,"me/",                     Changes, None,                     true,  me::CHANGE,                          Session(|x, live| Box::pin(me::change(x, live)))),
+            row(Method::POST, "reauthenticate/",         Changes, Some(Reauthenticate),     true,  reauthenticate::REAUTHENTICATE,      Session(|x, live| Box::pin(reauthenticate::reauthenticate(x, live)))),
+            row(Method::POST, "change-password/",        Changes, Some(ChangePassword),     true,  change_password::CHANGE,             Session(|x, live| Box::pin(change_password::change(x, live)))),
+            row(Method::POST, "change-email/",           Changes, Some(ChangeEmail),        true,  change_email::REQUEST,               Session(|x, live| Box::pin(change_email::request(x, live)))),
+            row(Method::GET,  "change-email-confirm/",   Changes, Some(Confirm),            false, change_email::CONFIRM,               Public(|x| Box::pin(change_email::confirm(x)))),
+            row(Method::POST, "not-me/",                 Changes, Some(Confirm),            true,  not_me::TAKE_BACK,                   Public(|x| Box::pin(not_me::take_back(x)))),
+            row(Method::POST, "deactivate-account/",     Changes, Some(Reauthenticate),     true,  deactivate::DEACTIVATE,              Session(|x, live| Box::pin(deactivate::deactivate(x, live)))),
+            row(Method::POST, "password-reset/",         Changes, Some(PasswordReset),      true,  password_reset::REQUEST,             Public(|x| Box::pin(password_reset::request(x)))),
+            row(Method::POST, "password-reset-confirm/", Changes, Some(Confirm),            true,  password_reset::CONFIRM,             Public(|x| Box::pin(password_reset::confirm(x)))),
+            row(Method::POST, "2fa/setup/",              Changes, Some(TwoFactor),          true,  two_factor::SET_UP,                  Session(|x, live| Box::pin(two_factor::set_up(x, live)))),
+            row(Method::POST, "2fa/enable/",             Changes, Some(TwoFactor),          true,  two_factor::ENABLE,                  Session(|x, live| Box::pin(two_factor::enable(x, live)))),
+            row(Method::POST, "2fa/disable/",            Changes, Some(TwoFactor),          true,  two_factor::DISABLE,                 Session(|x, live| Box::pin(two_factor::disable(x, live)))),
+            row(Method::POST, "2fa/verify-login/",       Changes, Some(VerifyLogin),        true,  two_factor::VERIFY_LOGIN,            Public(|x| Box::pin(two_factor::verify_login(x)))),
+            row(Method::GET,  "2fa/backup-codes/",       Reads,   None,                     false, two_factor::SHOW_BACKUP_CODES,       Session(|x, live| Box::pin(two_factor::show_backup_codes(x, live)))),
+            row(Method::POST, "2fa/backup-codes/",       Changes, Some(TwoFactor),          true,  two_factor::REGENERATE_BACKUP_CODES, Session(|x, live| Box::pin(two_factor::regenerate_backup_codes(x, live)))),
+        ];
+        #[cfg(feature = "openapi")]
+        if openapi {
+            endpoints.extend([
+            row(Method::GET,  "openapi.json",            Reads,   None,                     false, openapi::DOCUMENT,                   Public(|x| Box::pin(openapi::show_document(x)))),
+            row(Method::GET,  "docs/",                   Reads,   None,                     false, openapi::PAGE,                       Public(|x| Box::pin(openapi::show_page(x)))),
+            ]);
+        }
+        Self { endpoints }
+    }
+
+    /// All rows.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn rows(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     /// The rows at a path; `None` when there are none.

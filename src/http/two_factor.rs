@@ -1,3 +1,4 @@
+use auth_core::Reason;
 use auth_core::flow::SecondFactorRequest;
 use auth_core::proof::LiveSession;
 use auth_core::types::Token;
@@ -5,6 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Exchange;
+use super::doc::{self, Cookies, Doc, Field, Kind, Need};
 use super::problem::Problem;
 use super::qr;
 use super::reply::Reply;
@@ -17,6 +19,20 @@ const MASK: &str = "********";
 fn texts(tokens: &[Token]) -> Value {
     tokens.iter().map(Token::expose).collect()
 }
+
+const PASSWORD: Field = Field::required("password", Kind::Password);
+const CODE: Field = Field::required("code", Kind::Code(6, 6));
+
+pub(super) const SET_UP: Doc = Doc::new("two-factor", "Begin to set an authenticator up")
+    .fields(&[Field::new("password", Kind::Password, Need::Optional)])
+    .answer(|| {
+        let names = ["secret", "qr_code", "qr_svg", "otpauth_uri"];
+        doc::object(&names.map(|name| (name, doc::string())), &[])
+    })
+    .refusals(|_| {
+        let reasons = [Reason::TwoFactorEnabled, Reason::WrongPassword, Reason::ReauthenticationRequired];
+        reasons.map(Problem::from).into()
+    });
 
 /// `{password?}` -> 200, the secret, its URI and the QR code of that: `qr_code` is a PNG in base64, `qr_svg` an SVG.
 pub(super) async fn set_up(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
@@ -34,6 +50,16 @@ pub(super) async fn set_up(x: &Exchange<'_>, live: LiveSession) -> Result<Reply,
     Ok(Reply::json(StatusCode::OK, body))
 }
 
+fn codes_schema() -> Value {
+    doc::object(&[("detail", doc::string()), ("backup_codes", doc::strings())], &[])
+}
+
+pub(super) const ENABLE: Doc = Doc::new("two-factor", "Turn two-factor login on with the first code; backup codes")
+    .fields(&[CODE])
+    .answer(codes_schema)
+    .cookies(Cookies::Session)
+    .refusals(|_| [Reason::TwoFactorEnabled, Reason::TwoFactorNotSetUp, Reason::InvalidCode].map(Problem::from).into());
+
 /// `{code}` -> 200, the backup codes, and both cookies of a new session.
 pub(super) async fn enable(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
     let system = x.auth.system();
@@ -46,6 +72,11 @@ pub(super) async fn enable(x: &Exchange<'_>, live: LiveSession) -> Result<Reply,
     Ok(Reply::json(StatusCode::OK, body).with_session(x.auth, &enabled.session))
 }
 
+pub(super) const DISABLE: Doc =
+    Doc::new("two-factor", "Turn two-factor login off").fields(&[PASSWORD, CODE]).cookies(Cookies::Session).refusals(
+        |_| [Reason::TwoFactorDisabled, Reason::InvalidCredentials, Reason::InvalidCode].map(Problem::from).into(),
+    );
+
 /// `{password, code}` -> 200 and both cookies of a new session.
 pub(super) async fn disable(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
     let system = x.auth.system();
@@ -57,6 +88,15 @@ pub(super) async fn disable(x: &Exchange<'_>, live: LiveSession) -> Result<Reply
     let session = system.disable_totp(&x.client, &live, &password, &code).await?;
     Ok(Reply::detail(StatusCode::OK, "Two-factor authentication disabled.").with_session(x.auth, &session))
 }
+
+pub(super) const VERIFY_LOGIN: Doc = Doc::new("session", "The second step of a login, by code or backup code")
+    .fields(&[Field::required("session_token", Kind::Uuid), Field::required("code", Kind::Code(6, MAX_CODE_CHARS))])
+    .answer(|| {
+        let count = json!({ "type": "integer", "minimum": 0 });
+        doc::object(&[("detail", doc::string())], &[("warning", doc::string()), ("backup_codes_remaining", count)])
+    })
+    .cookies(Cookies::SessionAndDevice)
+    .refusals(|_| vec![Reason::PendingSessionInvalid.into(), Reason::InvalidCode.into()]);
 
 /// `{session_token, code}` -> 200 and both cookies; with a backup code, how many are left.
 pub(super) async fn verify_login(x: &Exchange<'_>) -> Result<Reply, Problem> {
@@ -74,11 +114,23 @@ pub(super) async fn verify_login(x: &Exchange<'_>) -> Result<Reply, Problem> {
     Ok(reply.with_session(x.auth, &verified.login.session).with_device(x.auth, &verified.login.device))
 }
 
+pub(super) const SHOW_BACKUP_CODES: Doc = Doc::new("two-factor", "How many backup codes are left")
+    .answer(|| {
+        let count = json!({ "type": "integer", "minimum": 0 });
+        doc::object(&[("backup_codes", doc::strings()), ("count", count)], &[])
+    })
+    .refusals(|_| vec![Reason::TwoFactorDisabled.into()]);
+
 /// 200: how many backup codes are left. The codes themselves are kept as hashes.
 pub(super) async fn show_backup_codes(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
     let count = x.auth.system().count_backup_codes(&live).await?;
     Ok(Reply::json(StatusCode::OK, json!({ "backup_codes": vec![MASK; count], "count": count })))
 }
+
+pub(super) const REGENERATE_BACKUP_CODES: Doc = Doc::new("two-factor", "New backup codes; the old ones are void")
+    .fields(&[PASSWORD])
+    .answer(codes_schema)
+    .refusals(|_| vec![Reason::TwoFactorDisabled.into(), Reason::InvalidCredentials.into()]);
 
 /// `{password}` -> 200 and new backup codes; the old ones are void.
 pub(super) async fn regenerate_backup_codes(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {

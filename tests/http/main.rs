@@ -29,6 +29,8 @@ mod mails;
 mod me;
 mod new_password;
 mod not_me;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod outbox;
 mod password_reset;
 mod races;

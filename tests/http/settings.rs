@@ -36,7 +36,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     #[rustfmt::skip]
     let Config {
         secret: _, accepted_secrets, data_keys, pepper, argon2, hash_threads, hash_queue, profile, public_path, frontend_url,
-        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, issuer, audience, superuser: _, policy,
+        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, openapi, issuer, audience, superuser: _, policy,
     } = config;
     let CookieConfig { access_name, refresh_name, device_name, secure, http_only, same_site } = cookies;
     #[rustfmt::skip]
@@ -55,7 +55,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     let mut fields = all!(
         accepted_secrets data_keys pepper hash_threads hash_queue profile public_path frontend_url product mail_from
         allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
-        password_reset resend_verification confirm change_password change_email reauthenticate two_factor verify_2fa bearer issuer audience
+        password_reset resend_verification confirm change_password change_email reauthenticate two_factor verify_2fa bearer openapi issuer audience
         access_lifetime idle_lifetime session_lifetime refresh_window revocation_lag verify_link_lifetime
         reset_link_lifetime change_email_link_lifetime not_me_link_lifetime sudo_max_age require_second_factor second_factor_attempts totp_skew pending_lifetime totp_setup_lifetime
         totp_issuer backup_codes min_chars max_chars
@@ -94,6 +94,7 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_COOKIE_HTTPONLY",              "No",                  "http_only",           "false",                            "nope"),
     ("AUTH_COOKIE_SAMESITE",              "strict",              "same_site",           "Strict",                           "laxly"),
     ("AUTH_BEARER",                       "1",                   "bearer",              "true",                             "10"),
+    ("AUTH_OPENAPI",                      "on",                  "openapi",             "true",                             "json"),
     ("AUTH_ISSUER",                       "iss",                 "issuer",              "\"iss\"",                          ""),
     ("AUTH_AUDIENCE",                     "aud",                 "audience",            "\"aud\"",                          ""),
     ("AUTH_THROTTLE_SIGNUP",              "1/s",                 "signup",              "Limit { count: 1, window: 1s }",   "1"),

@@ -1,0 +1,210 @@
+//! The OpenAPI 3.1 document: the table, told to machines; and the page that shows it to people.
+
+mod page;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use auth_core::Reason;
+use auth_core::error::Error;
+use auth_core::port::Hit;
+use auth_core::types::Limit;
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::Exchange;
+use super::doc::{Cookies, Doc, Shows};
+use super::problem::Problem;
+use super::reply::Reply;
+use super::table::{Effect, Endpoint, Handler};
+use super::{MAX_BODY_BYTES, MAX_HEADER_BYTES};
+use crate::Auth;
+
+pub(super) const DOCUMENT: Doc =
+    Doc::new("documentation", "This document").answer(|| json!({ "type": "object", "required": ["openapi", "paths"] }));
+
+pub(super) const PAGE: Doc = Doc {
+    content_type: "text/html; charset=utf-8",
+    answer: super::doc::string,
+    ..Doc::new("documentation", "This document as a page")
+};
+
+/// 200: the document.
+pub(super) async fn show_document(x: &Exchange<'_>) -> Result<Reply, Problem> {
+    Ok(Reply::json(http::StatusCode::OK, x.auth.openapi()))
+}
+
+/// 200: the page.
+pub(super) async fn show_page(x: &Exchange<'_>) -> Result<Reply, Problem> {
+    let html = page::render(&x.auth.openapi()).map_err(Error::internal)?;
+    Ok(Reply::page(html, page::POLICY))
+}
+
+/// Refusals that are the same in every row that has them; the others differ in their codes.
+const SHARED: [u16; 6] = [405, 413, 415, 429, 431, 503];
+
+impl Auth {
+    /// All endpoints as an OpenAPI 3.1 document, as the settings have them: the public path, the profile's fields and
+    /// shapes, the cookies' names, whether usernames are on, the application's own fields.
+    ///
+    /// [`Config::openapi`](crate::Config::openapi) also serves it, below the public path.
+    pub fn openapi(&self) -> Value {
+        let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+        let mut shared = Map::new();
+        for row in self.table().rows() {
+            let path = format!("{}/{}", self.http().public_path, row.path);
+            let operation = self.operation(row, &mut shared);
+            paths.entry(path).or_default().insert(row.method.as_str().to_ascii_lowercase(), operation);
+        }
+        json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Accounts",
+                "version": env!("CARGO_PKG_VERSION"),
+                "description": "Paths work with and without the slash at their end. A HEAD is answered where a GET \
+                    is, and changes nothing. Members that are not described are ignored.",
+            },
+            "paths": paths,
+            "components": { "responses": shared, "securitySchemes": self.security_schemes() },
+        })
+    }
+
+    fn security_schemes(&self) -> Value {
+        let cookies = &self.http().cookies;
+        let cookie = |name: &str, description| json!({ "type": "apiKey", "in": "cookie", "name": name, "description": description });
+        let mut schemes = json!({
+            "accessCookie": cookie(&cookies.access_name, "The access token, set by a login."),
+            "refreshCookie": cookie(&cookies.refresh_name, "The refresh token, set by a login."),
+        });
+        if self.http().bearer {
+            schemes["bearer"] = json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
+        }
+        schemes
+    }
+
+    fn operation(&self, row: &Endpoint, shared: &mut Map<String, Value>) -> Value {
+        let words = row.path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let id = words.fold(row.method.as_str().to_ascii_lowercase(), |id, word| id + "_" + word);
+        let mut operation = json!({
+            "operationId": id,
+            "summary": row.doc.summary,
+            "tags": [row.doc.tag],
+            "security": self.security(row),
+            "responses": self.responses(row, shared),
+        });
+        if row.method == Method::GET {
+            let parameters: Vec<_> = self.inputs(row, false).query();
+            if !parameters.is_empty() {
+                operation["parameters"] = parameters.into();
+            }
+        } else if row.reads_body {
+            let (json, form) = (self.inputs(row, false), self.inputs(row, true));
+            operation["requestBody"] = json!({
+                "required": json.any_required(),
+                "content": {
+                    "application/json": { "schema": json.schema() },
+                    "application/x-www-form-urlencoded": { "schema": form.schema() },
+                },
+            });
+        }
+        operation
+    }
+
+    fn inputs(&self, row: &Endpoint, form: bool) -> schema::Inputs {
+        schema::Inputs::of(&row.doc, self.system().policy(), self.http().profile, form)
+    }
+
+    /// Each of the list suffices.
+    fn security(&self, row: &Endpoint) -> Value {
+        let (access, refresh) = match (row.handler, row.doc.shows) {
+            (Handler::Session(_), _) => (true, false),
+            (Handler::Public(_), shows) => (shows == Shows::AccessOrRefresh, shows != Shows::Nothing),
+        };
+        let bearer = access && self.http().bearer;
+        let schemes = [(access, "accessCookie"), (bearer, "bearer"), (refresh, "refreshCookie")];
+        schemes.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| json!({ name: [] })).collect()
+    }
+
+    fn responses(&self, row: &Endpoint, shared: &mut Map<String, Value>) -> Value {
+        let mut by_status: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
+        for problem in refusals(row, self.http().profile) {
+            by_status.entry(problem.status().as_u16()).or_default().push(problem);
+        }
+        let mut responses = Map::new();
+        responses.insert(row.doc.status.to_string(), self.success(&row.doc));
+        let inputs = self.inputs(row, false);
+        if inputs.read_strictly() {
+            by_status.entry(400).or_default();
+        }
+        for (status, problems) in by_status {
+            let names = if status == 400 && inputs.read_strictly() { inputs.names() } else { Vec::new() };
+            let refusal = schema::refusal(status, &problems, &names, self.http().profile);
+            let refusal = if SHARED.contains(&status) {
+                let name = reason_phrase(status).replace(' ', "");
+                let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+                shared.entry(name).or_insert(refusal);
+                reference
+            } else {
+                refusal
+            };
+            responses.insert(status.to_string(), refusal);
+        }
+        responses.into()
+    }
+
+    fn success(&self, doc: &Doc) -> Value {
+        let media = doc.content_type;
+        let mut success = json!({
+            "description": reason_phrase(doc.status),
+            "content": { media: { "schema": (doc.answer)() } },
+        });
+        let names = &self.http().cookies;
+        let session = format!("`{}` and `{}`", names.access_name, names.refresh_name);
+        let device = &names.device_name;
+        let (required, description) = match doc.cookies {
+            Cookies::None => return success,
+            Cookies::Session => (true, format!("{session} of the session.")),
+            Cookies::SessionAndDevice => (true, format!("{session} of the session, and `{device}`.")),
+            Cookies::SessionAndDeviceOrNone => {
+                (false, format!("{session} of the session, and `{device}`; none where a second step is to follow."))
+            }
+            Cookies::Cleared => (true, format!("Takes {session} away.")),
+        };
+        success["headers"] = json!({ "Set-Cookie": { "required": required, "description": description, "schema": { "type": "string" } } });
+        success
+    }
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Answer")
+}
+
+/// All that a row may refuse: what its way through [`Auth::respond`] brings along, and what its handler adds.
+fn refusals(row: &Endpoint, profile: crate::config::Profile) -> Vec<Problem> {
+    let mut all = (row.doc.refusals)(profile);
+    all.push(Problem::headers_too_large(MAX_HEADER_BYTES));
+    all.push(Problem::method_not_allowed(&Method::PUT, row.method.as_str()));
+    all.extend([Error::unavailable("").into(), Problem::from(Reason::Overloaded)]);
+    match (&row.method, row.effect) {
+        (&Method::GET, Effect::Changes) => all.push(Problem::prefetch_refused()),
+        (&Method::GET, Effect::Reads) => {}
+        _ => all.push(Problem::cross_origin()),
+    }
+    if row.throttle.is_some() {
+        let hit = Hit { allowed: false, remaining: 0, reset_after: Duration::from_secs(42) };
+        all.push(Error::throttled("login", Limit::new(10, Duration::from_secs(60)), hit).into());
+    }
+    if row.reads_body {
+        all.extend(serde_json::from_str::<Value>("{").err().map(|error| Problem::malformed_json(&error)));
+        all.extend([Problem::not_an_object("list"), Problem::body_incomplete()]);
+        all.extend([Problem::body_too_large(MAX_BODY_BYTES), Problem::unsupported_media_type("text/plain")]);
+    }
+    if let Handler::Session(_) = row.handler {
+        use Reason::{NotAuthenticated, TokenExpired, TokenInvalid, TokenWrongType, UserInactive, UserNotFound};
+        let reasons = [TokenInvalid, TokenExpired, TokenWrongType, NotAuthenticated, UserInactive, UserNotFound];
+        all.extend(reasons.map(Problem::from));
+        all = all.into_iter().map(Problem::challenging).collect();
+    }
+    all
+}
