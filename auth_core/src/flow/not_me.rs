@@ -1,4 +1,4 @@
-use super::{MAX_ATTEMPTS, contended};
+use super::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
@@ -39,6 +39,10 @@ impl AuthSystem {
             }
             if let UserUpdate::Done(changed) = update {
                 self.changed_with_notice(&changed);
+                for gone in user.factors.iter().filter(|factor| !changed.factors.contains(factor)) {
+                    let removed = self.ports().credentials.remove(&user.tenant, gone.credential).await;
+                    housekeeping(removed, "removing a credential");
+                }
                 let address_lost = changed.email != link.email;
                 self.record(&changed.tenant, Event::ChangeTakenBack { user: changed.id, address_lost });
                 return Ok(());

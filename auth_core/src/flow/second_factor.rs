@@ -31,7 +31,7 @@ impl AuthSystem {
     pub(super) async fn spend_code(&self, user: &User, code: &str) -> Result<Option<Spent>, Error> {
         let kind = if totp::is_code(code) { FactorKind::totp() } else { FactorKind::backup_codes() };
         let listed = |kind: &FactorKind| user.factors.iter().find(|factor| factor.kind == *kind);
-        // What is no code of any kind counts against the factor that login asks for.
+        // Whatever is no code of an authenticator is taken for a backup code, and counts there.
         let Some(factor) = listed(&kind).or_else(|| listed(&FactorKind::totp())) else { return Ok(None) };
         let budget = self.factor_budget(user, &factor.kind);
         self.count_attempt(&budget).await?;
