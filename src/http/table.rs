@@ -59,6 +59,7 @@ pub(crate) struct Table {
 impl Table {
     /// `openapi`: with the rows that serve the document, where that feature is on.
     #[rustfmt::skip]
+    #[cfg_attr(not(feature = "openapi"), expect(unused_variables, reason = "the feature reads it"))]
     pub(crate) fn new(openapi: bool) -> Self {
         use Effect::{Changes, Reads};
         use Handler::{Public, Session};
