@@ -203,7 +203,8 @@ async fn the_document_and_its_page_are_served_where_the_settings_say_so() {
     assert_eq!((answer.status.as_u16(), answer.json()), (200, world.auth.openapi()));
     let page = world.send(get("docs/")).await;
     assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
-    let html = page.text();
+    // The templates escape even slashes.
+    let html = page.text().replace("&#x2f;", "/");
     for operation in operations(&world.auth.openapi()) {
         assert!(html.contains(&format!("<code>{}</code>", operation.path)), "{}", operation.path);
     }
