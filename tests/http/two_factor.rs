@@ -23,6 +23,7 @@ scenarios![
     who_did_not_turn_it_on_takes_it_back,
     an_operator_takes_lost_factors_off,
     codes_are_limited_where_they_are_asked_for,
+    what_is_no_code_counts_against_the_factor_too,
 ];
 
 /// The text of a QR code, read by a decoder that is not ours.
@@ -290,4 +291,18 @@ async fn codes_are_limited_where_they_are_asked_for(ground: Ground) {
         let answer = enable(&world, &jar, &authenticator.code(&world)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
+}
+
+async fn what_is_no_code_counts_against_the_factor_too(ground: Ground) {
+    let world = ground
+        .world_with(|config| {
+            config.policy.timed_limits = true;
+            config.throttles.two_factor.count = 1000;
+        })
+        .await;
+    let (jar, authenticator) = Authenticator::enrolled(&world, "ada@example.org").await;
+    for wrong in ["abcdef", "１２３４５６", "12 456", "-12345", "1e5   "] {
+        disable(&world, &jar, PASSWORD, wrong).await.refused(400, "invalid_code");
+    }
+    disable(&world, &jar, PASSWORD, &authenticator.code_at(&world, 1)).await.refused(429, "throttled");
 }

@@ -6,7 +6,7 @@ use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::port::{AttemptKey, Event};
 use crate::proof::SecondFactorVerified;
-use crate::types::{Credential, FactorKind, Payload, User};
+use crate::types::{Credential, FactorKind, Payload, Timestamp, User};
 
 /// What a code turned out to be.
 #[derive(Debug)]
@@ -30,8 +30,18 @@ impl AuthSystem {
     /// password starts them anew; only its own success does.
     pub(super) async fn spend_code(&self, user: &User, code: &str) -> Result<Option<Spent>, Error> {
         let kind = if totp::is_code(code) { FactorKind::totp() } else { FactorKind::backup_codes() };
-        let listed = |kind: &FactorKind| user.factors.iter().find(|factor| factor.kind == *kind);
         // Whatever is no code of an authenticator is taken for a backup code, and counts there.
+        self.spend_code_of(user, code, kind).await
+    }
+
+    /// As [`spend_code`](Self::spend_code), for the codes of one factor alone: all others are wrong ones, and counted.
+    pub(super) async fn spend_code_of(
+        &self,
+        user: &User,
+        code: &str,
+        kind: FactorKind,
+    ) -> Result<Option<Spent>, Error> {
+        let listed = |kind: &FactorKind| user.factors.iter().find(|factor| factor.kind == *kind);
         let Some(factor) = listed(&kind).or_else(|| listed(&FactorKind::totp())) else { return Ok(None) };
         let budget = self.factor_budget(user, &factor.kind);
         self.count_attempt(&budget).await?;
@@ -82,12 +92,7 @@ impl AuthSystem {
         None
     }
 
-    fn accept_totp(
-        &self,
-        credential: &Credential,
-        code: &str,
-        now: crate::types::Timestamp,
-    ) -> Result<Option<Accepted>, Error> {
+    fn accept_totp(&self, credential: &Credential, code: &str, now: Timestamp) -> Result<Option<Accepted>, Error> {
         let enrolled = totp::Enrolled::read(&self.vaults().totp, credential).map_err(unreadable)?;
         let payload = enrolled.accept(&self.vaults().totp, credential, code, now, self.policy().totp_skew);
         Ok(payload.map(|payload| Accepted { payload, backup_codes_left: None }))

@@ -254,8 +254,7 @@ impl AuthSystem {
             }
             let proof = self.confirm_password(client, &user, password).await?.ok_or(Reason::InvalidCredentials)?;
             // A backup code is for getting in, not for taking the lock off.
-            let spent = if is_code(code) { self.spend_code(&user, code).await? } else { None };
-            if spent.is_none() {
+            if self.spend_code_of(&user, code, FactorKind::totp()).await?.is_none() {
                 return Err(wrong_code());
             }
             self.announce(client, &user, MailPurpose::TwoFactorDisabled, &user.email).await?;
