@@ -1,9 +1,5 @@
 //! Access tokens: short-lived JWTs that every node checks by itself.
 
-use std::fmt::Write as _;
-
-use sha2::{Digest as _, Sha256};
-
 use super::jwt::{self, Select};
 use super::{IssuedToken, TokenError, Tokens};
 use crate::types::{AuthMethods, Channel, Session, SessionId, TenantId, Timestamp, TokenVersion, UserId};
@@ -38,13 +34,7 @@ impl Tokens {
     pub fn access(&self, session: &Session) -> IssuedToken {
         let issued_at = session.rotated_at.floor_to_second();
         let expires_at = session.token_expiry(self.access_lifetime).floor_to_second();
-        let mut payload = self.common_claims("access", session, issued_at, expires_at);
-        let _ = write!(payload, r#","auth_time":{},"amr":["#, session.auth_time.seconds());
-        for (index, name) in session.methods.names().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            let _ = write!(payload, r#"{comma}"{name}""#);
-        }
-        payload.push_str("]}");
+        let payload = self.access_payload(session, issued_at, expires_at);
         IssuedToken { token: jwt::sign(&self.ring, ACCESS, &payload), issued_at, expires_at }
     }
 
@@ -63,9 +53,10 @@ impl Tokens {
     pub(super) fn access_claims(&self, payload: &[u8], now: Timestamp) -> Result<AccessClaims, TokenError> {
         let claims = self.claims(payload, "access", now, self.access_lifetime)?;
         let complete = || {
+            let (tenant, user) = claims.owner()?;
             Some(AccessClaims {
-                tenant: claims.tenant?,
-                user: claims.user?,
+                tenant,
+                user,
                 session: claims.session?,
                 token_version: claims.token_version?,
                 channel: claims.channel?,
@@ -77,41 +68,4 @@ impl Tokens {
         };
         complete().ok_or(TokenError::Invalid)
     }
-
-    /// The claims that both kinds of JWT have, without the closing brace.
-    pub(super) fn common_claims(
-        &self,
-        token_type: &str,
-        session: &Session,
-        issued_at: Timestamp,
-        expires_at: Timestamp,
-    ) -> String {
-        let Session { tenant, user, id, token_version, channel, generation, .. } = session;
-        let mut payload = String::with_capacity(512);
-        let _ = write!(
-            payload,
-            r#"{{"iss":"{}","aud":"{}","sub":"{user}","tid":"{tenant}","sid":"{id}","token_type":"{token_type}","#,
-            self.issuer, self.audience,
-        );
-        let _ = write!(
-            payload,
-            r#""token_version":{},"channel":"{}","iat":{},"exp":{},"jti":"{:032x}""#,
-            token_version.get(),
-            channel.as_str(),
-            issued_at.seconds(),
-            expires_at.seconds(),
-            token_id(token_type, *id, *generation),
-        );
-        payload
-    }
-}
-
-/// The same for all who derive the token of one generation, different for all others.
-fn token_id(token_type: &str, session: SessionId, generation: u32) -> u128 {
-    let digest = Sha256::new()
-        .chain_update(session.0.as_bytes())
-        .chain_update(generation.to_be_bytes())
-        .chain_update(token_type)
-        .finalize();
-    digest.iter().take(16).fold(0, |id, byte| id << 8 | u128::from(*byte))
 }

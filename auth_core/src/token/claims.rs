@@ -1,16 +1,18 @@
-//! The claims of our JWTs: written and read here, and nowhere else.
+//! The claims of our JWTs: what they must say, and the reading of any spelling of them.
 
 use uuid::Uuid;
 
 use super::scanner::{self, Malformed, Value};
+use super::written::token_version;
 use super::{LEEWAY_SECONDS, TokenError, Tokens};
 use crate::types::{AuthMethods, Channel, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// All that our JWTs may say. Each kind of token demands its own part.
-#[derive(Default)]
-pub(super) struct Claims {
-    pub(super) tenant: Option<TenantId>,
-    pub(super) user: Option<UserId>,
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Claims<'a> {
+    /// Checked like the user's id where the token is complete: the two are long, and moving them takes a while.
+    pub(super) tenant: Option<&'a str>,
+    pub(super) user: Option<&'a str>,
     pub(super) session: Option<SessionId>,
     pub(super) token_version: Option<TokenVersion>,
     pub(super) channel: Option<Channel>,
@@ -19,24 +21,37 @@ pub(super) struct Claims {
     pub(super) auth_time: Option<i64>,
     pub(super) methods: Option<AuthMethods>,
     pub(super) generation: Option<u32>,
-    token_type_fits: Option<bool>,
-    issuer_fits: Option<bool>,
-    audience_fits: Option<bool>,
-    token_id: Option<()>,
+    pub(super) token_type_fits: Option<bool>,
+    pub(super) issuer_fits: Option<bool>,
+    pub(super) audience_fits: Option<bool>,
+    pub(super) token_id: Option<()>,
+}
+
+impl Claims<'_> {
+    /// Whose token this is.
+    pub(super) fn owner(&self) -> Option<(TenantId, UserId)> {
+        Some((TenantId::parse(self.tenant?).ok()?, UserId::parse(self.user?).ok()?))
+    }
 }
 
 impl Tokens {
     /// Reads a payload whose signature was found good, and checks what all our tokens have in common.
-    pub(super) fn claims(
+    pub(super) fn claims<'a>(
         &self,
-        payload: &[u8],
+        payload: &'a [u8],
         token_type: &str,
         now: Timestamp,
         max_lifetime: std::time::Duration,
-    ) -> Result<Claims, TokenError> {
-        let mut claims = Claims::default();
-        read(payload, token_type, &self.issuer, &self.audience, &mut claims)
-            .map_err(|Malformed| TokenError::Invalid)?;
+    ) -> Result<Claims<'a>, TokenError> {
+        // All of it at once is cheaper than text by text.
+        let payload = std::str::from_utf8(payload).map_err(|_| TokenError::Invalid)?;
+        let claims = match self.read_as_written(payload, token_type) {
+            Ok(claims) => {
+                debug_assert_eq!(Ok(&claims), self.scan(payload, token_type).as_ref());
+                claims
+            }
+            Err(Malformed) => self.scan(payload, token_type).map_err(|Malformed| TokenError::Invalid)?,
+        };
         let fits = [claims.issuer_fits, claims.audience_fits];
         let (Some(issued_at), Some(expires_at), Some(())) = (claims.issued_at, claims.expires_at, claims.token_id)
         else {
@@ -63,53 +78,52 @@ impl Tokens {
         }
         Ok(claims)
     }
-}
 
-fn read(payload: &[u8], token_type: &str, issuer: &str, audience: &str, claims: &mut Claims) -> Result<(), Malformed> {
-    scanner::object(payload, |name, value| {
-        let text = || match value {
-            Value::Text(text) => Ok(text),
-            _ => Err(Malformed),
-        };
-        let integer = || match value {
-            Value::Integer(integer) => Ok(integer),
-            _ => Err(Malformed),
-        };
-        match name {
-            "iss" => once(&mut claims.issuer_fits, text()? == issuer),
-            "aud" => once(&mut claims.audience_fits, text()? == audience),
-            "token_type" => once(&mut claims.token_type_fits, text()? == token_type),
-            "tid" => once(&mut claims.tenant, TenantId::parse(text()?).map_err(|_| Malformed)?),
-            "sub" => once(&mut claims.user, UserId::parse(text()?).map_err(|_| Malformed)?),
-            "sid" => once(&mut claims.session, SessionId(Uuid::try_parse(text()?).map_err(|_| Malformed)?)),
-            "token_version" => {
-                let version = u32::try_from(integer()?).ok().map(TokenVersion::new).ok_or(Malformed)?;
-                if i64::from(version.get()) != integer()? {
-                    return Err(Malformed);
+    /// Reads the claims in whatever order and spelling they come, between others or not.
+    #[cold] // Ours come as we write them.
+    pub(super) fn scan<'a>(&self, payload: &'a str, token_type: &str) -> Result<Claims<'a>, Malformed> {
+        let mut claims = Claims::default();
+        scanner::object(payload, |name, value| {
+            let text = || match value {
+                Value::Text(text) => Ok(text),
+                _ => Err(Malformed),
+            };
+            let integer = || match value {
+                Value::Integer(integer) => Ok(integer),
+                _ => Err(Malformed),
+            };
+            match name {
+                "iss" => once(&mut claims.issuer_fits, text()? == &*self.issuer),
+                "aud" => once(&mut claims.audience_fits, text()? == &*self.audience),
+                "token_type" => once(&mut claims.token_type_fits, text()? == token_type),
+                "tid" => once(&mut claims.tenant, text()?),
+                "sub" => once(&mut claims.user, text()?),
+                "sid" => once(&mut claims.session, SessionId(Uuid::try_parse(text()?).map_err(|_| Malformed)?)),
+                "token_version" => once(&mut claims.token_version, token_version(integer()?)?),
+                "channel" => once(&mut claims.channel, Channel::parse(text()?).ok_or(Malformed)?),
+                "generation" => once(&mut claims.generation, u32::try_from(integer()?).map_err(|_| Malformed)?),
+                "auth_time" => once(&mut claims.auth_time, integer()?),
+                "iat" => once(&mut claims.issued_at, integer()?),
+                "exp" => once(&mut claims.expires_at, integer()?),
+                "jti" => text().and_then(|_| once(&mut claims.token_id, ())),
+                "amr" => {
+                    let Value::Array(array) = value else { return Err(Malformed) };
+                    let mut methods = AuthMethods::default();
+                    scanner::texts(array, |name| methods = methods.and(AuthMethods::from_name(name)))?;
+                    once(&mut claims.methods, methods)
                 }
-                once(&mut claims.token_version, version)
+                _ => Ok(()),
             }
-            "channel" => once(&mut claims.channel, Channel::parse(text()?).ok_or(Malformed)?),
-            "generation" => once(&mut claims.generation, u32::try_from(integer()?).map_err(|_| Malformed)?),
-            "auth_time" => once(&mut claims.auth_time, integer()?),
-            "iat" => once(&mut claims.issued_at, integer()?),
-            "exp" => once(&mut claims.expires_at, integer()?),
-            "jti" => text().and_then(|_| once(&mut claims.token_id, ())),
-            "amr" => {
-                let Value::Array(array) = value else { return Err(Malformed) };
-                let mut methods = AuthMethods::default();
-                scanner::texts(array, |name| methods = methods.and(AuthMethods::from_name(name)))?;
-                once(&mut claims.methods, methods)
-            }
-            _ => Ok(()),
-        }
-    })
+        })?;
+        Ok(claims)
+    }
 }
 
 /// A claim that comes twice means two things to two readers.
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Malformed> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(Malformed),
+    if slot.is_some() {
+        return Err(Malformed);
     }
+    *slot = Some(value);
+    Ok(())
 }

@@ -13,6 +13,7 @@ mod scanner;
 mod seal;
 mod sealed_link;
 pub(crate) mod vault;
+mod written;
 
 pub use access::AccessClaims;
 pub use device::DeviceId;
@@ -35,6 +36,8 @@ pub struct Tokens {
     ring: TokenRing,
     issuer: Box<str>,
     audience: Box<str>,
+    /// Both, as they are in every payload.
+    payload_head: Box<str>,
     access_lifetime: Duration,
     session_lifetime: Duration,
 }
@@ -91,6 +94,7 @@ impl Tokens {
             ring,
             issuer: issuer.into(),
             audience: audience.into(),
+            payload_head: written::payload_head(issuer, audience),
             access_lifetime: policy.access_lifetime,
             session_lifetime: policy.session_lifetime,
         })

@@ -1,8 +1,6 @@
 //! Refresh tokens: JWTs whose every claim comes from fields that a rotation writes. So the successor of a generation is
 //! the same bytes whoever derives it, and none is ever stored.
 
-use std::fmt::Write as _;
-
 use super::jwt::{self, Select};
 use super::{IssuedToken, TokenError, Tokens};
 use crate::types::{Session, SessionId, TenantId, Timestamp, TokenVersion, UserId};
@@ -29,8 +27,7 @@ impl Tokens {
     pub fn refresh(&self, session: &Session) -> IssuedToken {
         let issued_at = session.rotated_at.floor_to_second();
         let expires_at = session.idle_expires_at.min(session.expires_at).floor_to_second();
-        let mut payload = self.common_claims("refresh", session, issued_at, expires_at);
-        let _ = write!(payload, r#","generation":{}}}"#, session.generation);
+        let payload = self.refresh_payload(session, issued_at, expires_at);
         IssuedToken { token: jwt::sign(&self.ring, REFRESH, &payload), issued_at, expires_at }
     }
 
@@ -48,9 +45,10 @@ impl Tokens {
     pub(super) fn refresh_claims(&self, payload: &[u8], now: Timestamp) -> Result<RefreshClaims, TokenError> {
         let claims = self.claims(payload, "refresh", now, self.session_lifetime)?;
         let complete = || {
+            let (tenant, user) = claims.owner()?;
             Some(RefreshClaims {
-                tenant: claims.tenant?,
-                user: claims.user?,
+                tenant,
+                user,
                 session: claims.session?,
                 token_version: claims.token_version?,
                 generation: claims.generation?,

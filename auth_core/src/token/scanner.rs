@@ -25,19 +25,17 @@ const MAX_DEPTH: u32 = 16;
 
 /// Reads an object and hands over its members in order.
 pub(crate) fn object<'a>(
-    json: &'a [u8],
+    json: &'a str,
     mut member: impl FnMut(&'a str, Value<'a>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    // All of it at once is cheaper than text by text.
-    let json = std::str::from_utf8(json).map_err(|_| Malformed)?;
-    let mut cursor = Cursor { json, at: 0 };
+    let mut cursor = Cursor::new(json);
     cursor.space();
     cursor.expect(b'{')?;
     cursor.space();
     if !cursor.eat(b'}') {
         loop {
             cursor.space();
-            let name = cursor.string()?.ok_or(Malformed)?;
+            let name = cursor.text()?;
             cursor.space();
             cursor.expect(b':')?;
             let value = cursor.value()?;
@@ -50,36 +48,73 @@ pub(crate) fn object<'a>(
         }
     }
     cursor.space();
-    if cursor.at == json.len() { Ok(()) } else { Err(Malformed) }
+    if cursor.is_done() { Ok(()) } else { Err(Malformed) }
 }
 
 /// Hands over the elements of an array that [`object`] found, if all are plain texts.
-pub(crate) fn texts<'a>(array: &'a str, mut element: impl FnMut(&'a str)) -> Result<(), Malformed> {
-    let mut cursor = Cursor { json: array, at: 0 };
-    cursor.expect(b'[')?;
-    cursor.space();
-    if cursor.eat(b']') {
-        return Ok(());
-    }
-    loop {
-        cursor.space();
-        element(cursor.string()?.ok_or(Malformed)?);
-        cursor.space();
-        if cursor.eat(b']') {
-            return Ok(());
-        }
-        cursor.expect(b',')?;
-    }
+pub(crate) fn texts<'a>(array: &'a str, element: impl FnMut(&'a str)) -> Result<(), Malformed> {
+    Cursor::new(array).texts(element)
 }
 
 /// Where the reader is. It moves on behind branches: were `at` computed from the bytes that it passes, reading would be
 /// one long chain of loads that wait for each other.
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     json: &'a str,
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
+    pub(super) fn new(json: &'a str) -> Self {
+        Self { json, at: 0 }
+    }
+
+    /// Whether all is read.
+    pub(super) fn is_done(&self) -> bool {
+        self.at == self.json.len()
+    }
+
+    /// Just these bytes.
+    #[inline(always)] // What is known of them makes it a comparison of words.
+    pub(super) fn exactly(&mut self, expected: &str) -> Result<(), Malformed> {
+        if !self.rest().starts_with(expected.as_bytes()) {
+            return Err(Malformed);
+        }
+        self.at += expected.len();
+        Ok(())
+    }
+
+    /// A plain text.
+    #[inline(always)]
+    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+        self.string()?.ok_or(Malformed)
+    }
+
+    /// An integer that fits.
+    pub(super) fn integer(&mut self) -> Result<i64, Malformed> {
+        match self.number()? {
+            Value::Integer(integer) => Ok(integer),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// An array of plain texts.
+    pub(super) fn texts(&mut self, mut element: impl FnMut(&'a str)) -> Result<(), Malformed> {
+        self.expect(b'[')?;
+        self.space();
+        if self.eat(b']') {
+            return Ok(());
+        }
+        loop {
+            self.space();
+            element(self.text()?);
+            self.space();
+            if self.eat(b']') {
+                return Ok(());
+            }
+            self.expect(b',')?;
+        }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.json.as_bytes().get(self.at).copied()
     }
@@ -191,10 +226,17 @@ impl<'a> Cursor<'a> {
 
     /// At least one digit, and what they say; past the range of `u64` its end.
     fn digits(&mut self) -> Result<u64, Malformed> {
-        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit());
-        let (count, number) = digits.fold((0, 0_u64), |(count, number), digit| {
-            (count + 1, number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
-        });
+        let mut rest = self.rest();
+        let mut number = 0;
+        // Digit by digit, each would wait for the one before; times have ten.
+        if let Some((word, behind)) = rest.split_first_chunk().filter(|(word, _)| word.iter().all(u8::is_ascii_digit)) {
+            (number, rest) = (eight_digits(u64::from_le_bytes(*word)), behind);
+        }
+        for digit in rest.iter().take_while(|byte| byte.is_ascii_digit()) {
+            number = number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+            rest = rest.get(1..).unwrap_or_default();
+        }
+        let count = self.rest().len() - rest.len();
         self.at += count;
         if count > 0 { Ok(number) } else { Err(Malformed) }
     }
@@ -300,6 +342,14 @@ fn special(word: u64) -> u64 {
     (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7)
 }
 
+/// What eight digits say, the first in the lowest byte: neighbours are joined to pairs, pairs to fours, fours to eight.
+fn eight_digits(word: u64) -> u64 {
+    let digits = word & (0x0f * (u64::MAX / 0xff));
+    let pairs = ((digits * 10) + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = ((pairs * 100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    ((fours * 10_000) + (fours >> 32)) & 0xffff_ffff
+}
+
 fn closing(kinds: u32) -> u8 {
     if kinds & 1 == 1 { b'}' } else { b']' }
 }
@@ -314,6 +364,7 @@ pub(crate) mod check {
 
     /// Whatever the scanner accepts, serde_json accepts and reads alike.
     pub(crate) fn agrees_with_serde(json: &[u8]) {
+        let Ok(json) = std::str::from_utf8(json) else { return };
         let mut members = Vec::new();
         let accepted = object(json, |name, value| {
             members.push((name.to_owned(), value));
@@ -323,7 +374,7 @@ pub(crate) mod check {
             return;
         }
         // A number beyond the range of a double is well-formed, yet serde_json refuses it.
-        let whole = match serde_json::from_slice::<Json>(json) {
+        let whole = match serde_json::from_str::<Json>(json) {
             Ok(whole) => whole,
             Err(error) if error.to_string().starts_with("number out of range") => return,
             Err(error) => unreachable!("accepted what serde_json refuses: {error}"),

@@ -12,7 +12,7 @@ use super::secret_bytes;
 pub(crate) const HEADER: &str = r#"{"alg":"HS256","typ":"JWT","kid":"CP0i8Z4N"}"#;
 
 /// A JWT with any header and payload, rightly signed by the key of `secret(1)` for `purpose`.
-pub(crate) fn jwt(purpose: &str, header: &str, payload: &str) -> String {
+pub(crate) fn jwt(purpose: &str, header: &str, payload: impl AsRef<[u8]>) -> String {
     let signed = format!("{}.{}", encode(header), encode(payload));
     let signature = mac(&key(1, purpose), signed.as_bytes());
     format!("{signed}.{}", encode(signature))

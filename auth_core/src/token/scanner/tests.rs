@@ -4,7 +4,7 @@ use super::*;
 
 fn members(json: &str) -> Result<Vec<(String, Value<'_>)>, Malformed> {
     let mut members = Vec::new();
-    object(json.as_bytes(), |name, value| {
+    object(json, |name, value| {
         members.push((name.to_owned(), value));
         Ok(())
     })?;
@@ -66,7 +66,6 @@ fn refuses_what_is_not_json() {
     ] {
         assert_eq!(members(json), Err(Malformed), "{json}");
     }
-    assert_eq!(object(b"{\"a\":\"\xff\"}", |_, _| Ok(())), Err(Malformed));
 }
 
 #[test]
