@@ -31,6 +31,7 @@ mod new_password;
 mod not_me;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod operations;
 mod outbox;
 mod password_reset;
 mod races;
