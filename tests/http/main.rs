@@ -28,6 +28,7 @@ mod logs;
 mod mails;
 mod me;
 mod new_password;
+mod nodes;
 mod not_me;
 #[cfg(feature = "openapi")]
 mod openapi;
