@@ -159,6 +159,13 @@ impl AuthBuilder {
         builder.attempts(store.clone()).outbox(store.clone()).dead_mails(store)
     }
 
+    /// One store for what may be lost, pending sessions and attempts: `RedisStore`, say. To be said after
+    /// [`store`](Self::store), in whose place it comes.
+    #[must_use]
+    pub fn short_lived<S: PendingSessionStore + AttemptStore + Clone>(self, store: S) -> Self {
+        self.pending_sessions(store.clone()).attempts(store)
+    }
+
     /// The store of accounts: your own table, maybe.
     #[must_use]
     pub fn users(mut self, users: impl UserStore) -> Self {

@@ -64,9 +64,13 @@
 //! # }
 //! ```
 
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sql;
 
+#[cfg(feature = "redis")]
+pub use redis::{RedisConfig, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use sql::SqliteStore;
 
