@@ -68,6 +68,8 @@
 //!   measures it.
 //! * A store that does not answer means 503, never a skipped check.
 
+#[cfg(feature = "actix")]
+mod actix;
 mod auth;
 #[cfg(feature = "axum")]
 mod axum;
@@ -86,6 +88,8 @@ mod worker;
 
 pub use auth_core;
 
+#[cfg(feature = "actix")]
+pub use self::actix::{AuthMiddleware, AuthMiddlewareService, scope};
 pub use self::auth::{Auth, AuthBuilder};
 #[cfg(feature = "axum")]
 pub use self::axum::{Rejection, router};
