@@ -92,10 +92,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = PayloadError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
         Pin::new(&mut self.0).poll_next(cx).map_ok(Frame::data)
     }
 }
