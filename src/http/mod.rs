@@ -3,6 +3,8 @@
 //! The way of a request: size of the headers, route, method, cross-origin check, body, access, handler, headers of
 //! every answer. Each step is here once.
 
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub(crate) mod access;
 mod address;
 pub(crate) mod caller;
 mod change_email;
@@ -46,8 +48,6 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ipnet::IpNet;
 
-#[cfg(feature = "tower")]
-pub(crate) use self::caller::{Caller, Refusal, Source};
 use self::fields::Fields;
 pub(crate) use self::origin::Origins;
 use self::problem::Problem;
@@ -164,7 +164,7 @@ impl Auth {
     }
 
     /// A refusal with the headers of every answer.
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "tower", feature = "actix"))]
     pub(crate) fn respond_refused(&self, problem: Problem, headers: &HeaderMap, path: &str) -> Response<Bytes> {
         let mut response = self.refuse(problem, headers, path);
         self.finish(&mut response, headers);

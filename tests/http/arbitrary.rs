@@ -11,7 +11,8 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::world::{Answer, Call, Driver, Ground, Store, World, call};
+use crate::door::Driver;
+use crate::world::{Answer, Call, Ground, Store, World, call};
 
 const PATHS: [&str; 15] = [
     "signup/",

@@ -10,7 +10,8 @@ use http::Method;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::world::{Authenticator, Call, Driver, Ground, Jar, Store, World, call, get};
+use crate::door::Driver;
+use crate::world::{Authenticator, Call, Ground, Jar, Store, World, call, get};
 
 const GROUND: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
 

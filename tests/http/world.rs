@@ -2,7 +2,7 @@
 //! every adapter on every store: see [`scenarios!`](crate::scenarios).
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +13,13 @@ use auth_system::auth_core::token::RootSecret;
 use auth_system::config::Profile;
 use auth_system::store::SqliteStore;
 use auth_system::{Auth, Config};
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::{Router, routing};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
 
+use crate::door::{Door, Driver};
 use crate::new_password::Check;
 use crate::totp::totp;
 
@@ -33,12 +30,6 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) enum Store {
     Memory,
     Sqlite,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Driver {
-    Bare,
-    Axum,
 }
 
 /// What a scenario runs on.
@@ -55,6 +46,7 @@ macro_rules! scenarios {
         $crate::scenarios!(@on memory_bare Memory Bare $($name)*);
         $crate::scenarios!(@on memory_axum Memory Axum $($name)*);
         $crate::scenarios!(@on sqlite_axum Sqlite Axum $($name)*);
+        $crate::scenarios!(@on sqlite_actix Sqlite Actix $($name)*);
     };
     (@on $module:ident $store:ident $driver:ident $($name:ident)*) => {
         mod $module {
@@ -62,7 +54,7 @@ macro_rules! scenarios {
             async fn $name() {
                 let ground = $crate::world::Ground {
                     store: $crate::world::Store::$store,
-                    driver: $crate::world::Driver::$driver,
+                    driver: $crate::door::Driver::$driver,
                 };
                 super::$name(ground).await;
             })*
@@ -81,7 +73,7 @@ pub(crate) struct World {
     memory: Option<MemoryStore>,
     dead_mails: Arc<dyn DeadMails>,
     dir: Arc<tempfile::TempDir>,
-    router: Router,
+    door: Door,
 }
 
 impl Ground {
@@ -137,8 +129,8 @@ impl World {
             }
         };
         let auth = builder.build().unwrap();
-        let router = app(&auth);
-        Self { auth, clock, mailer, events, hasher, check, ground, memory, dead_mails, dir, router }
+        let door = Door::of(ground.driver, &auth);
+        Self { auth, clock, mailer, events, hasher, check, ground, memory, dead_mails, dir, door }
     }
 
     /// The same accounts after a restart of the process, or on another node.
@@ -149,8 +141,8 @@ impl World {
 
     /// The same world around another system, such as one whose store fails.
     pub(crate) fn around(self, auth: Auth) -> Self {
-        let router = app(&auth);
-        Self { auth, router, ..self }
+        let door = Door::of(self.ground.driver, &auth);
+        Self { auth, door, ..self }
     }
 
     pub(crate) fn dead_mails(&self) -> Arc<dyn DeadMails> {
@@ -162,29 +154,12 @@ impl World {
     }
 
     pub(crate) async fn send(&self, call: Call) -> Answer {
-        let peer = call.peer;
-        let mut request = Request::builder().method(call.method).uri(call.path).body(call.body).unwrap();
-        *request.headers_mut() = call.headers;
-        let response = match self.ground.driver {
-            Driver::Bare => self.auth.respond(request.map(http_body_util::Full::new), Some(peer)).await,
-            Driver::Axum => {
-                request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer, 50_000)));
-                let response = self.router.clone().oneshot(request.map(Body::from)).await.unwrap();
-                let (parts, body) = response.into_parts();
-                let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-                http::Response::from_parts(parts, body)
-            }
-        };
-        Answer { status: response.status(), headers: response.headers().clone(), body: response.into_body() }
+        self.door.send(call).await
     }
 
-    /// Through the application's own routes, which only axum has.
+    /// Through the application's own routes.
     pub(crate) async fn app(&self, call: Call) -> Answer {
-        let mut request = Request::builder().method(call.method).uri(call.path).body(Body::from(call.body)).unwrap();
-        *request.headers_mut() = call.headers;
-        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        self.door.app(call).await
     }
 
     /// Sends what waits in the outbox and takes it from the mailer.
@@ -250,25 +225,6 @@ impl World {
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
-}
-
-/// An application with routes of its own beside ours.
-fn app(auth: &Auth) -> Router {
-    let own = Router::new()
-        .route("/open", routing::any(|| async { "open" }))
-        .route("/whoami", routing::any(whoami))
-        .route("/maybe", routing::any(maybe))
-        .layer(auth.layer());
-    let required = Router::new().route("/required", routing::any(|| async { "in" })).layer(auth.layer().required());
-    own.merge(required).merge(auth_system::router(auth.clone()))
-}
-
-async fn whoami(user: auth_system::CurrentUser, session: auth_system::CurrentSession) -> String {
-    format!("{} {}", user.id(), session.id())
-}
-
-async fn maybe(user: Option<auth_system::CurrentUser>) -> String {
-    user.map_or_else(|| "nobody".to_owned(), |user| user.id().to_string())
 }
 
 /// Somebody's authenticator, an implementation that is not ours.
@@ -347,18 +303,21 @@ impl Link {
 }
 
 /// A request to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Option<IpAddr>,
+    /// The connection breaks after the body.
+    pub(crate) breaks_off: bool,
 }
 
 pub(crate) fn call(method: Method, path: &str) -> Call {
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/api/auth/{path}") };
-    Call { method, path, headers: HeaderMap::new(), body: Bytes::new(), peer: IpAddr::from([192, 0, 2, 1]) }
+    let (headers, body, peer) = (HeaderMap::new(), Bytes::new(), Some([192, 0, 2, 1].into()));
+    Call { method, path, headers, body, peer, breaks_off: false }
 }
 
 pub(crate) fn get(path: &str) -> Call {
