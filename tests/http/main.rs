@@ -38,6 +38,7 @@ mod operations;
 mod outbox;
 mod parity;
 mod password_reset;
+mod place;
 mod races;
 mod reauthenticate;
 mod refresh;

@@ -232,7 +232,7 @@ type Change = fn(&mut Operations<'_>);
 
 #[tokio::test]
 async fn what_does_not_fit_the_table_is_refused_by_name() {
-    let world = Ground { store: crate::world::Store::Memory, driver: crate::world::Driver::Bare }.world().await;
+    let world = Ground { store: crate::place::Store::Memory, driver: crate::door::Driver::Bare }.world().await;
     let nothing = |_| async { Ok(Answer::empty()) };
     let add = move |path| Operation::new(Method::POST, path, nothing);
     let cases: [(Change, &str); 9] = [
@@ -261,7 +261,7 @@ async fn what_does_not_fit_the_table_is_refused_by_name() {
 #[cfg(feature = "openapi")]
 #[tokio::test]
 async fn the_document_shows_the_table_as_it_was_made() {
-    let world = Ground { store: crate::world::Store::Memory, driver: crate::world::Driver::Bare }.world().await;
+    let world = Ground { store: crate::place::Store::Memory, driver: crate::door::Driver::Bare }.world().await;
     let schema = || json!({ "type": "object", "properties": { "text": { "type": "string" } } });
     let builder = builder(&world, config()).operations(move |table| {
         table.remove(Method::POST, "signup/");
