@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::{Future, Ready, pending, poll_fn, ready};
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use actix_web::body::EitherBody;
@@ -81,8 +81,8 @@ pub struct AuthMiddlewareService<S> {
 /// What the middleware leaves for extractors.
 struct Seen {
     identified: Identified,
-    /// Set by an extractor that waits for the middleware to answer.
-    is_stuck: Rc<Cell<bool>>,
+    /// Set by an extractor that waits for the middleware to answer, which it does as long as it holds this.
+    is_stuck: Weak<Cell<bool>>,
 }
 
 impl<S, B> Service<ServiceRequest> for AuthMiddlewareService<S>
@@ -105,7 +105,7 @@ where
             };
             let unavailable = identified.optional().err();
             let is_stuck = Rc::new(Cell::new(false));
-            request.extensions_mut().insert(Seen { identified, is_stuck: is_stuck.clone() });
+            request.extensions_mut().insert(Seen { identified, is_stuck: Rc::downgrade(&is_stuck) });
             let mut inner = pin!(inner.call(request));
             let response = match unavailable {
                 None => inner.await,
@@ -167,10 +167,13 @@ fn live(request: &HttpRequest) -> Option<Result<LiveSession, Error>> {
             Ok(head) => identified.required(head.headers(), path).map_err(refusal),
             Err(error) => Err(actix_web::error::ErrorBadRequest(error)),
         }),
-        Err(_) => {
-            is_stuck.set(true);
-            None
-        }
+        Err(refused) => match is_stuck.upgrade() {
+            Some(is_stuck) => {
+                is_stuck.set(true);
+                None
+            }
+            None => Some(Err(refusal(refused))),
+        },
     }
 }
 

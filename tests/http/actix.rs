@@ -154,7 +154,7 @@ impl Stream for Zeros {
     }
 }
 
-fn streamed(pieces: usize) -> (actix_web::dev::Request, Rc<Cell<usize>>) {
+fn streamed(pieces: usize) -> (actix_http::Request, Rc<Cell<usize>>) {
     let asked = Rc::new(Cell::new(0));
     let payload = Payload::Stream { payload: Box::pin(Zeros { asked: asked.clone(), pieces }) as Pin<Box<_>> };
     let request = test::TestRequest::post().uri("/api/auth/login/").append_header(("content-type", "application/json"));

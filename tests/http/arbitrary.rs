@@ -176,7 +176,7 @@ fn never_surprised(driver: Driver, profile: Profile) {
     let cases = Config::default().cases.max(2000);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&calls(), |call| {
-        prop_assume!(call.path.parse::<http::Uri>().is_ok());
+        prop_assume!(call.path.parse::<http::Uri>().is_ok() && call.path.parse::<actix_web::http::Uri>().is_ok());
         let method = call.method.clone();
         is_usual(profile, &method, &runtime.block_on(world.send(call)))
     });
@@ -192,6 +192,11 @@ fn the_bare_service_is_never_surprised() {
 #[test]
 fn axum_is_never_surprised() {
     never_surprised(Driver::Axum, Profile::Standard);
+}
+
+#[test]
+fn actix_is_never_surprised() {
+    never_surprised(Driver::Actix, Profile::Standard);
 }
 
 #[test]

@@ -105,7 +105,8 @@ pub(crate) fn axum_app(auth: &Auth) -> Router {
 pub(crate) fn actix_app(
     auth: &Auth,
 ) -> App<
-    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = actix_web::Error, InitError = ()>,
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = actix_web::Error, InitError = ()>
+    + use<>,
 > {
     let own = |path: &str| web::resource(path.to_owned()).wrap(auth.middleware());
     App::new()
@@ -172,7 +173,7 @@ impl Arbiter {
 
 pub(crate) async fn through_actix<S, B>(app: &S, call: Call) -> Answer
 where
-    S: Service<actix_web::dev::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody,
 {
     let (parts, sent) = request(call.clone()).into_parts();
