@@ -6,7 +6,10 @@
 mod browser;
 mod killed;
 mod life;
+mod redis;
 mod server;
+#[path = "../common/servers.rs"]
+mod servers;
 mod start;
 #[path = "../common/totp.rs"]
 mod totp;

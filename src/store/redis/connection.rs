@@ -61,7 +61,9 @@ impl Connection {
         let answer = timeout(PATIENCE, async {
             let mut open = self.open().await?;
             let answer = command(&mut open.connection).await;
-            if let Err(error) = &answer && is_dead(error) {
+            if let Err(error) = &answer
+                && is_dead(error)
+            {
                 self.give_up(&open).await;
             }
             answer
@@ -84,11 +86,12 @@ impl Connection {
             }
             *state = State::None(None);
         }
-        if let State::None(Some((error, at))) = &*state && at.elapsed() < PAUSE {
+        if let State::None(Some((error, at))) = &*state
+            && at.elapsed() < PAUSE
+        {
             return Err(error.clone());
         }
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(TURN)).set_response_timeout(Some(TURN));
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TURN)).set_response_timeout(Some(TURN));
         match self.client.get_multiplexed_async_connection_with_config(&config).await {
             Ok(connection) => {
                 let now = Instant::now();

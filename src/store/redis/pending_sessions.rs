@@ -4,9 +4,7 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use auth_core::port::{PendingSessionStore, StoreError};
-use auth_core::types::{
-    Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp, TokenVersion, UserId,
-};
+use auth_core::types::{Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp, TokenVersion, UserId};
 use redis::Script;
 
 use super::{RedisStore, kept_for};
