@@ -11,10 +11,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_system::auth_core::policy::InvalidSetting;
 use auth_system::auth_core::port::Random as _;
 use auth_system::auth_core::token::RootSecret;
 use auth_system::mail::transport_from;
-use auth_system::store::{MemoryStore, SqliteStore};
+use auth_system::store::{MemoryStore, RedisConfig, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config, CurrentUser};
 use serde_json::json;
@@ -126,9 +127,6 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     if file.is_none() && database != "memory:" {
         return Err("AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`".into());
     }
-    if var("AUTH_REDIS_URL").is_some() {
-        return Err("AUTH_REDIS_URL is not supported yet: unset it, and the database keeps what Redis would".into());
-    }
     let key = match var("AUTH_SECRET") {
         Some(_) => Key { secret: None, place: "AUTH_SECRET".into() },
         // Beside the database.
@@ -144,6 +142,10 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
         let store = SqliteStore::open(&database).await;
         builder.store(store.map_err(|error| format!("AUTH_DATABASE_URL {database}: {error}"))?)
     };
+    let builder = match var("AUTH_REDIS_URL") {
+        Some(url) => builder.short_lived(redis(url)?),
+        None => builder,
+    };
     let mut greeting = String::new();
     writeln!(greeting, "Open      {}", config.frontend_url)?;
     writeln!(greeting, "Database  {database}")?;
@@ -153,6 +155,13 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     let auth = builder.build()?;
     auth.ensure_superuser().await?;
     Ok(Server { auth, bind, greeting })
+}
+
+/// Pending sessions and attempts, beside the database.
+fn redis(url: String) -> Result<RedisStore, InvalidSetting> {
+    let mut config = RedisConfig::new(url);
+    config.prefix = var("AUTH_REDIS_PREFIX").unwrap_or(config.prefix);
+    RedisStore::open(config)
 }
 
 fn config(bind: SocketAddr, key: &Key) -> Result<Config, Box<dyn Error>> {
