@@ -50,6 +50,7 @@
 //! | `axum` | the router and the extractors; implies `tower` |
 //! | `tower` | the middleware for your own routes |
 //! | `sqlite` | [`store`]`::SqliteStore` |
+//! | `redis` | [`store`]`::RedisStore`: pending logins and timed limits in Redis or Valkey, beside the accounts |
 //! | `memory` | [`store`]`::MemoryStore`, for tests and demonstrations |
 //! | `mail` | mails as `.eml` files |
 //! | `smtp` | mails by SMTP; implies `mail` |
