@@ -66,13 +66,17 @@
 
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
 #[cfg(feature = "redis")]
 pub use redis::{RedisConfig, RedisStore};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::SqlStore;
+#[cfg(feature = "postgres")]
+pub use sql::{Postgres, PostgresConfig, PostgresStore};
 #[cfg(feature = "sqlite")]
-pub use sql::SqliteStore;
+pub use sql::{Sqlite, SqliteStore};
 
 #[cfg(feature = "memory")]
 pub use auth_core::memory::MemoryStore;

@@ -1,0 +1,41 @@
+//! A part of the PostgreSQL server of `tests/servers`, for one test alone.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+
+/// A schema of its own. It stays, for the server ends after the tests.
+pub(crate) struct Schema {
+    /// `postgres://USER@HOST:PORT/DATABASE`
+    server: String,
+    name: String,
+}
+
+impl Schema {
+    pub(crate) async fn create() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var("AUTH_TEST_POSTGRES").unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        let name = format!("test_{now}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&server).await.unwrap();
+        raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {name}"))).execute(&mut connection).await.unwrap();
+        Self { server, name }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}?options=-csearch_path%3D{}", self.server, self.name)
+    }
+
+    /// Host and port of the server.
+    pub(crate) fn server(&self) -> String {
+        let (_, rest) = self.server.split_once('@').unwrap();
+        rest.split('/').next().unwrap().to_owned()
+    }
+
+    /// The URL of the same schema by another way.
+    pub(crate) fn url_by(&self, way: impl Display) -> String {
+        self.url().replace(&self.server(), &way.to_string())
+    }
+}
