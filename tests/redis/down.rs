@@ -41,7 +41,7 @@ async fn a_server_that_cannot_serve_is_unavailable_until_it_can() {
     for (why, spoil, mend) in [
         ("full", "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
         ("a replica", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
-        ("paused", "CLIENT PAUSE 600000", "CLIENT UNPAUSE"),
+        ("paused", "CLIENT PAUSE 600000 WRITE", "CLIENT UNPAUSE"),
     ] {
         let command = |line: &str| {
             let mut words = line.split(' ');
