@@ -50,6 +50,7 @@
 //! | `axum` | the router and the extractors; implies `tower` |
 //! | `tower` | the middleware for your own routes |
 //! | `sqlite` | [`store`]`::SqliteStore` |
+//! | `postgres` | [`store`]`::PostgresStore` |
 //! | `memory` | [`store`]`::MemoryStore`, for tests and demonstrations |
 //! | `mail` | mails as `.eml` files |
 //! | `smtp` | mails by SMTP; implies `mail` |

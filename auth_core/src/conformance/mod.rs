@@ -113,8 +113,11 @@ macro_rules! __conformance {
     ($suite:ident [@cases] $($case:ident)+) => {
         &[$($crate::conformance::Case { name: stringify!($case), run: |store, clock| Box::pin($case(store, clock)) }),+]
     };
-    ($suite:ident [$(#[$attribute:meta])? $store:expr $(, broken: $broken:expr)? $(,)?] $($case:ident)+) => {
-        $crate::__conformance! { @module $suite [$(#[$attribute])?] [$store $(, $broken)?] $($case)+ }
+    ($suite:ident [#[$attribute:meta] $store:expr $(, broken: $broken:expr)? $(,)?] $($case:ident)+) => {
+        $crate::__conformance! { @module $suite [#[$attribute]] [$store $(, $broken)?] $($case)+ }
+    };
+    ($suite:ident [$store:expr $(, broken: $broken:expr)? $(,)?] $($case:ident)+) => {
+        $crate::__conformance! { @module $suite [] [$store $(, $broken)?] $($case)+ }
     };
     (@module $suite:ident $attribute:tt [$store:expr $(, $broken:expr)?] $($case:ident)+) => {
         mod $suite {
