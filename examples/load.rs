@@ -322,7 +322,7 @@ fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<String, Failure> {
                 return Err(format!("an answer other than 200: {text}").into());
             }
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            if body.len() >= length.ok_or("an answer without a length")?.parse()? {
+            if body.len() >= length.ok_or("an answer without a length")?.parse::<usize>()? {
                 return Ok(text.to_owned());
             }
         }
