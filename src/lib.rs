@@ -66,6 +66,7 @@
 //! | send mails, in words of your own | [`mail`] |
 //! | keep accounts in a table of your own | [the recipe](store#your-own-user-table), `examples/custom_store.rs` |
 //! | log or count what happens | [`auth_core::port::EventSink`] |
+//! | take endpoints away, change them or add your own | [`AuthBuilder::operations`], `examples/custom_operation.rs` |
 //! | build something without HTTP | [`Auth::system`] and [`auth_core::flow`] |
 //! | serve another framework | [`Auth::respond`] |
 //!
@@ -77,6 +78,8 @@
 //! | `actix` | the same for actix-web: the scope, the middleware and the extractors |
 //! | `tower` | the middleware for your own routes |
 //! | `sqlite` | [`store`]`::SqliteStore` |
+//! | `redis` | [`store`]`::RedisStore`: pending logins and timed limits in Redis or Valkey, beside the accounts |
+//! | `postgres` | [`store`]`::PostgresStore` |
 //! | `memory` | [`store`]`::MemoryStore`, for tests and demonstrations |
 //! | `mail` | mails as `.eml` files |
 //! | `smtp` | mails by SMTP; implies `mail` |
@@ -112,6 +115,14 @@ pub mod system;
 #[cfg(feature = "tower")]
 mod tower;
 mod worker;
+
+pub mod operation {
+    //! The rows of the table, to be taken away, replaced, wrapped or added to:
+    //! [`AuthBuilder::operations`](crate::AuthBuilder::operations). `examples/custom_operation.rs` does each.
+    pub use ::http::{HeaderMap, Method, StatusCode, header};
+
+    pub use crate::http::operation::{Answer, Call, Form, Next, Operation, Operations, Refusal};
+}
 
 pub use auth_core;
 

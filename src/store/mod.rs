@@ -1,5 +1,11 @@
 //! Stores: implementations of the ports on databases. They name neither flows nor HTTP.
 //!
+//! | store | for |
+//! |---|---|
+//! | `SqliteStore` | one machine: a file |
+//! | `PostgresStore` | any number of nodes: a PostgreSQL, or a distributed engine that speaks its protocol |
+//! | `MemoryStore` | tests and demonstrations |
+//!
 //! # Your own user table
 //!
 //! An application that has a table of users keeps it: implement [`UserStore`](auth_core::port::UserStore) over it, and
@@ -64,11 +70,19 @@
 //! # }
 //! ```
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
+#[cfg(feature = "redis")]
+pub use redis::{RedisConfig, RedisStore};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::SqlStore;
+#[cfg(feature = "postgres")]
+pub use sql::{Postgres, PostgresConfig, PostgresStore};
 #[cfg(feature = "sqlite")]
-pub use sql::SqliteStore;
+pub use sql::{Sqlite, SqliteStore};
 
 #[cfg(feature = "memory")]
 pub use auth_core::memory::MemoryStore;

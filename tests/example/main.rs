@@ -7,7 +7,10 @@ mod browser;
 mod killed;
 mod life;
 mod minimal;
+mod redis;
 mod server;
+#[path = "../common/servers.rs"]
+mod servers;
 mod start;
 #[path = "../common/totp.rs"]
 mod totp;

@@ -48,7 +48,7 @@ fn each_bad_variable_is_told_in_one_line(example: Example) {
         ),
         ("AUTH_DATABASE_URL", "postgres://u:hunter2@h/db", "AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`"),
         ("AUTH_DATABASE_URL", "sqlite://", "AUTH_DATABASE_URL"),
-        ("AUTH_REDIS_URL", "redis://127.0.0.1/", "AUTH_REDIS_URL is not supported yet"),
+        ("AUTH_REDIS_URL", "http://u:hunter2@h/", "redis.url: "),
         ("AUTH_MAIL", "pigeon", "AUTH_MAIL: neither `console`, `dir:PATH`, `smtp://...` nor `smtps://...`"),
         ("AUTH_MAIL", "smtps://u:hunter2@", "AUTH_MAIL: the mail server's address: "),
         ("AUTH_MAIL", "dir:/dev/null/x", "AUTH_MAIL: cannot make /dev/null/x: "),

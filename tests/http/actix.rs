@@ -18,7 +18,8 @@ use serde_json::json;
 use crate::door::{Driver, through_actix as through};
 use crate::faults::{Fault, Faults};
 use crate::logs::Logs;
-use crate::world::{Ground, PASSWORD, Store, call, get, post};
+use crate::place::Store;
+use crate::world::{Ground, PASSWORD, call, get, post};
 
 const GROUND: Ground = Ground { store: Store::Memory, driver: Driver::Actix };
 

@@ -12,7 +12,8 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
 use crate::door::Driver;
-use crate::world::{Answer, Call, Ground, Store, World, call};
+use crate::place::Store;
+use crate::world::{Answer, Call, Ground, World, call};
 
 const PATHS: [&str; 15] = [
     "signup/",

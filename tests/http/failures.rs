@@ -17,7 +17,8 @@ use crate::conventions::successes;
 use crate::door::Driver;
 use crate::faults::{Fault, Faults};
 use crate::logs::Logs;
-use crate::world::{self, Answer, Call, Ground, PASSWORD, Store, World, get, post};
+use crate::place::Store;
+use crate::world::{self, Answer, Call, Ground, PASSWORD, World, get, post};
 
 const SQLITE: Ground = Ground { store: Store::Sqlite, driver: Driver::Axum };
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };

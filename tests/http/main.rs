@@ -30,16 +30,21 @@ mod logs;
 mod mails;
 mod me;
 mod new_password;
+mod nodes;
 mod not_me;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod operations;
 mod outbox;
 mod parity;
 mod password_reset;
+mod place;
 mod races;
 mod reauthenticate;
 mod refresh;
 mod routing;
+#[path = "../common/schema.rs"]
+mod schema;
 mod secrets;
 mod settings;
 mod settings_at_work;

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::door::Driver;
-use crate::world::{Authenticator, Call, Ground, Jar, Store, World, call, get};
+use crate::place::Store;
+use crate::world::{Authenticator, Call, Ground, Jar, World, call, get};
 
 const GROUND: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
 

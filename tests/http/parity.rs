@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::conventions::{ROWS, refusals, successes};
 use crate::door::{Driver, actix_app, axum_app};
 use crate::faults::Faults;
-use crate::world::{self, Answer, Call, Ground, Store, World, call, get, post};
+use crate::place::Store;
+use crate::world::{self, Answer, Call, Ground, World, call, get, post};
 
 /// Three worlds that are alike to the last random byte, each behind another door.
 struct Doors {

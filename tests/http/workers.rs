@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::door::Driver;
 use crate::faults::{Fault, Faults};
 use crate::logs::Logs;
-use crate::world::{self, Ground, Jar, Link, PASSWORD, Store, World, get, post};
+use crate::place::Store;
+use crate::world::{self, Ground, Jar, Link, PASSWORD, World, get, post};
 
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
 

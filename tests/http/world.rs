@@ -6,12 +6,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{DeadMails, MailPurpose};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer, SentMail};
 use auth_system::auth_core::token::RootSecret;
 use auth_system::config::Profile;
-use auth_system::store::SqliteStore;
 use auth_system::{Auth, Config};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,16 +19,11 @@ use serde_json::{Value, json};
 
 use crate::door::{Door, Driver};
 use crate::new_password::Check;
+use crate::place::{Place, Store};
 use crate::totp::totp;
 
 pub(crate) const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
 pub(crate) const PASSWORD: &str = "correct horse battery";
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Store {
-    Memory,
-    Sqlite,
-}
 
 /// What a scenario runs on.
 #[derive(Clone, Copy, Debug)]
@@ -43,22 +36,32 @@ pub(crate) struct Ground {
 #[macro_export]
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
-        $crate::scenarios!(@on memory_bare Memory Bare $($name)*);
-        $crate::scenarios!(@on memory_axum Memory Axum $($name)*);
-        $crate::scenarios!(@on sqlite_axum Sqlite Axum $($name)*);
-        $crate::scenarios!(@on sqlite_actix Sqlite Actix $($name)*);
+        $crate::scenarios!(@on [] memory_bare Memory Bare $($name)*);
+        $crate::scenarios!(@on [] memory_axum Memory Axum $($name)*);
+        $crate::scenarios!(@on [] sqlite_axum Sqlite Axum $($name)*);
+        $crate::scenarios!(@on [] sqlite_actix Sqlite Actix $($name)*);
+        $crate::scenarios!(
+            @on [#[ignore = "needs PostgreSQL and Redis: tests/run starts them"]] servers_axum Servers Axum $($name)*
+        );
+        $crate::scenarios!(
+            @on [#[ignore = "needs PostgreSQL and Redis: tests/run starts them"]] servers_actix Servers Actix $($name)*
+        );
     };
-    (@on $module:ident $store:ident $driver:ident $($name:ident)*) => {
+    (@on $attributes:tt $module:ident $store:ident $driver:ident $($name:ident)*) => {
         mod $module {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($crate::scenarios!(@test $attributes $store $driver $name);)*
+        }
+    };
+    (@test [$($attribute:tt)*] $store:ident $driver:ident $name:ident) => {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($attribute)*
             async fn $name() {
                 let ground = $crate::world::Ground {
-                    store: $crate::world::Store::$store,
+                    store: $crate::place::Store::$store,
                     driver: $crate::door::Driver::$driver,
                 };
                 super::$name(ground).await;
-            })*
-        }
+            }
     };
 }
 
@@ -70,16 +73,15 @@ pub(crate) struct World {
     pub(crate) hasher: InsecurePlainHasher,
     pub(crate) check: Check,
     ground: Ground,
-    memory: Option<MemoryStore>,
+    place: Place,
     dead_mails: Arc<dyn DeadMails>,
-    dir: Arc<tempfile::TempDir>,
     door: Door,
 }
 
 impl Ground {
     /// Whether the store writes to a file: slower, so where the number does not matter, do less.
     pub(crate) fn is_durable(self) -> bool {
-        self.store == Store::Sqlite
+        self.store != Store::Memory
     }
 
     pub(crate) async fn world(self) -> World {
@@ -92,9 +94,8 @@ impl Ground {
 
     pub(crate) async fn world_with(self, configure: impl FnOnce(&mut Config)) -> World {
         let clock = ManualClock::new();
-        let memory = (self.store == Store::Memory).then(|| MemoryStore::new(Arc::new(clock.clone())));
-        let dir = Arc::new(tempfile::tempdir().unwrap());
-        World::start(self, clock, memory, dir, configure).await
+        let place = Place::of(self.store, &clock).await;
+        World::start(self, clock, place, configure).await
     }
 }
 
@@ -106,13 +107,7 @@ pub(crate) fn config() -> Config {
 }
 
 impl World {
-    async fn start(
-        ground: Ground,
-        clock: ManualClock,
-        memory: Option<MemoryStore>,
-        dir: Arc<tempfile::TempDir>,
-        configure: impl FnOnce(&mut Config),
-    ) -> Self {
+    async fn start(ground: Ground, clock: ManualClock, place: Place, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
         configure(&mut config);
         let (mailer, events) = (RecordingMailer::default(), RecordingEvents::default());
@@ -120,23 +115,15 @@ impl World {
         let builder = Auth::builder(config).mailer(mailer.clone()).events(events.clone()).hasher(hasher.clone());
         let check = Check::default();
         let builder = builder.password_check(check.clone()).clock(clock.clone()).without_workers();
-        let (builder, dead_mails): (_, Arc<dyn DeadMails>) = match &memory {
-            Some(memory) => (builder.store(memory.clone()), Arc::new(memory.clone())),
-            None => {
-                let url = format!("sqlite://{}", dir.path().join("auth.db").display());
-                let store = SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap();
-                (builder.store(store.clone()), Arc::new(store))
-            }
-        };
+        let (builder, dead_mails) = place.open(builder, &clock).await;
         let auth = builder.build().unwrap();
         let door = Door::of(ground.driver, &auth);
-        Self { auth, clock, mailer, events, hasher, check, ground, memory, dead_mails, dir, door }
+        Self { auth, clock, mailer, events, hasher, check, ground, place, dead_mails, door }
     }
 
     /// The same accounts after a restart of the process, or on another node.
     pub(crate) async fn restarted(&self, configure: impl FnOnce(&mut Config)) -> Self {
-        let (memory, dir) = (self.memory.clone(), self.dir.clone());
-        Self::start(self.ground, self.clock.clone(), memory, dir, configure).await
+        Self::start(self.ground, self.clock.clone(), self.place.clone(), configure).await
     }
 
     /// The same world around another system, such as one whose store fails.
@@ -150,7 +137,7 @@ impl World {
     }
 
     pub(crate) fn database(&self) -> std::path::PathBuf {
-        self.dir.path().join("auth.db")
+        self.place.file()
     }
 
     pub(crate) async fn send(&self, call: Call) -> Answer {

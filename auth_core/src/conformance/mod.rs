@@ -46,6 +46,7 @@
 //!   [`StoreError::Corrupt`], and finds nothing by it.
 //! * A second argument `broken: constructor` adds a case for a store that is down: a connection to nowhere, a file that
 //!   was deleted. Every verb must say [`StoreError::Unavailable`], not guess.
+//! * An attribute before the constructor goes to each case: `user_store!(#[ignore = "needs a server"] store)`.
 //! * A new version of this crate may add cases: a store that fails one was wrong before.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a promise that is broken fails its test")]
@@ -112,17 +113,25 @@ macro_rules! __conformance {
     ($suite:ident [@cases] $($case:ident)+) => {
         &[$($crate::conformance::Case { name: stringify!($case), run: |store, clock| Box::pin($case(store, clock)) }),+]
     };
+    // Two arms: an expression, too, may begin with an attribute.
+    ($suite:ident [#[$attribute:meta] $store:expr $(, broken: $broken:expr)? $(,)?] $($case:ident)+) => {
+        $crate::__conformance! { @module $suite [#[$attribute]] [$store $(, $broken)?] $($case)+ }
+    };
     ($suite:ident [$store:expr $(, broken: $broken:expr)? $(,)?] $($case:ident)+) => {
+        $crate::__conformance! { @module $suite [] [$store $(, $broken)?] $($case)+ }
+    };
+    (@module $suite:ident $attribute:tt [$store:expr $(, $broken:expr)?] $($case:ident)+) => {
         mod $suite {
             #[allow(unused_imports, reason = "what the constructor names")]
             use super::*;
 
-            $($crate::__conformance!(@test $suite $case $store);)+
-            $($crate::__conformance!(@test $suite a_store_that_is_down_says_so $broken);)?
+            $($crate::__conformance!(@test $suite $case $attribute $store);)+
+            $($crate::__conformance!(@test $suite a_store_that_is_down_says_so $attribute $broken);)?
         }
     };
-    (@test $suite:ident $case:ident $store:expr) => {
+    (@test $suite:ident $case:ident [$($attribute:tt)*] $store:expr) => {
         #[test]
+        $($attribute)*
         fn $case() {
             $crate::conformance::run(async {
                 let clock = $crate::testing::ManualClock::new();

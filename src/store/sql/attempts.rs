@@ -3,10 +3,23 @@
 use async_trait::async_trait;
 use auth_core::port::{AttemptKey, AttemptStore, Hit, StoreError};
 use auth_core::types::Limit;
-use sqlx::query;
 
 use super::row::Fields;
-use super::sqlite::SqliteStore;
+use super::statement::query;
+use super::{Database, SqlStore};
+
+// What has ended is chosen once and locked: a window that just started anew stays, and two sweeps do not wait for each other.
+macro_rules! sweep {
+    ($lock:literal) => {
+        concat!(
+            "WITH ended AS MATERIALIZED ",
+            "(SELECT key FROM auth_attempts WHERE ends_at <= $1 ORDER BY ends_at LIMIT 2",
+            $lock,
+            ") ",
+            "DELETE FROM auth_attempts WHERE key IN (SELECT key FROM ended)",
+        )
+    };
+}
 
 statements! {
     // $2 is now, $3 the end of a window that starts now.
@@ -15,12 +28,11 @@ statements! {
         ends_at = CASE WHEN auth_attempts.ends_at <= $2 THEN $3 ELSE auth_attempts.ends_at END \
         RETURNING attempts, ends_at";
     CLEAR = "DELETE FROM auth_attempts WHERE key = $1";
-    SWEEP = "DELETE FROM auth_attempts WHERE key IN \
-        (SELECT key FROM auth_attempts WHERE ends_at <= $1 ORDER BY ends_at LIMIT 2)";
+    SWEEP = sweep!(""), postgres: sweep!(" FOR UPDATE SKIP LOCKED");
 }
 
 #[async_trait]
-impl AttemptStore for SqliteStore {
+impl<D: Database> AttemptStore for SqlStore<D> {
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
         let now = self.now();
         let ends_at = now + limit.window;

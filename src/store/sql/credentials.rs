@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use auth_core::port::{CredentialStore, StoreError};
 use auth_core::types::{Credential, CredentialId, FactorKind, Payload, TenantId, UserId};
-use sqlx::query;
 
 use super::row::{Fields, uuid_bytes};
-use super::sqlite::SqliteStore;
+use super::statement::query;
+use super::{Database, SqlStore};
 
 macro_rules! columns {
     () => {
@@ -34,7 +34,7 @@ statements! {
 }
 
 #[async_trait]
-impl CredentialStore for SqliteStore {
+impl<D: Database> CredentialStore for SqlStore<D> {
     async fn insert(&self, credential: &Credential) -> Result<bool, StoreError> {
         let statement = |_| {
             query(INSERT)

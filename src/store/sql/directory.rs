@@ -5,24 +5,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::port::{StoreError, UserDirectory};
 use auth_core::types::{TenantId, Timestamp, User, UserId, UserStatus};
-use sqlx::query;
 
 use super::row::{Fields, sql_limit};
-use super::sqlite::SqliteStore;
+use super::statement::query;
 use super::users::columns;
+use super::{Database, SqlStore};
+
+macro_rules! purge {
+    ($lock:literal) => {
+        concat!(
+            "WITH old AS MATERIALIZED (SELECT tenant, id FROM auth_users WHERE status = 'deleted' AND changed_at <= $1 ",
+            "ORDER BY changed_at LIMIT $2", $lock, ") ",
+            "DELETE FROM auth_users WHERE (tenant, id) IN (SELECT tenant, id FROM old) RETURNING id",
+        )
+    };
+}
 
 statements! {
     LIST = concat!(
         "SELECT ", columns!(), " FROM auth_users ",
         "WHERE tenant = $1 AND id > $2 AND ($3 IS NULL OR status = $3) ORDER BY id LIMIT $4",
     );
-    PURGE = "DELETE FROM auth_users WHERE (tenant, id) IN \
-        (SELECT tenant, id FROM auth_users WHERE status = 'deleted' AND changed_at <= $1 ORDER BY changed_at LIMIT $2) \
-        RETURNING id";
+    PURGE = purge!(""), postgres: purge!(" FOR UPDATE SKIP LOCKED");
 }
 
 #[async_trait]
-impl UserDirectory for SqliteStore {
+impl<D: Database> UserDirectory for SqlStore<D> {
     async fn list(
         &self,
         tenant: &TenantId,

@@ -7,22 +7,42 @@ use auth_core::port::{
     ClaimedMail, DeadMail, DeadMails, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement, StoreError,
 };
 use auth_core::types::{Locale, MailId, Timestamp, UserId};
-use sqlx::query;
 
 use super::error::Failure;
 use super::row::{Fields, sql_limit, uuid_bytes};
-use super::sqlite::SqliteStore;
+use super::statement::query;
+use super::{Database, SqlStore};
+
+macro_rules! enqueue {
+    ($least:literal) => {
+        concat!(
+            "INSERT INTO auth_mail_outbox ",
+            "(id, tenant, address, user_id, token_version, purpose, locale, state, due_at, tries, created_at) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, 0, $8) ",
+            "ON CONFLICT (tenant, address, purpose, user_id, token_version) WHERE state = 'waiting' ",
+            "DO UPDATE SET id = excluded.id, tries = 0, due_at = ",
+            $least,
+            "(auth_mail_outbox.due_at, excluded.due_at)",
+        )
+    };
+}
+
+// Waiting and due, or leased to a worker that did not settle in time: both are rows whose `due_at` has come. They are
+// chosen once, in a table of their own: as part of the update, the choice might be made anew for every row.
+macro_rules! claim {
+    ($lock:literal) => {
+        concat!(
+            "WITH due AS MATERIALIZED (SELECT id FROM auth_mail_outbox WHERE state <> 'dead' AND due_at <= $1 ",
+            "ORDER BY created_at, id LIMIT $3", $lock, ") ",
+            "UPDATE auth_mail_outbox SET state = 'leased', due_at = $2, tries = tries + 1 WHERE id IN (SELECT id FROM due) ",
+            "RETURNING id, tenant, address, user_id, token_version, purpose, locale, tries, created_at",
+        )
+    };
+}
 
 statements! {
-    ENQUEUE = "INSERT INTO auth_mail_outbox \
-        (id, tenant, address, user_id, token_version, purpose, locale, state, due_at, tries, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, 0, $8) \
-        ON CONFLICT (tenant, address, purpose, user_id, token_version) WHERE state = 'waiting' \
-        DO UPDATE SET id = excluded.id, tries = 0, due_at = MIN(auth_mail_outbox.due_at, excluded.due_at)";
-    // Waiting and due, or leased to a worker that did not settle in time: both are rows whose `due_at` has come.
-    CLAIM = "UPDATE auth_mail_outbox SET state = 'leased', due_at = $2, tries = tries + 1 WHERE id IN \
-        (SELECT id FROM auth_mail_outbox WHERE state <> 'dead' AND due_at <= $1 ORDER BY created_at, id LIMIT $3) \
-        RETURNING id, tenant, address, user_id, token_version, purpose, locale, tries, created_at";
+    ENQUEUE = enqueue!("MIN"), postgres: enqueue!("LEAST");
+    CLAIM = claim!(""), postgres: claim!(" FOR UPDATE SKIP LOCKED");
     DONE = "DELETE FROM auth_mail_outbox WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
     RETRY = "UPDATE auth_mail_outbox SET state = 'waiting', due_at = $3 \
         WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
@@ -36,7 +56,7 @@ statements! {
 }
 
 #[async_trait]
-impl MailOutbox for SqliteStore {
+impl<D: Database> MailOutbox for SqlStore<D> {
     async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
         let statement = |_| {
             query(ENQUEUE)
@@ -70,11 +90,12 @@ impl MailOutbox for SqliteStore {
     }
 
     async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
-        let named = |statement: &'static str| query(statement).bind(uuid_bytes(claim.id.0)).bind(claim.tries);
+        let named = |statement| query(statement).bind(uuid_bytes(claim.id.0)).bind(claim.tries);
         let done = |_| named(DONE);
         let settled = match settlement {
             Settlement::Done => self.write(done).await?,
-            Settlement::Dead(reason) => self.write(|_| named(BURY).bind(reason.as_str())).await?,
+            // What a mail server said; PostgreSQL takes no NUL.
+            Settlement::Dead(reason) => self.write(|_| named(BURY).bind(reason.replace('\0', ""))).await?,
             Settlement::Retry(at) => match self.write(|_| named(RETRY).bind(at.micros())).await {
                 Err(Failure::Duplicate(_)) => self.write(done).await?,
                 settled => settled?,
@@ -85,13 +106,13 @@ impl MailOutbox for SqliteStore {
 }
 
 #[async_trait]
-impl DeadMails for SqliteStore {
+impl<D: Database> DeadMails for SqlStore<D> {
     async fn dead_mails(&self, limit: usize) -> Result<Vec<DeadMail>, StoreError> {
         let rows = self.read(query(DEAD).bind(sql_limit(limit))).await?;
-        let dead = |row| {
+        let dead = |row: &D::Row| {
             let row = Fields(row);
             let (_, ClaimedMail { id, intent, tries }) = read(&row)?;
-            let reason = row.parse("dead_reason", |text: Option<&str>| Some(text.unwrap_or("").to_owned()))?;
+            let reason = row.maybe("dead_reason", |text: &str| Some(text.to_owned()))?.unwrap_or_default();
             Ok(DeadMail { id, intent, tries, reason })
         };
         rows.iter().map(dead).collect()

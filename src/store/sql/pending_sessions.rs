@@ -3,14 +3,26 @@
 use async_trait::async_trait;
 use auth_core::port::{PendingSessionStore, StoreError};
 use auth_core::types::{PendingId, PendingSession, Timestamp};
-use sqlx::query;
 
 use super::row::Fields;
-use super::sqlite::SqliteStore;
+use super::statement::query;
+use super::{Database, SqlStore};
 
 macro_rules! columns {
     () => {
         "id_hash, purpose, tenant, user_id, revision, token_version, version, payload, expires_at"
+    };
+}
+
+macro_rules! sweep {
+    ($lock:literal) => {
+        concat!(
+            "WITH ended AS MATERIALIZED ",
+            "(SELECT id_hash FROM auth_pending_sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT 2",
+            $lock,
+            ") ",
+            "DELETE FROM auth_pending_sessions WHERE id_hash IN (SELECT id_hash FROM ended)",
+        )
     };
 }
 
@@ -23,12 +35,11 @@ statements! {
     );
     FIND = concat!("SELECT ", columns!(), " FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2");
     TAKE = concat!("DELETE FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2 RETURNING ", columns!());
-    SWEEP = "DELETE FROM auth_pending_sessions WHERE id_hash IN \
-        (SELECT id_hash FROM auth_pending_sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT 2)";
+    SWEEP = sweep!(""), postgres: sweep!(" FOR UPDATE SKIP LOCKED");
 }
 
 #[async_trait]
-impl PendingSessionStore for SqliteStore {
+impl<D: Database> PendingSessionStore for SqlStore<D> {
     async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
         let statement = |_| {
             query(PUT)

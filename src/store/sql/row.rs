@@ -7,14 +7,12 @@ use auth_core::types::{
     TokenVersion, User, UserId, UserStatus, Username,
 };
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row, Sqlite, Type};
 use uuid::Uuid;
 
-use super::error::Failure;
+use super::statement::{Columns, Stored};
 
 /// A row whose columns are read as values.
-pub(super) struct Fields<'r>(pub(super) &'r SqliteRow);
+pub(super) struct Fields<'r>(pub(super) &'r dyn Columns);
 
 impl Fields<'_> {
     pub(super) fn user(&self) -> Result<User, StoreError> {
@@ -135,19 +133,24 @@ impl Fields<'_> {
         self.parse(column, |bytes: &[u8]| Uuid::from_slice(bytes).ok())
     }
 
-    pub(super) fn parse<'r, S, T>(&'r self, column: &str, parse: impl FnOnce(S) -> Option<T>) -> Result<T, StoreError>
-    where
-        S: Decode<'r, Sqlite> + Type<Sqlite>,
-    {
-        let stored = self.0.try_get(column).map_err(Failure::from)?;
-        parse(stored).ok_or_else(|| StoreError::corrupt(format!("unreadable value in column {column}")))
+    pub(super) fn parse<'r, S: Stored<'r>, T>(
+        &'r self,
+        column: &str,
+        parse: impl FnOnce(S) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        self.maybe(column, parse)?.ok_or_else(|| StoreError::corrupt(format!("no value in column {column}")))
     }
 
-    fn maybe<'r, S, T>(&'r self, column: &str, parse: impl FnOnce(S) -> Option<T>) -> Result<Option<T>, StoreError>
-    where
-        S: Decode<'r, Sqlite> + Type<Sqlite>,
-    {
-        self.parse(column, |stored: Option<S>| stored.map_or(Some(None), |stored| parse(stored).map(Some)))
+    pub(super) fn maybe<'r, S: Stored<'r>, T>(
+        &'r self,
+        column: &str,
+        parse: impl FnOnce(S) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let Some(stored) = S::of(self.0, column).map_err(StoreError::corrupt)? else {
+            return Ok(None);
+        };
+        let unreadable = || StoreError::corrupt(format!("unreadable value in column {column}"));
+        parse(stored).map(Some).ok_or_else(unreadable)
     }
 }
 
@@ -178,7 +181,7 @@ pub(super) fn sql_limit(rows: usize) -> i64 {
 
 /// A page of a feed; `read` gives a row's value and its id in the feed.
 pub(super) fn page<T>(
-    rows: &[SqliteRow],
+    rows: &[impl Columns],
     limit: usize,
     read: impl Fn(&Fields<'_>) -> Result<(T, String), StoreError>,
 ) -> Result<ChangePage<T>, StoreError> {

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use auth_core::port::{At, ChangePage, FeedPosition, Rotation, SessionInsert, SessionStore, Since, StoreError};
 use auth_core::types::{Session, SessionId, TenantId, Timestamp};
-use sqlx::query;
 use uuid::Uuid;
 
 use super::row::{Fields, page, sql_limit, uuid_bytes};
-use super::sqlite::{SqliteStore, Statement};
+use super::statement::{Statement, query};
+use super::{Database, SqlStore};
 
 macro_rules! columns {
     () => {
@@ -34,7 +34,7 @@ statements! {
 }
 
 #[async_trait]
-impl SessionStore for SqliteStore {
+impl<D: Database> SessionStore for SqlStore<D> {
     async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
         let rows = self.write(|_| insert(session)).await?;
         Ok(if rows.is_empty() { SessionInsert::SlotTaken } else { SessionInsert::Created })

@@ -6,11 +6,11 @@ use auth_core::port::{
     UserSecurity, UserStore, UserUpdate,
 };
 use auth_core::types::{Email, PasswordHash, TenantId, Timestamp, User, UserId, UserStatus, Username};
-use sqlx::query;
 
 use super::error::Failure;
 use super::row::{Fields, attributes_text, factors_text, page, sql_limit};
-use super::sqlite::{SqliteStore, Statement};
+use super::statement::{Statement, query};
+use super::{Database, SqlStore};
 
 macro_rules! columns {
     () => {
@@ -49,7 +49,7 @@ statements! {
 }
 
 #[async_trait]
-impl UserStore for SqliteStore {
+impl<D: Database> UserStore for SqlStore<D> {
     async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError> {
         let rows = self.write(|now| insert(&user.clone().into_user(now))).await?;
         if let Some(row) = rows.first() {
@@ -61,7 +61,10 @@ impl UserStore for SqliteStore {
         }
         match &user.username {
             Some(username) if taken(UserKey::Username(username)).await? => Ok(UserInsert::Conflict(Unique::Username)),
-            _ => Err(StoreError::corrupt(format!("the id {} was given twice", user.id))),
+            _ if taken(UserKey::Id(&user.id)).await? => {
+                Err(StoreError::corrupt(format!("the id {} was given twice", user.id)))
+            }
+            _ => Err(StoreError::unavailable("what was taken became free at the same moment")),
         }
     }
 

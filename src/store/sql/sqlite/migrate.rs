@@ -1,23 +1,18 @@
 use auth_core::port::StoreError;
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType};
+use sqlx::migrate::{Migrate, MigrateError, Migration};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, SqlSafeStr, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
-use super::{PATIENCE, TURN};
-use crate::store::sql::error::{Failure, is_busy};
-
-/// Which migrations were applied. The host may have its own in sqlx's default table of the same file.
-const TABLE: &str = "_auth_migrations";
+use super::{PATIENCE, TURN, failure, is_busy};
+use crate::store::sql::error::Failure;
+use crate::store::sql::migrate::{TABLE, migration, missing};
 
 fn migrations() -> [Migration; 3] {
-    let simple = |version, name: &'static str, sql: &'static str| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    };
     [
-        simple(1, "accounts", include_str!("../migrations/0001_accounts.sql")),
-        simple(2, "recovery", include_str!("../migrations/0002_recovery.sql")),
-        simple(3, "pending payloads", include_str!("../migrations/0003_pending_payloads.sql")),
+        migration(1, "accounts", include_str!("../migrations/sqlite/0001_accounts.sql")),
+        migration(2, "recovery", include_str!("../migrations/sqlite/0002_recovery.sql")),
+        migration(3, "pending payloads", include_str!("../migrations/sqlite/0003_pending_payloads.sql")),
     ]
 }
 
@@ -29,7 +24,7 @@ pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConn
         match try_connect(options).await {
             // SQLite itself does not wait where several connections turn a new file to WAL mode at once.
             Err(MigrateError::Execute(error)) if is_busy(&error) && Instant::now() < deadline => sleep(TURN / 4).await,
-            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => return Err(error.into()),
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => return Err(failure(error)),
             result => return result.map_err(|error| Failure::Store(StoreError::corrupt(error))),
         }
     }
@@ -40,19 +35,11 @@ async fn try_connect(options: &SqliteConnectOptions) -> Result<SqliteConnection,
     let mut connection = options.connect().await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     transaction.ensure_migrations_table(TABLE).await?;
-    let mut applied = transaction.list_applied_migrations(TABLE).await?;
-    for migration in migrations() {
-        match applied.iter().position(|applied| applied.version == migration.version) {
-            None => drop(transaction.apply(TABLE, &migration).await?),
-            Some(index) if applied.swap_remove(index).checksum == migration.checksum => {}
-            Some(_) => return Err(MigrateError::VersionMismatch(migration.version)),
-        }
+    for migration in missing(&mut *transaction, migrations()).await? {
+        transaction.apply(TABLE, &migration).await?;
     }
     // Writes nothing, but fails where nothing can be written: on a read-only file BEGIN IMMEDIATE begins a read.
     transaction.execute("DELETE FROM _auth_migrations WHERE version IS NULL").await?;
-    if let Some(newer) = applied.first() {
-        return Err(MigrateError::VersionMissing(newer.version));
-    }
     transaction.commit().await?;
     Ok(connection)
 }

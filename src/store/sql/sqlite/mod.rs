@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::port::{Clock, StoreError};
-use auth_core::types::Timestamp;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use tokio::time::Instant;
 
 use self::connections::Connections;
 use self::file::DatabaseFile;
-use super::error::{Failure, is_busy};
+use super::error::Failure;
+use super::statement::Statement;
+use super::{Database, SqlStore};
 use crate::system::SystemClock;
 
 /// How long a call waits for its turn and for the locks of others.
@@ -28,9 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const TURN: Duration = Duration::from_millis(20);
 /// Reads that run at a time.
 const READERS: usize = 4;
-
-/// A statement and its values.
-pub(in crate::store::sql) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
 /// All stores in one SQLite file. Clones share the connections.
 ///
@@ -48,19 +45,16 @@ pub(in crate::store::sql) type Statement = Query<'static, Sqlite, SqliteArgument
 /// process, a full disk, a file that is read-only, gone or replaced. A file that was deleted or replaced stays
 /// unavailable until the store is opened again or that very file is moved back: an empty database must never pass for
 /// the real one. Replace a database only while nothing has it open, together with its `-wal` and `-shm` files.
-#[derive(Clone)]
-pub struct SqliteStore {
-    inner: Arc<Inner>,
-}
+pub type SqliteStore = SqlStore<Sqlite>;
 
-struct Inner {
+/// What a [`SqliteStore`] runs on: one SQLite file.
+pub struct Sqlite {
     file: DatabaseFile,
     writer: Connections,
     readers: Connections,
-    clock: Arc<dyn Clock>,
 }
 
-impl SqliteStore {
+impl SqlStore<Sqlite> {
     /// Opens `sqlite://FILE` and brings its schema up to date. FILE is a path, taken as it stands; a missing file is
     /// created, readable by its owner alone. Any number of processes may do so at once.
     ///
@@ -77,10 +71,12 @@ impl SqliteStore {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub async fn open_with_clock(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        Ok(Self::connect(url, clock).await?)
+        Ok(Self { database: Arc::new(Sqlite::connect(url).await?), clock })
     }
+}
 
-    async fn connect(url: &str, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+impl Sqlite {
+    async fn connect(url: &str) -> Result<Self, Failure> {
         let file = DatabaseFile::find_or_create(url).map_err(Failure::unavailable)?;
         let options = SqliteConnectOptions::new()
             .filename(file.path())
@@ -90,46 +86,57 @@ impl SqliteStore {
         let writer = migrate::connect(&options.clone().busy_timeout(TURN)).await?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
-            readers.push(options.connect().await?);
+            readers.push(options.connect().await.map_err(failure)?);
         }
         file.check().map_err(Failure::unavailable)?;
         let (writer, readers) = (Connections::new(vec![writer]), Connections::new(readers));
-        Ok(Self { inner: Arc::new(Inner { file, writer, readers, clock }) })
+        Ok(Self { file, writer, readers })
+    }
+}
+
+impl Database for Sqlite {
+    type Row = SqliteRow;
+
+    async fn read(&self, statement: Statement) -> Result<Vec<SqliteRow>, Failure> {
+        let mut connection = self.readers.acquire(Instant::now() + PATIENCE).await?;
+        self.file.check().map_err(Failure::unavailable)?;
+        let query = statement.into_query::<sqlx::Sqlite>(|text| text.sqlite);
+        query.fetch_all(&mut *connection).await.map_err(failure)
     }
 
-    /// The store's own time.
-    pub(in crate::store::sql) fn now(&self) -> Timestamp {
-        self.inner.clock.now()
-    }
-
-    /// The rows that a query finds.
-    pub(in crate::store::sql) async fn read(&self, statement: Statement) -> Result<Vec<SqliteRow>, Failure> {
-        let mut connection = self.inner.readers.acquire(Instant::now() + PATIENCE).await?;
-        self.inner.file.check().map_err(Failure::unavailable)?;
-        Ok(statement.fetch_all(&mut *connection).await?)
-    }
-
-    /// Runs one writing statement and answers with the rows it returns. `statement` is told the store's time when it is
-    /// about to run, so that changes are dated in the order in which they become visible.
-    pub(in crate::store::sql) async fn write(
-        &self,
-        statement: impl Fn(Timestamp) -> Statement,
-    ) -> Result<Vec<SqliteRow>, Failure> {
+    async fn write(&self, statement: impl Fn() -> Statement + Send + Sync) -> Result<Vec<SqliteRow>, Failure> {
         let deadline = Instant::now() + PATIENCE;
-        let mut connection = self.inner.writer.acquire(deadline).await?;
-        self.inner.file.check().map_err(Failure::unavailable)?;
+        let mut connection = self.writer.acquire(deadline).await?;
+        self.file.check().map_err(Failure::unavailable)?;
         loop {
+            let query = statement().into_query::<sqlx::Sqlite>(|text| text.sqlite);
             // All rows, not the first: only after the last one SQLite commits, and tells if it could not.
-            match statement(self.now()).fetch_all(&mut *connection).await {
+            match query.fetch_all(&mut *connection).await {
                 Err(error) if is_busy(&error) && Instant::now() < deadline => {}
-                result => return Ok(result?),
+                result => return result.map_err(failure),
             }
         }
     }
 }
 
-impl fmt::Debug for SqliteStore {
+impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").field("file", &self.inner.file.path()).finish_non_exhaustive()
+        f.debug_struct("Sqlite").field("file", &self.file.path()).finish_non_exhaustive()
     }
+}
+
+fn failure(error: sqlx::Error) -> Failure {
+    // ERROR (no such table or column), CORRUPT, CONSTRAINT, MISMATCH, MISUSE, RANGE, NOTADB
+    Failure::of(error, |code| primary(code).is_some_and(|code| [1, 11, 19, 20, 21, 25, 26].contains(&code)))
+}
+
+/// Whether another process or statement has the lock.
+fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: i32 = 5;
+    error.as_database_error().and_then(|error| primary(&error.code()?)) == Some(SQLITE_BUSY)
+}
+
+/// The primary result code: the lower byte of the extended one.
+fn primary(code: &str) -> Option<i32> {
+    code.parse::<i32>().ok().map(|code| code & 0xff)
 }
