@@ -1,3 +1,5 @@
+//! Accounts in an actix-web app, and a route of its own for users alone.
+
 use actix_web::{App, HttpServer, web};
 use auth_system::{Auth, Config, CurrentUser, mail::ConsoleTransport, store::SqliteStore};
 

@@ -1,3 +1,5 @@
+//! Accounts in an axum app, and a route of its own for users alone.
+
 use std::net::SocketAddr;
 
 use auth_system::{Auth, Config, CurrentUser, mail::ConsoleTransport, store::SqliteStore};

@@ -69,7 +69,8 @@ async fn a_path_has_one_spelling(ground: Ground) {
         "/\u{1f511}",
     ] {
         let path = format!("/api/auth{path}");
-        if path.parse::<http::Uri>().is_err() {
+        let no_uri_of_actix = ground.driver == Driver::Actix && path.parse::<actix_web::http::Uri>().is_err();
+        if path.parse::<http::Uri>().is_err() || no_uri_of_actix {
             continue;
         }
         not_found(&world.send(post(&path).json(body.clone()).jar(&jar)).await);

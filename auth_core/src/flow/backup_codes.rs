@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use constant_time_eq::constant_time_eq;
 
@@ -122,7 +122,7 @@ impl AuthSystem {
     /// Fresh codes, all different.
     pub(super) fn new_backup_codes(&self) -> Result<Vec<Token>, Error> {
         let count = self.policy().backup_codes;
-        let mut codes = HashSet::with_capacity(count);
+        let mut codes = BTreeSet::new();
         while codes.len() < count {
             let mut bytes = [0; CODE_CHARS];
             self.ports().random.fill(&mut bytes).map_err(Error::unavailable)?;
