@@ -79,6 +79,7 @@
 //! | `tower` | the middleware for your own routes |
 //! | `sqlite` | [`store`]`::SqliteStore` |
 //! | `redis` | [`store`]`::RedisStore`: pending logins and timed limits in Redis or Valkey, beside the accounts |
+//! | `postgres` | [`store`]`::PostgresStore` |
 //! | `memory` | [`store`]`::MemoryStore`, for tests and demonstrations |
 //! | `mail` | mails as `.eml` files |
 //! | `smtp` | mails by SMTP; implies `mail` |

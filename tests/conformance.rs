@@ -63,8 +63,8 @@ mod postgres {
     /// A store at whose port nobody listens any more.
     async fn broken(clock: ManualClock) -> (PostgresStore, ()) {
         let schema = Schema::create().await;
-        let proxy = Proxy::start(schema.server()).await;
-        let store = PostgresStore::open_with_clock(&schema.url_by(proxy.address()), Arc::new(clock)).await.unwrap();
+        let proxy = Proxy::start(&schema.url()).await;
+        let store = PostgresStore::open_with_clock(proxy.url(), Arc::new(clock)).await.unwrap();
         (store, ())
     }
 

@@ -1,4 +1,4 @@
-//! The reference store keeps what every store promises.
+//! The reference store keeps what every store promises, by itself and as a shared trait object.
 
 use std::sync::Arc;
 
@@ -19,3 +19,24 @@ conformance::attempt_store!(store);
 conformance::credential_store!(store);
 conformance::pending_session_store!(store);
 conformance::user_directory!(store);
+
+mod shared {
+    use auth_core::conformance::user_directory::Directory;
+    use auth_core::port::{AttemptStore, CredentialStore, MailOutbox, PendingSessionStore, SessionStore, UserStore};
+
+    use super::*;
+
+    macro_rules! shared {
+        ($port:ident) => {
+            async |clock| (Arc::new(MemoryStore::new(Arc::new(clock))) as Arc<dyn $port>, ())
+        };
+    }
+
+    conformance::user_store!(shared!(UserStore));
+    conformance::session_store!(shared!(SessionStore));
+    conformance::mail_outbox!(shared!(MailOutbox));
+    conformance::attempt_store!(shared!(AttemptStore));
+    conformance::credential_store!(shared!(CredentialStore));
+    conformance::pending_session_store!(shared!(PendingSessionStore));
+    conformance::user_directory!(shared!(Directory));
+}

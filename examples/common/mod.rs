@@ -15,7 +15,7 @@ use auth_system::auth_core::policy::InvalidSetting;
 use auth_system::auth_core::port::Random as _;
 use auth_system::auth_core::token::RootSecret;
 use auth_system::mail::transport_from;
-use auth_system::store::{MemoryStore, RedisConfig, RedisStore, SqliteStore};
+use auth_system::store::{MemoryStore, PostgresStore, RedisConfig, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config, CurrentUser};
 use serde_json::json;
@@ -124,8 +124,9 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
         .map_err(|error| format!("AUTH_BIND must be an address with a port, such as 127.0.0.1:3000: {error}"))?;
     let database = var("AUTH_DATABASE_URL").unwrap_or_else(|| "sqlite://auth.db".into());
     let file = database.strip_prefix("sqlite://").filter(|file| !file.is_empty());
-    if file.is_none() && database != "memory:" {
-        return Err("AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`".into());
+    let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| database.starts_with(scheme));
+    if file.is_none() && !is_postgres && database != "memory:" {
+        return Err("AUTH_DATABASE_URL must be `sqlite://FILE`, `postgres://...` or `memory:`".into());
     }
     let key = match var("AUTH_SECRET") {
         Some(_) => Key { secret: None, place: "AUTH_SECRET".into() },
@@ -138,6 +139,10 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     let builder = Auth::builder(config.clone()).mail(transport);
     let builder = if database == "memory:" {
         builder.store(MemoryStore::new(Arc::new(SystemClock)))
+    } else if is_postgres {
+        // The URL may hold a password.
+        let store = PostgresStore::open(&database).await;
+        builder.store(store.map_err(|error| format!("AUTH_DATABASE_URL: {error}"))?)
     } else {
         let store = SqliteStore::open(&database).await;
         builder.store(store.map_err(|error| format!("AUTH_DATABASE_URL {database}: {error}"))?)
@@ -148,7 +153,7 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     };
     let mut greeting = String::new();
     writeln!(greeting, "Open      {}", config.frontend_url)?;
-    writeln!(greeting, "Database  {database}")?;
+    writeln!(greeting, "Database  {}", if is_postgres { "PostgreSQL, as AUTH_DATABASE_URL says" } else { &database })?;
     writeln!(greeting, "Key       {}", key.place)?;
     // An SMTP address may hold a password.
     writeln!(greeting, "Mails     {}", if mail.starts_with("smtp") { "by SMTP, as AUTH_MAIL says" } else { &mail })?;

@@ -1,5 +1,11 @@
 //! Stores: implementations of the ports on databases. They name neither flows nor HTTP.
 //!
+//! | store | for |
+//! |---|---|
+//! | `SqliteStore` | one machine: a file |
+//! | `PostgresStore` | any number of nodes: a PostgreSQL, or a distributed engine that speaks its protocol |
+//! | `MemoryStore` | tests and demonstrations |
+//!
 //! # Your own user table
 //!
 //! An application that has a table of users keeps it: implement [`UserStore`](auth_core::port::UserStore) over it, and

@@ -1,21 +1,22 @@
 //! A server's port that a test can close.
 
-use std::net::SocketAddr;
-
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Passes on what comes and goes. Dropped, it closes its port and every connection.
 pub(crate) struct Proxy {
-    address: SocketAddr,
+    url: String,
     running: JoinHandle<()>,
 }
 
 impl Proxy {
-    pub(crate) async fn start(server: String) -> Self {
+    /// In front of the server that a URL names, `SCHEME://USER@HOST:PORT/...`.
+    pub(crate) async fn start(url: &str) -> Self {
+        let (_, rest) = url.split_once('@').unwrap();
+        let server = rest.split('/').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let url = url.replace(&server, &listener.local_addr().unwrap().to_string());
         let running = tokio::spawn(async move {
             // Ends with this task.
             let mut connections = JoinSet::new();
@@ -27,11 +28,12 @@ impl Proxy {
                 });
             }
         });
-        Self { address, running }
+        Self { url, running }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// The same URL by way of this port.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 }
 

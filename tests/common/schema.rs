@@ -1,6 +1,5 @@
 //! A part of the PostgreSQL server of `tests/servers`, for one test alone.
 
-use std::fmt::Display;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,17 +24,11 @@ impl Schema {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("{}?options=-csearch_path%3D{}", self.server, self.name)
+        format!("{}?options=-csearch_path%3D{}", self.server, self.name())
     }
 
-    /// Host and port of the server.
-    pub(crate) fn server(&self) -> String {
-        let (_, rest) = self.server.split_once('@').unwrap();
-        rest.split('/').next().unwrap().to_owned()
-    }
-
-    /// The URL of the same schema by another way.
-    pub(crate) fn url_by(&self, way: impl Display) -> String {
-        self.url().replace(&self.server(), &way.to_string())
+    /// A name that no other test has.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 }

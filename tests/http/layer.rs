@@ -8,15 +8,13 @@ use std::time::Duration;
 use auth_system::auth_core::types::{SessionId, TenantId};
 use auth_system::{CurrentSession, CurrentUser};
 use axum::Router;
-use axum::body::Body;
 use axum::routing::any;
-use http::{HeaderValue, Method, Request};
-use tower::ServiceExt as _;
+use http::{HeaderValue, Method};
 
-use crate::door::{Driver, through_axum};
+use crate::door::through_axum;
 use crate::faults::{Fault, Faults};
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, Jar, PASSWORD, World, call, claims, get, post};
+use crate::world::{Call, Ground, Jar, PASSWORD, World, call, claims, get, post};
 
 scenarios![
     extractors_tell_who_calls,

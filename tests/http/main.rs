@@ -43,6 +43,8 @@ mod races;
 mod reauthenticate;
 mod refresh;
 mod routing;
+#[path = "../common/schema.rs"]
+mod schema;
 mod secrets;
 mod settings;
 mod settings_at_work;

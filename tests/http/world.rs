@@ -36,22 +36,32 @@ pub(crate) struct Ground {
 #[macro_export]
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
-        $crate::scenarios!(@on memory_bare Memory Bare $($name)*);
-        $crate::scenarios!(@on memory_axum Memory Axum $($name)*);
-        $crate::scenarios!(@on sqlite_axum Sqlite Axum $($name)*);
-        $crate::scenarios!(@on sqlite_actix Sqlite Actix $($name)*);
+        $crate::scenarios!(@on [] memory_bare Memory Bare $($name)*);
+        $crate::scenarios!(@on [] memory_axum Memory Axum $($name)*);
+        $crate::scenarios!(@on [] sqlite_axum Sqlite Axum $($name)*);
+        $crate::scenarios!(@on [] sqlite_actix Sqlite Actix $($name)*);
+        $crate::scenarios!(
+            @on [#[ignore = "needs PostgreSQL and Redis: tests/run starts them"]] servers_axum Servers Axum $($name)*
+        );
+        $crate::scenarios!(
+            @on [#[ignore = "needs PostgreSQL and Redis: tests/run starts them"]] servers_actix Servers Actix $($name)*
+        );
     };
-    (@on $module:ident $store:ident $driver:ident $($name:ident)*) => {
+    (@on $attributes:tt $module:ident $store:ident $driver:ident $($name:ident)*) => {
         mod $module {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($crate::scenarios!(@test $attributes $store $driver $name);)*
+        }
+    };
+    (@test [$($attribute:tt)*] $store:ident $driver:ident $name:ident) => {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($attribute)*
             async fn $name() {
                 let ground = $crate::world::Ground {
                     store: $crate::place::Store::$store,
                     driver: $crate::door::Driver::$driver,
                 };
                 super::$name(ground).await;
-            })*
-        }
+            }
     };
 }
 
@@ -84,7 +94,7 @@ impl Ground {
 
     pub(crate) async fn world_with(self, configure: impl FnOnce(&mut Config)) -> World {
         let clock = ManualClock::new();
-        let place = Place::of(self.store, &clock);
+        let place = Place::of(self.store, &clock).await;
         World::start(self, clock, place, configure).await
     }
 }

@@ -9,6 +9,7 @@ mod credential_store;
 mod dead_mails;
 mod event_sink;
 mod feed;
+mod forward;
 mod mail_outbox;
 mod mailer;
 mod password_check;

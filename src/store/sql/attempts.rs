@@ -8,15 +8,15 @@ use super::row::Fields;
 use super::statement::query;
 use super::{Database, SqlStore};
 
-// Of the rows that are over, by the time they are locked as well: a window that just started anew stays. Two sweeps at
-// once do not wait for each other.
+// What has ended is chosen once and locked: a window that just started anew stays, and two sweeps do not wait for each other.
 macro_rules! sweep {
     ($lock:literal) => {
         concat!(
-            "DELETE FROM auth_attempts WHERE ends_at <= $1 AND key IN ",
+            "WITH ended AS MATERIALIZED ",
             "(SELECT key FROM auth_attempts WHERE ends_at <= $1 ORDER BY ends_at LIMIT 2",
             $lock,
-            ")",
+            ") ",
+            "DELETE FROM auth_attempts WHERE key IN (SELECT key FROM ended)",
         )
     };
 }

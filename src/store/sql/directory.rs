@@ -14,11 +14,9 @@ use super::{Database, SqlStore};
 macro_rules! purge {
     ($lock:literal) => {
         concat!(
-            "DELETE FROM auth_users WHERE status = 'deleted' AND changed_at <= $1 AND (tenant, id) IN ",
-            "(SELECT tenant, id FROM auth_users WHERE status = 'deleted' AND changed_at <= $1 ",
-            "ORDER BY changed_at LIMIT $2",
-            $lock,
-            ") RETURNING id",
+            "WITH old AS MATERIALIZED (SELECT tenant, id FROM auth_users WHERE status = 'deleted' AND changed_at <= $1 ",
+            "ORDER BY changed_at LIMIT $2", $lock, ") ",
+            "DELETE FROM auth_users WHERE (tenant, id) IN (SELECT tenant, id FROM old) RETURNING id",
         )
     };
 }

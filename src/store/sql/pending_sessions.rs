@@ -17,10 +17,11 @@ macro_rules! columns {
 macro_rules! sweep {
     ($lock:literal) => {
         concat!(
-            "DELETE FROM auth_pending_sessions WHERE expires_at <= $1 AND id_hash IN ",
+            "WITH ended AS MATERIALIZED ",
             "(SELECT id_hash FROM auth_pending_sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT 2",
             $lock,
-            ")",
+            ") ",
+            "DELETE FROM auth_pending_sessions WHERE id_hash IN (SELECT id_hash FROM ended)",
         )
     };
 }

@@ -46,6 +46,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// down, is full or read-only: all this is [`StoreError::Unavailable`]. After a failure the connections are made anew,
 /// so the store works again as soon as the server does, or another one at the same address. Statements that collide
 /// with others are tried again.
+///
+/// # Time
+/// Changes are dated by the clock of the node that makes them, just before its statement runs. Others read ten seconds
+/// back and a statement takes three at most, so the clocks of the nodes must agree to within five seconds.
 pub type PostgresStore = SqlStore<Postgres>;
 
 /// What a [`PostgresStore`] runs on: connections to a PostgreSQL server, or to one that speaks its protocol.

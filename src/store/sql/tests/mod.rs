@@ -1,17 +1,38 @@
-//! What is special to a database, in `sqlite`. What every store promises is in `auth_core::conformance`, which
+//! What is special to a database, in `sqlite` and `postgres`. What every store promises is in `auth_core::conformance`, which
 //! `tests/conformance.rs` runs.
 
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../../../../tests/common/schema.rs"]
+mod schema;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
-use auth_core::port::{Clock, NewUser, UserInsert, UserKey, UserStore};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use auth_core::port::{Clock, NewUser, StoreError, UserInsert, UserKey, UserStore};
 use auth_core::types::{Email, PasswordHash, TenantId, TokenVersion, User, UserId, Username};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::statement::Text;
+use super::{attempts, credentials, directory, outbox, pending_sessions, sessions, users};
 use crate::system::SystemClock;
 
-fn url(folder: &tempfile::TempDir) -> String {
-    format!("sqlite://{}", folder.path().join("auth.db").display())
+/// Every statement of the stores.
+fn statements() -> Vec<Text> {
+    [
+        attempts::STATEMENTS,
+        credentials::STATEMENTS,
+        directory::STATEMENTS,
+        outbox::STATEMENTS,
+        pending_sessions::STATEMENTS,
+        sessions::STATEMENTS,
+        users::STATEMENTS,
+    ]
+    .concat()
 }
 
 /// Two uses of one name are one account; of two names, two that differ in every unique value.
@@ -51,4 +72,42 @@ where
         calls.spawn(call(number));
     }
     calls.join_all().await
+}
+
+async fn insert(store: &dyn UserStore, name: &str) -> Result<UserInsert, StoreError> {
+    store.insert(&new_user(name)).await
+}
+
+async fn find(store: &dyn UserStore, user: &User) -> Result<Option<User>, StoreError> {
+    store.find(&user.tenant, UserKey::Id(&user.id)).await
+}
+
+#[track_caller]
+fn assert_unavailable<T: Debug>(result: Result<T, StoreError>) {
+    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+}
+
+#[track_caller]
+fn assert_corrupt<T: Debug>(result: Result<T, StoreError>, why: &str) {
+    match result {
+        Err(StoreError::Corrupt(cause)) => assert!(cause.to_string().contains(why), "{cause}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Gives up 1024 calls, each at another point.
+async fn drop_calls<S: UserStore + Clone>(store: &S) {
+    let calls = in_parallel(|worker| {
+        let store = store.clone();
+        async move {
+            for number in 0..8 {
+                let patience = Duration::from_micros(u64::from(worker) * 40 + number * 7);
+                let name = format!("{worker}-{number}");
+                let _ = tokio::time::timeout(patience, insert(&store, &name)).await;
+                let _ =
+                    tokio::time::timeout(patience, find(&store, &new_user(&name).into_user(SystemClock.now()))).await;
+            }
+        }
+    });
+    calls.await;
 }

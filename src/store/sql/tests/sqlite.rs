@@ -2,17 +2,24 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use auth_core::port::{Clock, MailIntent, MailOutbox, MailPurpose, Since, StoreError, UserInsert, UserKey, UserStore};
-use auth_core::types::{Locale, MailId, TenantId, User};
+use auth_core::port::{Clock, MailIntent, MailOutbox, MailPurpose, Since, UserKey, UserStore};
+use auth_core::types::{Locale, MailId, TenantId};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, query, raw_sql};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::super::{SqliteStore, attempts, credentials, directory, outbox, pending_sessions, sessions, users};
-use super::{create, in_parallel, load, new_user, url};
+use super::super::SqliteStore;
+use super::super::statement::{self, Text};
+use super::{
+    assert_corrupt, assert_unavailable, create, drop_calls, find, in_parallel, insert, load, new_user, statements,
+};
 use crate::system::SystemClock;
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}", file(folder).display())
+}
 
 fn file(folder: &TempDir) -> PathBuf {
     folder.path().join("auth.db")
@@ -29,25 +36,8 @@ async fn store() -> (SqliteStore, TempDir) {
     (SqliteStore::open(&url(&folder)).await.unwrap(), folder)
 }
 
-async fn insert(store: &SqliteStore, name: &str) -> Result<UserInsert, StoreError> {
-    UserStore::insert(store, &new_user(name)).await
-}
-
-async fn find(store: &SqliteStore, user: &User) -> Result<Option<User>, StoreError> {
-    UserStore::find(store, &user.tenant, UserKey::Id(&user.id)).await
-}
-
-#[track_caller]
-fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
-}
-
-#[track_caller]
-fn assert_corrupt<T: std::fmt::Debug>(result: Result<T, StoreError>, why: &str) {
-    match result {
-        Err(StoreError::Corrupt(cause)) => assert!(cause.to_string().contains(why), "{cause}"),
-        other => panic!("{other:?}"),
-    }
+async fn pragma(store: &SqliteStore, sqlite: &'static str) {
+    store.write(|_| statement::query(Text { sqlite, postgres: "" })).await.unwrap();
 }
 
 #[tokio::test]
@@ -134,7 +124,7 @@ async fn a_read_only_database_is_unavailable() {
     let (store, _folder) = store().await;
     let user = create(&store, &new_user("ada")).await;
     // As a file without write permission, which root would not notice.
-    store.write(|_| query("PRAGMA query_only = 1")).await.unwrap();
+    pragma(&store, "PRAGMA query_only = 1").await;
     assert_unavailable(insert(&store, "bob").await);
     assert_eq!(load(&store, &user).await, user);
 }
@@ -161,12 +151,12 @@ async fn a_file_that_cannot_be_written_is_not_opened() {
 async fn a_full_disk_is_unavailable_until_there_is_room() {
     let (store, _folder) = store().await;
     // Less than the file has is as much as it has.
-    store.write(|_| query("PRAGMA max_page_count = 1")).await.unwrap();
+    pragma(&store, "PRAGMA max_page_count = 1").await;
     let mut big = new_user("big");
     big.attributes.insert("text".into(), "x".repeat(100_000).into());
     assert_unavailable(UserStore::insert(&store, &big).await);
     assert!(UserStore::find(&store, &big.tenant, UserKey::Email(&big.email)).await.unwrap().is_none());
-    store.write(|_| query("PRAGMA max_page_count = 1000000")).await.unwrap();
+    pragma(&store, "PRAGMA max_page_count = 1000000").await;
     create(&store, &big).await;
 }
 
@@ -293,19 +283,7 @@ async fn an_unreadable_mail_does_not_hold_up_the_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dropped_calls_leave_nothing_behind() {
     let (store, _folder) = store().await;
-    let calls = in_parallel(|worker| {
-        let store = store.clone();
-        async move {
-            for number in 0..8 {
-                let patience = Duration::from_micros(u64::from(worker) * 40 + number * 7);
-                let name = format!("{worker}-{number}");
-                let _ = tokio::time::timeout(patience, insert(&store, &name)).await;
-                let _ =
-                    tokio::time::timeout(patience, find(&store, &new_user(&name).into_user(SystemClock.now()))).await;
-            }
-        }
-    });
-    calls.await;
+    drop_calls(&store).await;
     for number in 0..8 {
         let user = create(&store, &new_user(&format!("user{number}"))).await;
         assert_eq!(load(&store, &user).await, user);
@@ -335,21 +313,11 @@ async fn an_unavailable_database_is_logged_with_its_cause() {
 async fn every_statement_uses_an_index() {
     let (_store, folder) = store().await;
     let mut connection = stranger(&file(&folder)).await;
-    let statements = [
-        attempts::STATEMENTS,
-        credentials::STATEMENTS,
-        directory::STATEMENTS,
-        outbox::STATEMENTS,
-        pending_sessions::STATEMENTS,
-        sessions::STATEMENTS,
-        users::STATEMENTS,
-    ]
-    .concat();
-    for statement in statements {
-        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    for statement in statements() {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.sqlite));
         for step in query(explain).fetch_all(&mut connection).await.unwrap() {
             let step: &str = step.get("detail");
-            assert!(!step.starts_with("SCAN"), "{step}: {statement}");
+            assert!(!step.starts_with("SCAN"), "{step}: {}", statement.sqlite);
         }
     }
 }

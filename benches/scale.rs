@@ -1,0 +1,162 @@
+//! The same calls on a thousand and on a million accounts with sessions: none takes much longer.
+//!
+//! `cargo bench --bench scale -- --check` fails where a call takes more than 1.3 × as long. The two sizes take turns, so
+//! a machine that slows down slows both. SQLite has its default page cache, whatever the size of the file. PostgreSQL is
+//! measured where `AUTH_TEST_POSTGRES` names a server: `tests/servers cargo bench --bench scale`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench that cannot be set up has nothing to measure"
+)]
+
+#[path = "../tests/common/schema.rs"]
+mod schema;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth_system::auth_core::port::{FeedPosition, Rotation, SessionStore, Since, UserDirectory, UserKey, UserStore};
+use auth_system::auth_core::types::{Email, SessionId, TenantId, Timestamp, UserId};
+use auth_system::store::{PostgresStore, SqliteStore};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use self::schema::Schema;
+
+const SMALL: u32 = 1_000;
+const LARGE: u32 = 1_000_000;
+const ROUNDS: u32 = 2_000;
+const LIMIT: f64 = 1.3;
+
+trait Store: UserStore + UserDirectory + SessionStore {}
+impl<S: UserStore + UserDirectory + SessionStore> Store for S {}
+
+/// A store of so many accounts, each with a session.
+struct Table {
+    store: Arc<dyn Store>,
+    rows: u32,
+    /// What keeps its files.
+    _folder: Option<TempDir>,
+}
+
+/// The rows, by number. Every hundredth session has ended.
+const FILL: &str = "
+    INSERT INTO auth_users (tenant, id, email, status, password_hash, token_version, factors, consecutive_failures,
+        attributes, created_at, changed_at, revision, recoveries)
+    {series} SELECT 'default', 'user-' || n, 'user-' || n || '@example.org', 'active',
+        '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNoc29tZWhhc2g', 7, '[]', 0,
+        '{}', n, n, 0, '[]' FROM series;
+    INSERT INTO auth_sessions (id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at,
+        idle_expires_at, expires_at, auth_time, methods, channel, context, slot, revoked_at, changed_at)
+    {series} SELECT {id}, 'default', 'user-' || n, 7, 0, n, n, n, n, n, n, 1, 'cookie', '{}', 0,
+        CASE WHEN n % 100 = 0 THEN n END, n FROM series;
+    ANALYZE;";
+
+fn fill(rows: u32, series: &str, id: &str) -> AssertSqlSafe<String> {
+    let series = series.replace("{rows}", &rows.to_string());
+    AssertSqlSafe(FILL.replace("{series}", &series).replace("{id}", id))
+}
+
+async fn sqlite(rows: u32) -> Table {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("auth.db").display());
+    let store = SqliteStore::open(&url).await.unwrap();
+    let series = "WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < {rows})";
+    let fill = fill(rows, series, "unhex(printf('%032x', n))");
+    raw_sql(fill).execute(&mut SqliteConnection::connect(&url).await.unwrap()).await.unwrap();
+    Table { store: Arc::new(store), rows, _folder: Some(folder) }
+}
+
+async fn postgres(rows: u32) -> Table {
+    let schema = Schema::create().await;
+    let store = PostgresStore::open(&schema.url()).await.unwrap();
+    let series = "WITH series(n) AS (SELECT generate_series(1, {rows}))";
+    let fill = fill(rows, series, "decode(lpad(to_hex(n), 32, '0'), 'hex')");
+    raw_sql(fill).execute(&mut PgConnection::connect(&schema.url()).await.unwrap()).await.unwrap();
+    Table { store: Arc::new(store), rows, _folder: None }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    FindByEmail,
+    Refresh,
+    Revocations,
+    DirectoryPage,
+}
+
+impl Table {
+    /// Makes a call about one of the rows, and says how long it took.
+    async fn time(&self, call: Call, round: u32) -> Duration {
+        // Another row each time, never one that has ended, with a page and a half of the feed after it.
+        let number = u32::try_from(u64::from(round) * 7_919 % u64::from(self.rows - 200)).unwrap() / 100 * 100 + 1;
+        let (store, tenant) = (&self.store, TenantId::default());
+        let start = Instant::now();
+        match call {
+            Call::FindByEmail => {
+                let email = Email::parse(&format!("user-{number}@example.org")).unwrap();
+                assert!(UserStore::find(store.as_ref(), &tenant, UserKey::Email(&email)).await.unwrap().is_some());
+            }
+            Call::Refresh => {
+                let id = SessionId(Uuid::from_u128(number.into()));
+                let session = SessionStore::find(store.as_ref(), &tenant, id).await.unwrap().unwrap().row;
+                let at = Timestamp::from_micros(session.rotated_at.micros() + 1);
+                let next = Rotation { generation: session.generation + 1, rotated_at: at, idle_expires_at: at };
+                assert!(store.rotate_if(&session, &next).await.unwrap().is_some());
+            }
+            Call::Revocations => {
+                // The last ten.
+                let changed_at = Timestamp::from_micros(i64::from(self.rows) - 1_000 + 1);
+                let since = Since::After(FeedPosition { changed_at, id: Uuid::nil().to_string() });
+                assert_eq!(store.revocations(&since, 1_000).await.unwrap().rows.len(), 10);
+            }
+            Call::DirectoryPage => {
+                let after = UserId::parse(&format!("user-{number}")).unwrap();
+                store.list(&tenant, None, Some(&after), 50).await.unwrap();
+            }
+        }
+        start.elapsed()
+    }
+}
+
+/// The ratio of the medians.
+async fn compare(small: &Table, large: &Table, call: Call, database: &str) -> f64 {
+    let (mut of_small, mut of_large) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        of_small.push(small.time(call, round).await);
+        of_large.push(large.time(call, round).await);
+    }
+    // What is read for the first time comes from the disk, and both warm up.
+    let median = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e6
+    };
+    let (few, many) = (median(&mut of_small), median(&mut of_large));
+    let ratio = many / few;
+    println!("{database:<11} {:<14} {few:>8.1} us {many:>8.1} us {ratio:>6.2}", format!("{call:?}"));
+    ratio
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let check = std::env::args().any(|argument| argument == "--check");
+    let mut worst: f64 = 0.0;
+    println!("{:<26} {SMALL:>11} {LARGE:>11} {:>6}", "median of", "ratio");
+    let calls = [Call::FindByEmail, Call::Refresh, Call::Revocations, Call::DirectoryPage];
+    let (small, large) = (sqlite(SMALL).await, sqlite(LARGE).await);
+    for call in calls {
+        worst = worst.max(compare(&small, &large, call, "SQLite").await);
+    }
+    if std::env::var("AUTH_TEST_POSTGRES").is_ok() {
+        let (small, large) = (postgres(SMALL).await, postgres(LARGE).await);
+        for call in calls {
+            worst = worst.max(compare(&small, &large, call, "PostgreSQL").await);
+        }
+    }
+    if check && worst > LIMIT {
+        panic!("a call takes {worst:.2} times as long on {LARGE} accounts; at most {LIMIT} is allowed");
+    }
+}

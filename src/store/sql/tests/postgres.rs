@@ -1,0 +1,197 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_core::port::{Since, UserStore};
+use auth_core::types::User;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, raw_sql};
+use tokio::time::Instant;
+
+use super::super::{PostgresConfig, PostgresStore};
+use super::schema::Schema;
+use super::{
+    assert_corrupt, assert_unavailable, create, drop_calls, find, in_parallel, insert, load, new_user, statements,
+};
+
+async fn store() -> (PostgresStore, Schema) {
+    let schema = Schema::create().await;
+    (PostgresStore::open(&schema.url()).await.unwrap(), schema)
+}
+
+/// Runs what somebody else does.
+async fn run(stranger: &mut PgConnection, sql: impl Into<String>) -> Vec<PgRow> {
+    raw_sql(AssertSqlSafe(sql.into())).fetch_all(stranger).await.unwrap()
+}
+
+async fn stranger(schema: &Schema) -> PgConnection {
+    PgConnection::connect(&schema.url()).await.unwrap()
+}
+
+/// Locks the row of a user, until the connection ends.
+async fn lock(schema: &Schema, user: &User) -> PgConnection {
+    let mut stranger = stranger(schema).await;
+    run(&mut stranger, format!("BEGIN; UPDATE auth_users SET revision = revision WHERE id = '{}'", user.id)).await;
+    stranger
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn many_may_open_a_new_database_at_once() {
+    let schema = Arc::new(Schema::create().await);
+    let stores = in_parallel(|number| {
+        let schema = schema.clone();
+        async move {
+            // One of a thousand nodes does not start at the very same moment.
+            tokio::time::sleep(Duration::from_millis(u64::from(number / 8) * 20)).await;
+            PostgresStore::open(&schema.url()).await.map(drop)
+        }
+    });
+    for opened in stores.await {
+        opened.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn a_schema_of_a_newer_build_is_refused() {
+    let (store, schema) = store().await;
+    drop(store);
+    let newer = "INSERT INTO _auth_migrations (version, description, success, checksum, execution_time) \
+        VALUES (1000, 'newer', TRUE, '', 0)";
+    run(&mut stranger(&schema).await, newer).await;
+    assert_corrupt(PostgresStore::open(&schema.url()).await, "1000");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn tables_of_somebody_else_are_not_taken_for_ours() {
+    let schema = Schema::create().await;
+    run(&mut stranger(&schema).await, "CREATE TABLE auth_users (id BIGINT)").await;
+    assert_corrupt(PostgresStore::open(&schema.url()).await, "auth_users");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_database_is_not_opened() {
+    for bad in ["", "postgres", "sqlite://auth.db", "postgres://a:b:c", "postgres://localhost?sslmode=perhaps"] {
+        assert_unavailable(PostgresStore::open(bad).await);
+    }
+    let default = PostgresConfig::default;
+    for config in [
+        PostgresConfig { max_connections: 0, ..default() },
+        PostgresConfig { max_connections: 1001, ..default() },
+        PostgresConfig { acquire_timeout: Duration::ZERO, ..default() },
+        PostgresConfig { acquire_timeout: Duration::from_secs(31), ..default() },
+    ] {
+        assert_unavailable(PostgresStore::open_with("postgres://127.0.0.1:1", config).await);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn a_lock_that_somebody_holds_is_unavailable_in_time() {
+    let (store, schema) = store().await;
+    let user = create(&store, &new_user("ada")).await;
+    let stranger = lock(&schema, &user).await;
+    let start = Instant::now();
+    assert_unavailable(store.count_failure(&user.tenant, &user.id, 9).await);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    // Neither reads nor other rows wait.
+    assert_eq!(load(&store, &user).await, user);
+    create(&store, &new_user("bob")).await;
+    drop(stranger);
+    assert!(store.count_failure(&user.tenant, &user.id, 9).await.unwrap());
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn there_are_as_many_connections_as_the_settings_say() {
+    let schema = Schema::create().await;
+    let config = PostgresConfig { max_connections: 1, acquire_timeout: Duration::from_millis(200) };
+    let store = PostgresStore::open_with(&schema.url(), config).await.unwrap();
+    let user = create(&store, &new_user("ada")).await;
+    let stranger = lock(&schema, &user).await;
+    let waits = store.count_failure(&user.tenant, &user.id, 9);
+    let finds_none = async {
+        let start = Instant::now();
+        assert_unavailable(find(&store, &user).await);
+        let elapsed = start.elapsed();
+        assert!((Duration::from_millis(150)..Duration::from_millis(1000)).contains(&elapsed), "{elapsed:?}");
+        drop(stranger);
+    };
+    let (counted, ()) = tokio::join!(waits, finds_none);
+    assert!(counted.unwrap());
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn connections_that_the_server_closed_are_replaced() {
+    let schema = Schema::create().await;
+    let name = "replaced";
+    let store = PostgresStore::open(&format!("{}&application_name={name}", schema.url())).await.unwrap();
+    let user = create(&store, &new_user("ada")).await;
+    let mut stranger = stranger(&schema).await;
+    let close =
+        format!("SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE application_name = '{name}'");
+    for idle in [Duration::ZERO, Duration::from_millis(1100)] {
+        assert_eq!(run(&mut stranger, &close).await.len(), 1);
+        tokio::time::sleep(idle).await;
+        // One that was used a moment ago is trusted, so its call may fail.
+        if idle.is_zero() {
+            assert_unavailable(find(&store, &user).await);
+        }
+        assert_eq!(load(&store, &user).await, user);
+    }
+}
+
+/// A server drops a call whose client is gone, at any point of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn dropped_calls_leave_nothing_behind() {
+    let (store, schema) = store().await;
+    drop_calls(&store).await;
+    for number in 0..8 {
+        let user = create(&store, &new_user(&format!("user{number}"))).await;
+        assert_eq!(load(&store, &user).await, user);
+    }
+    let open = "SELECT pid FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND query LIKE '%auth_%' \
+        AND query NOT LIKE '%BEGIN%'";
+    assert!(run(&mut stranger(&schema).await, open).await.is_empty());
+}
+
+/// As in another process, whose writes collide with ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn stores_that_share_a_database_write_at_the_same_time() {
+    let (store, schema) = store().await;
+    let other = PostgresStore::open(&schema.url()).await.unwrap();
+    let write = async |store: &PostgresStore, name: &str| {
+        let workers = in_parallel(|worker| {
+            let (store, name) = (store.clone(), format!("{name}{worker}"));
+            async move { drop(insert(&store, &name).await.unwrap()) }
+        });
+        workers.await;
+    };
+    tokio::join!(write(&store, "a"), write(&other, "b"));
+    let all = store.changes(&Since::Ago(Duration::MAX), 2000).await.unwrap();
+    assert_eq!(all.rows.len(), 2 * 64);
+}
+
+/// No statement reads a table from end to end, if it need not.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run starts one"]
+async fn every_statement_uses_an_index() {
+    let (_store, schema) = store().await;
+    let mut connection = stranger(&schema).await;
+    // The tables are empty, for which reading them whole would be right.
+    run(&mut connection, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await;
+    for (number, statement) in statements().into_iter().enumerate() {
+        let statement = statement.postgres;
+        run(&mut connection, format!("PREPARE s{number} AS {statement}")).await;
+        let values = (1..).take_while(|value| statement.contains(&format!("${value}"))).map(|_| "NULL");
+        let values = values.collect::<Vec<_>>().join(", ");
+        for step in run(&mut connection, format!("EXPLAIN EXECUTE s{number} ({values})")).await {
+            let step: String = step.get(0);
+            assert!(!step.contains("Seq Scan"), "{step}: {statement}");
+        }
+    }
+}
