@@ -1,13 +1,13 @@
 //! The example server beside a Redis.
 
-use crate::server::{PASSWORD, Site};
+use crate::server::{Example, PASSWORD};
 use crate::servers::Redis;
 
 #[test]
 #[ignore = "needs Redis: tests/run starts one"]
 fn attempts_are_kept_in_redis_under_the_prefix_and_the_server_outlives_it() {
     let mut redis = Redis::start();
-    let site = Site::new().with("AUTH_REDIS_URL", &redis.url()).with("AUTH_REDIS_PREFIX", "x:");
+    let site = Example::Axum.site().with("AUTH_REDIS_URL", &redis.url()).with("AUTH_REDIS_PREFIX", "x:");
     let site = site.with("AUTH_THROTTLE", "on");
     let server = site.start();
     let body = serde_json::json!({ "email": "ada@example.org", "password": PASSWORD });
