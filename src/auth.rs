@@ -15,6 +15,7 @@ use auth_core::{AuthSystem, Ports};
 
 use crate::config::{Config, SameSite, Superuser};
 use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
+use crate::http::operation::Operations;
 use crate::http::table::Table;
 use crate::http::{HttpSettings, Origins};
 use crate::mail::{TemplateMailer, Templates, Transport};
@@ -59,6 +60,7 @@ impl Auth {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             workers: true,
+            operations: Vec::new(),
         }
     }
 
@@ -130,7 +132,11 @@ pub struct AuthBuilder {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     workers: bool,
+    operations: Vec<Change>,
 }
+
+/// A change of the table.
+type Change = Box<dyn FnOnce(&mut Operations<'_>) + Send>;
 
 impl AuthBuilder {
     /// One store for everything.
@@ -151,6 +157,13 @@ impl AuthBuilder {
     {
         let builder = self.sessions(store.clone()).credentials(store.clone()).pending_sessions(store.clone());
         builder.attempts(store.clone()).outbox(store.clone()).dead_mails(store)
+    }
+
+    /// One store for what may be lost, pending sessions and attempts: `RedisStore`, say. To be said after
+    /// [`store`](Self::store), in whose place it comes.
+    #[must_use]
+    pub fn short_lived<S: PendingSessionStore + AttemptStore + Clone>(self, store: S) -> Self {
+        self.pending_sessions(store.clone()).attempts(store)
     }
 
     /// The store of accounts: your own table, maybe.
@@ -270,6 +283,27 @@ impl AuthBuilder {
         self
     }
 
+    /// Changes the table of endpoints: rows less, rows wrapped, rows of your own, limits of single rows.
+    ///
+    /// ```
+    /// use auth_system::operation::{Answer, Method, Operation, StatusCode};
+    /// # use auth_system::AuthBuilder;
+    ///
+    /// # fn example(builder: AuthBuilder) -> AuthBuilder {
+    /// builder.operations(|table| {
+    ///     table.remove(Method::POST, "deactivate-account/");
+    ///     table.add(Operation::new(Method::GET, "version/", |_call| async {
+    ///         Ok(Answer::detail(StatusCode::OK, env!("CARGO_PKG_VERSION")))
+    ///     }));
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn operations(mut self, change: impl FnOnce(&mut Operations<'_>) + Send + 'static) -> Self {
+        self.operations.push(Box::new(change));
+        self
+    }
+
     /// Leaves out the workers: you call [`AuthSystem::deliver_mail`] yourself. Access checks then poll when needed.
     #[must_use]
     pub fn without_workers(mut self) -> Self {
@@ -332,12 +366,14 @@ impl AuthBuilder {
             bearer: config.bearer,
             trusted_proxies: config.trusted_proxies.clone(),
         };
+        let mut table = Table::new(config.openapi);
+        let mut operations = Operations::new(&mut table, &config.throttles);
+        self.operations.into_iter().for_each(|change| change(&mut operations));
+        operations.outcome()?;
         let superuser = config.superuser.clone();
         let system = AuthSystem::new(ports, policy, tokens, &data_ring(config))?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
-        Ok(Auth {
-            inner: Arc::new(Inner { system, http, table: Table::new(config.openapi), workers, superuser, hash_pool }),
-        })
+        Ok(Auth { inner: Arc::new(Inner { system, http, table, workers, superuser, hash_pool }) })
     }
 }
 

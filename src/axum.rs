@@ -6,13 +6,11 @@ use auth_core::proof::LiveSession;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, OriginalUri, Request};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::any;
 use http::request::Parts;
 
-use crate::http::Caller;
-use crate::http::problem::Problem;
-use crate::tower::Identified;
+use crate::http::access::{self, Identified};
 use crate::{Auth, CurrentSession, CurrentUser};
 
 /// All endpoints, at the configured [`public_path`](crate::Config::public_path): merge it into your router.
@@ -71,29 +69,15 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentSession {
 }
 
 fn required(parts: &Parts) -> Result<LiveSession, Rejection> {
-    let identified = identified(parts)?;
-    match &identified.caller {
-        Caller::Live(live) => Ok(*live),
-        Caller::Refused(refusal) => Err(refusal.response.clone().map(Body::from)),
-        Caller::Anonymous => {
-            let problem = Problem::from(auth_core::Reason::NotAuthenticated).challenging();
-            Err(identified.auth.respond_refused(problem, &parts.headers, parts.uri.path()).map(Body::from))
-        }
-    }
+    let allowed = identified(parts)?.required(&parts.headers, parts.uri.path());
+    allowed.map_err(|refusal| refusal.map(Body::from))
 }
 
-/// A stale token is as good as none, but a check that could not be made is no answer.
 fn optional(parts: &Parts) -> Result<Option<LiveSession>, Rejection> {
-    match &identified(parts)?.caller {
-        Caller::Live(live) => Ok(Some(*live)),
-        Caller::Refused(refusal) if refusal.unavailable => Err(refusal.response.clone().map(Body::from)),
-        Caller::Refused(_) | Caller::Anonymous => Ok(None),
-    }
+    identified(parts)?.optional().map_err(|refusal| refusal.map(Body::from))
 }
 
 fn identified(parts: &Parts) -> Result<&Identified, Rejection> {
-    parts.extensions.get().ok_or_else(|| {
-        tracing::error!(target: "auth", path = parts.uri.path(), "this route lacks `.layer(auth.layer())`");
-        http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
-    })
+    let unidentified = || access::unidentified(".layer(auth.layer())", parts.uri.path()).map(Body::from);
+    parts.extensions.get().ok_or_else(unidentified)
 }

@@ -13,7 +13,7 @@ pub struct CurrentUser {
 }
 
 impl CurrentUser {
-    #[cfg(feature = "axum")]
+    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(crate) fn new(live: LiveSession) -> Self {
         Self { live }
     }
@@ -44,7 +44,7 @@ pub struct CurrentSession {
 }
 
 impl CurrentSession {
-    #[cfg(feature = "axum")]
+    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(crate) fn new(live: LiveSession) -> Self {
         Self { live }
     }

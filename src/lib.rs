@@ -1,5 +1,5 @@
-//! Complete accounts for axum apps: sign-up with mail verification, cookie sessions with rotating refresh tokens,
-//! password reset, and revocation on every node without a query per request.
+//! Complete accounts for axum and actix-web apps: sign-up with mail verification, cookie sessions with rotating refresh
+//! tokens, password reset, and revocation on every node without a query per request.
 //!
 //! # Quick start
 //!
@@ -25,6 +25,31 @@
 //! # fn main() {}
 //! ```
 //!
+//! With actix-web:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "actix", feature = "sqlite"))]
+//! use actix_web::{App, HttpServer, web};
+//! # #[cfg(all(feature = "actix", feature = "sqlite"))]
+//! use auth_system::{Auth, Config, CurrentUser, mail::ConsoleTransport, store::SqliteStore};
+//!
+//! # #[cfg(all(feature = "actix", feature = "sqlite"))]
+//! #[actix_web::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let store = SqliteStore::open("sqlite://auth.db").await?;
+//!     let auth = Auth::builder(Config::from_env()?).store(store).mail(ConsoleTransport).build()?;
+//!     let app = move || {
+//!         let hello = web::to(async |user: CurrentUser| format!("Hello {}", user.id()));
+//!         App::new()
+//!             .service(auth_system::scope(auth.clone()))
+//!             .service(web::resource("/hello").wrap(auth.middleware()).route(hello))
+//!     };
+//!     Ok(HttpServer::new(app).bind("127.0.0.1:3000")?.run().await?)
+//! }
+//! # #[cfg(not(all(feature = "actix", feature = "sqlite")))]
+//! # fn main() {}
+//! ```
+//!
 //! `Config::from_env` reads `AUTH_SECRET` (make one with `openssl rand -hex 32`), `AUTH_FRONTEND_URL` and the rest of
 //! [the settings](Config). The endpoints then live under `/api/auth/`.
 //!
@@ -33,13 +58,15 @@
 //! | you want to | look at |
 //! |---|---|
 //! | mount the endpoints in axum | `router` |
-//! | protect routes of your own | [`Auth`]`::layer`, [`CurrentUser`], [`CurrentSession`] |
+//! | mount the endpoints in actix-web | `scope` |
+//! | protect routes of your own | [`Auth`]`::layer` in axum, [`Auth`]`::middleware` in actix-web, [`CurrentUser`], [`CurrentSession`] |
 //! | change lifetimes, limits, password rules | [`auth_core::policy::Policy`] in [`Config::policy`] |
 //! | ask a service of your own about new passwords | [`AuthBuilder::password_check`] |
 //! | move a user table here and keep its passwords | the recipe in `import` |
 //! | send mails, in words of your own | [`mail`] |
 //! | keep accounts in a table of your own | [the recipe](store#your-own-user-table), `examples/custom_store.rs` |
 //! | log or count what happens | [`auth_core::port::EventSink`] |
+//! | take endpoints away, change them or add your own | [`AuthBuilder::operations`], `examples/custom_operation.rs` |
 //! | build something without HTTP | [`Auth::system`] and [`auth_core::flow`] |
 //! | serve another framework | [`Auth::respond`] |
 //!
@@ -48,8 +75,10 @@
 //! | feature | gives |
 //! |---|---|
 //! | `axum` | the router and the extractors; implies `tower` |
+//! | `actix` | the same for actix-web: the scope, the middleware and the extractors |
 //! | `tower` | the middleware for your own routes |
 //! | `sqlite` | [`store`]`::SqliteStore` |
+//! | `redis` | [`store`]`::RedisStore`: pending logins and timed limits in Redis or Valkey, beside the accounts |
 //! | `postgres` | [`store`]`::PostgresStore` |
 //! | `memory` | [`store`]`::MemoryStore`, for tests and demonstrations |
 //! | `mail` | mails as `.eml` files |
@@ -69,6 +98,8 @@
 //!   measures it.
 //! * A store that does not answer means 503, never a skipped check.
 
+#[cfg(feature = "actix")]
+mod actix;
 mod auth;
 #[cfg(feature = "axum")]
 mod axum;
@@ -85,8 +116,18 @@ pub mod system;
 mod tower;
 mod worker;
 
+pub mod operation {
+    //! The rows of the table, to be taken away, replaced, wrapped or added to:
+    //! [`AuthBuilder::operations`](crate::AuthBuilder::operations). `examples/custom_operation.rs` does each.
+    pub use ::http::{HeaderMap, Method, StatusCode, header};
+
+    pub use crate::http::operation::{Answer, Call, Form, Next, Operation, Operations, Refusal};
+}
+
 pub use auth_core;
 
+#[cfg(feature = "actix")]
+pub use self::actix::{AuthMiddleware, AuthMiddlewareService, scope};
 pub use self::auth::{Auth, AuthBuilder};
 #[cfg(feature = "axum")]
 pub use self::axum::{Rejection, router};

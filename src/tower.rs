@@ -2,10 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use auth_core::Reason;
 use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -13,9 +11,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::Auth;
+use crate::http::access;
 use crate::http::caller::{self, Checked};
-use crate::http::problem::Problem;
-use crate::http::{Caller, Refusal, Source};
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`](crate::CurrentUser) then tell who
@@ -55,14 +52,6 @@ impl<S> Layer<S> for AuthLayer {
 pub struct AuthService<S> {
     inner: S,
     layer: AuthLayer,
-}
-
-/// What the layer leaves for extractors.
-#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
-#[derive(Clone)]
-pub(crate) struct Identified {
-    pub(crate) auth: Auth,
-    pub(crate) caller: Caller,
 }
 
 impl<S, B, R> Service<Request<B>> for AuthService<S>
@@ -105,32 +94,9 @@ where
 impl AuthLayer {
     /// Leaves for extractors who calls, or answers a request that must not reach a handler.
     fn admit<B>(&self, request: &mut Request<B>, checked: Checked) -> Result<(), Response<Bytes>> {
-        let Self { auth, required } = self;
-        let (method, headers) = (request.method(), request.headers());
-        let refuse = |problem: Problem| auth.respond_refused(problem, headers, whole_path(request));
-        let caller = match checked.map_err(Problem::challenging) {
-            Ok(Some((_, Source::Cookie))) if !auth.http().origins.permits(method, headers, true) => {
-                return Err(refuse(Problem::cross_origin()));
-            }
-            Ok(Some((live, _))) if live.is_for_enrolment_only() => {
-                let refusal = refuse(Reason::SecondFactorRequired.into());
-                if *required {
-                    return Err(refusal);
-                }
-                Caller::Refused(Arc::new(Refusal { response: refusal, unavailable: false }))
-            }
-            Ok(Some((live, _))) => Caller::Live(live),
-            Ok(None) if *required => {
-                return Err(refuse(Problem::from(Reason::NotAuthenticated).challenging()));
-            }
-            Ok(None) => Caller::Anonymous,
-            Err(problem) if *required => return Err(refuse(problem)),
-            Err(problem) => {
-                let unavailable = problem.status().is_server_error();
-                Caller::Refused(Arc::new(Refusal { response: refuse(problem), unavailable }))
-            }
-        };
-        request.extensions_mut().insert(Identified { auth: auth.clone(), caller });
+        let head = (request.method(), request.headers(), whole_path(request));
+        let identified = access::admit(&self.auth, self.required, head, checked)?;
+        request.extensions_mut().insert(identified);
         Ok(())
     }
 }

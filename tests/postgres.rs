@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a step that fails fails its test")]
 
-#[path = "common/servers.rs"]
-mod servers;
+#[path = "common/postgres_server.rs"]
+mod postgres_server;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use self::servers::Postgres;
+use self::postgres_server::Postgres;
 
 const ROUNDS: u32 = 4;
 const WORKERS: u32 = 12;

@@ -1,4 +1,5 @@
-//! What the example servers share: settings from the environment, with what suits a first run where they are unset.
+//! What the example servers share: settings from the environment, with what suits a first run where they are unset, and
+//! the page.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -6,23 +7,27 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_system::auth_core::policy::InvalidSetting;
 use auth_system::auth_core::port::Random as _;
 use auth_system::auth_core::token::RootSecret;
 use auth_system::mail::transport_from;
-use auth_system::store::{MemoryStore, PostgresStore, SqliteStore};
+use auth_system::store::{MemoryStore, PostgresStore, RedisConfig, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
-use auth_system::{Auth, Config};
+use auth_system::{Auth, Config, CurrentUser};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
 
 /// What a page needs; no inline script or style, nothing from elsewhere.
-pub(crate) const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-pub(crate) const INDEX_HTML: &str = include_str!("../page/index.html");
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+const INDEX_HTML: &str = include_str!("../page/index.html");
+const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// Path, type and text of what the page loads.
-pub(crate) const ASSETS: [(&str, &str, &str); 11] = [
+const ASSETS: [(&str, &str, &str); 11] = [
     ("/assets/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
     ("/assets/app.js", JAVASCRIPT, include_str!("../page/app.js")),
     ("/assets/api.js", JAVASCRIPT, include_str!("../page/api.js")),
@@ -36,14 +41,79 @@ pub(crate) const ASSETS: [(&str, &str, &str); 11] = [
     ("/assets/view.js", JAVASCRIPT, include_str!("../page/view.js")),
 ];
 /// Where the page lives: at the root, and where the links in mails lead.
-pub(crate) const PAGE_PATHS: [&str; 5] =
-    ["/", "/verify-account", "/verify-email-change", "/password-reset-confirm", "/not-me"];
+const PAGE_PATHS: [&str; 5] = ["/", "/verify-account", "/verify-email-change", "/password-reset-confirm", "/not-me"];
+
+/// What is served beside the account system.
+#[derive(Clone, Copy)]
+pub(crate) struct Asset {
+    pub(crate) path: &'static str,
+    content_type: &'static str,
+    pub(crate) text: &'static str,
+}
+
+impl Asset {
+    pub(crate) fn headers(self) -> [(&'static str, &'static str); 3] {
+        [
+            ("content-type", self.content_type),
+            ("content-security-policy", CONTENT_SECURITY_POLICY),
+            ("x-content-type-options", "nosniff"),
+        ]
+    }
+}
+
+/// The page, wherever it lives, and what it loads.
+pub(crate) fn assets() -> impl Iterator<Item = Asset> {
+    let pages = PAGE_PATHS.into_iter().map(|path| (path, HTML, INDEX_HTML));
+    pages.chain(ASSETS).map(|(path, content_type, text)| Asset { path, content_type, text })
+}
+
+/// What the app's own route says, as JSON.
+pub(crate) fn hello(user: &CurrentUser) -> String {
+    json!({ "message": format!("Hello, user {}.", user.id()) }).to_string()
+}
+
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
+
+/// How long a client may take to finish its request once the server was asked to end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs a server with a log; why it ended is for the person at the terminal.
+#[expect(clippy::print_stderr, reason = "it is for the person at the terminal")]
+pub(crate) async fn run(serve: impl Future<Output = Outcome>) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match serve.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 pub(crate) struct Server {
     pub(crate) auth: Auth,
     pub(crate) bind: SocketAddr,
     /// Where to go, and where database, key and mails are.
-    pub(crate) greeting: String,
+    greeting: String,
+}
+
+#[expect(clippy::print_stdout, reason = "the greeting is for the person at the terminal")]
+impl Server {
+    pub(crate) fn cannot_bind(&self, error: &io::Error) -> String {
+        format!("AUTH_BIND {}: {error}", self.bind)
+    }
+
+    pub(crate) fn greet(&self) {
+        println!("{}Ctrl-C ends the server.\n", self.greeting);
+    }
+
+    /// Sends what waits.
+    pub(crate) async fn end(self) -> Outcome {
+        self.auth.shutdown().await;
+        println!("Goodbye.");
+        Ok(())
+    }
 }
 
 /// Builds the account system from `AUTH_*`.
@@ -57,9 +127,6 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| database.starts_with(scheme));
     if file.is_none() && !is_postgres && database != "memory:" {
         return Err("AUTH_DATABASE_URL must be `sqlite://FILE`, `postgres://...` or `memory:`".into());
-    }
-    if var("AUTH_REDIS_URL").is_some() {
-        return Err("AUTH_REDIS_URL is not supported yet: unset it, and the database keeps what Redis would".into());
     }
     let key = match var("AUTH_SECRET") {
         Some(_) => Key { secret: None, place: "AUTH_SECRET".into() },
@@ -80,6 +147,10 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
         let store = SqliteStore::open(&database).await;
         builder.store(store.map_err(|error| format!("AUTH_DATABASE_URL {database}: {error}"))?)
     };
+    let builder = match var("AUTH_REDIS_URL") {
+        Some(url) => builder.short_lived(redis(url)?),
+        None => builder,
+    };
     let mut greeting = String::new();
     writeln!(greeting, "Open      {}", config.frontend_url)?;
     writeln!(greeting, "Database  {}", if is_postgres { "PostgreSQL, as AUTH_DATABASE_URL says" } else { &database })?;
@@ -89,6 +160,13 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     let auth = builder.build()?;
     auth.ensure_superuser().await?;
     Ok(Server { auth, bind, greeting })
+}
+
+/// Pending sessions and attempts, beside the database.
+fn redis(url: String) -> Result<RedisStore, InvalidSetting> {
+    let mut config = RedisConfig::new(url);
+    config.prefix = var("AUTH_REDIS_PREFIX").unwrap_or(config.prefix);
+    RedisStore::open(config)
 }
 
 fn config(bind: SocketAddr, key: &Key) -> Result<Config, Box<dyn Error>> {
@@ -156,7 +234,8 @@ pub(crate) async fn asked_to_end() {
 }
 
 /// Resolves a while after [`asked_to_end`]: a client that never finishes its request must not keep the server up.
+#[allow(dead_code, reason = "actix-web brings a patience of its own")]
 pub(crate) async fn out_of_patience() {
     asked_to_end().await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(PATIENCE).await;
 }

@@ -15,28 +15,6 @@ use crate::Auth;
 /// How long an access check waits for the store.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the access check found, for extractors.
-#[cfg(feature = "tower")]
-#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
-#[derive(Clone)]
-pub(crate) enum Caller {
-    /// No access token.
-    Anonymous,
-    /// A good one.
-    Live(LiveSession),
-    /// A bad one, or the check could not be made: the refusal, ready to be sent.
-    Refused(std::sync::Arc<Refusal>),
-}
-
-/// A refusal that an extractor may send, or may not.
-#[cfg(feature = "tower")]
-#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors read it"))]
-pub(crate) struct Refusal {
-    pub(crate) response: http::Response<bytes::Bytes>,
-    /// The check could not be made: then even an optional caller is refused.
-    pub(crate) unavailable: bool,
-}
-
 /// Where an access token was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -59,7 +37,7 @@ pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Checked {
 }
 
 /// As [`authenticate`], at once; `None` where it takes more than a look at one token.
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "tower", feature = "actix"))]
 pub(crate) fn authenticate_now(auth: &Auth, headers: &HeaderMap) -> Option<Checked> {
     let (presented, source) = presented(auth, headers);
     match presented {

@@ -17,6 +17,8 @@ pub(crate) struct Doc {
     pub(crate) shows: Shows,
     /// What the handler reads from the body, or of a GET from the query.
     pub(crate) fields: &'static [Field],
+    /// JSON Schema of the body, where that is the application's own.
+    pub(crate) body: Option<fn() -> Value>,
     /// Whether it reads the application's own fields as well.
     pub(crate) attributes: Option<Attributes>,
     pub(crate) status: u16,
@@ -99,6 +101,7 @@ impl Doc {
             summary,
             shows: Shows::Nothing,
             fields: &[],
+            body: None,
             attributes: None,
             status: 200,
             content_type: "application/json",

@@ -3,6 +3,8 @@
 //! The way of a request: size of the headers, route, method, cross-origin check, body, access, handler, headers of
 //! every answer. Each step is here once.
 
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub(crate) mod access;
 mod address;
 pub(crate) mod caller;
 mod change_email;
@@ -18,6 +20,7 @@ mod me;
 mod not_me;
 #[cfg(feature = "openapi")]
 mod openapi;
+pub(crate) mod operation;
 mod origin;
 mod password_reset;
 pub(crate) mod problem;
@@ -33,6 +36,7 @@ mod verify_email;
 
 use std::net::IpAddr;
 
+use auth_core::Reason;
 use auth_core::types::Client;
 use bytes::Bytes;
 use http::header::{
@@ -44,13 +48,11 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ipnet::IpNet;
 
-#[cfg(feature = "tower")]
-pub(crate) use self::caller::{Caller, Refusal, Source};
 use self::fields::Fields;
 pub(crate) use self::origin::Origins;
 use self::problem::Problem;
 use self::reply::Reply;
-use self::table::{Effect, Endpoint, Handler};
+use self::table::{Effect, Endpoint};
 use crate::Auth;
 use crate::config::{CookieConfig, Profile, Throttles};
 
@@ -151,20 +153,18 @@ impl Auth {
             _ => Fields::from_body(headers, &read_body(headers, body).await?)?,
         };
         let exchange = Exchange { auth: self, client, headers, fields };
-        let reply = match endpoint.handler {
-            Handler::Public(handler) => handler(&exchange).await?,
-            Handler::Session(handler) => {
-                match caller::authenticate(self, headers).await.map_err(Problem::challenging)? {
-                    Some((live, _)) => handler(&exchange, live).await.map_err(Problem::challenging)?,
-                    None => return Err(Problem::from(auth_core::Reason::NotAuthenticated).challenging()),
-                }
-            }
+        let answer = if endpoint.handler.needs_session() {
+            let caller = caller::authenticate(self, headers).await.map_err(Problem::challenging)?;
+            let (live, _) = caller.ok_or_else(|| Problem::from(Reason::NotAuthenticated).challenging())?;
+            endpoint.handler.run(exchange, Some(live)).await.map_err(Problem::challenging)
+        } else {
+            endpoint.handler.run(exchange, None).await
         };
-        Ok(reply.into_response())
+        Ok(answer?.into_response())
     }
 
     /// A refusal with the headers of every answer.
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "tower", feature = "actix"))]
     pub(crate) fn respond_refused(&self, problem: Problem, headers: &HeaderMap, path: &str) -> Response<Bytes> {
         let mut response = self.refuse(problem, headers, path);
         self.finish(&mut response, headers);

@@ -17,7 +17,7 @@ use super::Exchange;
 use super::doc::{Cookies, Doc, Shows};
 use super::problem::Problem;
 use super::reply::Reply;
-use super::table::{Effect, Endpoint, Handler};
+use super::table::{Effect, Endpoint};
 use super::{MAX_BODY_BYTES, MAX_HEADER_BYTES};
 use crate::Auth;
 
@@ -98,6 +98,9 @@ impl Auth {
             if !parameters.is_empty() {
                 operation["parameters"] = parameters.into();
             }
+        } else if let Some(body) = row.doc.body {
+            operation["requestBody"] =
+                json!({ "required": true, "content": { "application/json": { "schema": body() } } });
         } else if row.reads_body {
             let (json, form) = (self.inputs(row, false), self.inputs(row, true));
             operation["requestBody"] = json!({
@@ -117,9 +120,10 @@ impl Auth {
 
     /// Each of the list suffices.
     fn security(&self, row: &Endpoint) -> Value {
-        let (access, refresh) = match (row.handler, row.doc.shows) {
-            (Handler::Session(_), _) => (true, false),
-            (Handler::Public(_), shows) => (shows == Shows::AccessOrRefresh, shows != Shows::Nothing),
+        let shows = row.doc.shows;
+        let (access, refresh) = match row.handler.needs_session() {
+            true => (true, false),
+            false => (shows == Shows::AccessOrRefresh, shows != Shows::Nothing),
         };
         let bearer = access && self.http().bearer;
         let schemes = [(access, "accessCookie"), (bearer, "bearer"), (refresh, "refreshCookie")];
@@ -200,7 +204,7 @@ fn refusals(row: &Endpoint, profile: crate::config::Profile) -> Vec<Problem> {
         all.extend([Problem::not_an_object("list"), Problem::body_incomplete()]);
         all.extend([Problem::body_too_large(MAX_BODY_BYTES), Problem::unsupported_media_type("text/plain")]);
     }
-    if let Handler::Session(_) = row.handler {
+    if row.handler.needs_session() {
         use Reason::{NotAuthenticated, TokenExpired, TokenInvalid, TokenWrongType, UserInactive, UserNotFound};
         let reasons = [TokenInvalid, TokenExpired, TokenWrongType, NotAuthenticated, UserInactive, UserNotFound];
         all.extend(reasons.map(Problem::from));

@@ -46,7 +46,7 @@ enum Shape {
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), shape: Shape::Detail, headers: Vec::new(), cause: None }
     }
 

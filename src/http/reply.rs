@@ -8,7 +8,7 @@ use auth_core::types::Token;
 use bytes::Bytes;
 #[cfg(feature = "openapi")]
 use http::header::CONTENT_SECURITY_POLICY;
-use http::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -33,12 +33,12 @@ enum Body {
 pub(crate) struct Reply {
     status: StatusCode,
     body: Body,
-    cookies: Vec<HeaderValue>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
     pub(crate) fn json(status: StatusCode, body: Value) -> Self {
-        Self { status, body: Body::Json(body), cookies: Vec::new() }
+        Self { status, body: Body::Json(body), headers: Vec::new() }
     }
 
     /// `{"detail": "..."}`
@@ -49,37 +49,53 @@ impl Reply {
     /// A page of HTML.
     #[cfg(feature = "openapi")]
     pub(crate) fn page(html: String, policy: &'static str) -> Self {
-        Self { status: StatusCode::OK, body: Body::Page(html, policy), cookies: Vec::new() }
+        Self { status: StatusCode::OK, body: Body::Page(html, policy), headers: Vec::new() }
     }
 
     /// 204.
     pub(crate) fn empty() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: Body::None, cookies: Vec::new() }
+        Self { status: StatusCode::NO_CONTENT, body: Body::None, headers: Vec::new() }
     }
 
-    /// Hands the session's tokens to the browser.
-    pub(crate) fn with_session(mut self, auth: &Auth, tokens: &SessionTokens) -> Self {
-        let http = auth.http();
-        let names = &http.cookies;
-        self.cookies.extend(issued(names, &names.access_name, "/", &tokens.access));
-        self.cookies.extend(issued(names, &names.refresh_name, &http.public_path, &tokens.refresh));
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// One more header.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
+    fn with_cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+        self
+    }
+
+    /// Hands the session's tokens to the browser.
+    pub(crate) fn with_session(self, auth: &Auth, tokens: &SessionTokens) -> Self {
+        let http = auth.http();
+        let names = &http.cookies;
+        self.with_cookies(issued(names, &names.access_name, "/", &tokens.access)).with_cookies(issued(
+            names,
+            &names.refresh_name,
+            &http.public_path,
+            &tokens.refresh,
+        ))
+    }
+
     /// Lets the browser show at its next login that it is known.
-    pub(crate) fn with_device(mut self, auth: &Auth, token: &Token) -> Self {
+    pub(crate) fn with_device(self, auth: &Auth, token: &Token) -> Self {
         let http = auth.http();
         let now = auth.system().ports().clock.now();
         let lasts = now + DEVICE_LIFETIME;
         let names = &http.cookies;
-        self.cookies.extend(cookie::set(names, &names.device_name, &http.public_path, token, now, lasts));
-        self
+        self.with_cookies(cookie::set(names, &names.device_name, &http.public_path, token, now, lasts))
     }
 
     /// Takes both cookies away.
-    pub(crate) fn without_session(mut self, auth: &Auth) -> Self {
-        self.cookies.extend(cleared_session(auth));
-        self
+    pub(crate) fn without_session(self, auth: &Auth) -> Self {
+        self.with_cookies(cleared_session(auth))
     }
 
     pub(crate) fn into_response(self) -> Response<Bytes> {
@@ -99,7 +115,9 @@ impl Reply {
                 *response.body_mut() = html.into();
             }
         }
-        response.headers_mut().extend(self.cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
         response
     }
 }

@@ -2,13 +2,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use auth_core::Reason;
 use auth_core::proof::LiveSession;
 use http::Method;
 
 use super::doc::Doc;
 #[cfg(feature = "openapi")]
 use super::openapi;
+use super::operation::{Call, Next, OwnHandler, Wrapper};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::throttle::Throttle;
@@ -40,20 +43,51 @@ pub(crate) enum Effect {
     Changes,
 }
 
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
+pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
 
 /// Who may call an endpoint, and what runs.
-#[derive(Clone, Copy)]
 pub(crate) enum Handler {
     /// Anybody. Access tokens are ignored.
     Public(for<'a> fn(&'a Exchange<'a>) -> Answer<'a>),
     /// Whoever has a live session.
     Session(for<'a> fn(&'a Exchange<'a>, LiveSession) -> Answer<'a>),
+    /// The application's own, for anybody or for whoever has a live session.
+    Own { session: bool, run: OwnHandler },
+    /// One with something of the application's around it.
+    Wrapped { inner: Arc<Handler>, around: Wrapper },
+}
+
+impl Handler {
+    pub(crate) fn needs_session(&self) -> bool {
+        match self {
+            Self::Public(_) => false,
+            Self::Session(_) => true,
+            Self::Own { session, .. } => *session,
+            Self::Wrapped { inner, .. } => inner.needs_session(),
+        }
+    }
+
+    /// Whoever needs a session has shown one by now.
+    pub(crate) fn run<'a>(&'a self, exchange: Exchange<'a>, live: Option<LiveSession>) -> Answer<'a> {
+        Box::pin(async move {
+            match self {
+                Self::Public(handler) => handler(&exchange).await,
+                Self::Session(handler) => {
+                    let live = live.ok_or(Reason::NotAuthenticated)?;
+                    handler(&exchange, live).await
+                }
+                Self::Own { run, .. } => run(Call::new(exchange, live)).await,
+                Self::Wrapped { inner, around } => {
+                    around(Call::new(exchange, live), Next::new(Arc::clone(inner))).await
+                }
+            }
+        })
+    }
 }
 
 /// All rows.
 pub(crate) struct Table {
-    endpoints: Vec<Endpoint>,
+    pub(super) endpoints: Vec<Endpoint>,
 }
 
 impl Table {
@@ -121,7 +155,7 @@ impl Table {
 }
 
 impl Endpoint {
-    fn matches(&self, below: &str) -> bool {
+    pub(super) fn matches(&self, below: &str) -> bool {
         self.path == below || self.path.strip_suffix('/') == Some(below)
     }
 

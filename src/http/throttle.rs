@@ -22,6 +22,8 @@ pub(crate) enum Throttle {
     Reauthenticate,
     TwoFactor,
     VerifyLogin,
+    /// One row's own.
+    Own(&'static str, Limit),
 }
 
 impl Throttle {
@@ -53,6 +55,7 @@ impl Throttle {
             Self::Reauthenticate => "reauthenticate",
             Self::TwoFactor => "two_factor",
             Self::VerifyLogin => "verify_2fa",
+            Self::Own(name, _) => name,
         }
     }
 
@@ -70,6 +73,7 @@ impl Throttle {
             Self::Reauthenticate => "throttles.reauthenticate",
             Self::TwoFactor => "throttles.two_factor",
             Self::VerifyLogin => "throttles.verify_2fa",
+            Self::Own(..) => "operations",
         }
     }
 
@@ -86,7 +90,12 @@ impl Throttle {
             Self::Reauthenticate => throttles.reauthenticate,
             Self::TwoFactor => throttles.two_factor,
             Self::VerifyLogin => throttles.verify_2fa,
+            Self::Own(_, limit) => limit,
         }
+    }
+
+    pub(crate) fn check(self, throttles: &Throttles) -> Result<(), InvalidSetting> {
+        check_limit(self.setting(), self.limit(throttles))
     }
 
     /// Counts a request of this client and refuses it past the limit.
@@ -110,5 +119,5 @@ impl Throttle {
 
 /// Refuses limits outside their ranges.
 pub(crate) fn check(throttles: &Throttles) -> Result<(), InvalidSetting> {
-    Throttle::ALL.iter().try_for_each(|throttle| check_limit(throttle.setting(), throttle.limit(throttles)))
+    Throttle::ALL.iter().try_for_each(|throttle| throttle.check(throttles))
 }

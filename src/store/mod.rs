@@ -70,9 +70,13 @@
 //! # }
 //! ```
 
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
+#[cfg(feature = "redis")]
+pub use redis::{RedisConfig, RedisStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
 #[cfg(feature = "postgres")]

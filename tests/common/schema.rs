@@ -24,6 +24,11 @@ impl Schema {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("{}?options=-csearch_path%3D{}", self.server, self.name)
+        format!("{}?options=-csearch_path%3D{}", self.server, self.name())
+    }
+
+    /// A name that no other test has.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 }

@@ -17,7 +17,7 @@ use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config};
 use tokio::runtime::Builder;
 
-use crate::server::{PASSWORD, Site, link};
+use crate::server::{Example, PASSWORD, Site, link};
 
 /// How often a process is killed, on all sites together.
 const ROUNDS: usize = 100;
@@ -37,7 +37,7 @@ fn a_hundred_kills_lose_no_acknowledged_sign_up_and_no_mail() {
 
 fn lives_and_dies(rounds: usize) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let site = Site::new();
+    let site = Example::Axum.site();
     // How long a start takes here and now; the kills come before, during and after it.
     let began = SystemClock.monotonic();
     drop(site.start());

@@ -9,11 +9,20 @@ use auth_system::auth_core::port::Clock as _;
 use auth_system::system::SystemClock;
 use serde_json::json;
 
-use crate::server::{PASSWORD, Site, eventually, link, mode};
+use crate::on_each_server;
+use crate::server::{Example, PASSWORD, eventually, link, mode};
 
-#[test]
-fn an_account_lives_over_a_real_socket_and_nothing_of_it_is_logged() {
-    let site = Site::new().with("RUST_LOG", "trace");
+on_each_server![
+    an_account_lives_over_a_real_socket_and_nothing_of_it_is_logged,
+    the_page_and_its_assets_let_nothing_foreign_in,
+    without_a_file_accounts_live_in_memory_and_mails_on_the_console,
+    cross_site_pages_cannot_log_anybody_in_or_out,
+    a_mebibyte_of_cookies_is_refused_and_the_server_lives_on,
+    the_end_sends_what_waits_and_waits_for_no_slow_client,
+];
+
+fn an_account_lives_over_a_real_socket_and_nothing_of_it_is_logged(example: Example) {
+    let site = example.site().with("RUST_LOG", "trace");
     let server = site.start();
     let expected = [
         format!("Open      http://{}", site.address),
@@ -73,9 +82,8 @@ fn an_account_lives_over_a_real_socket_and_nothing_of_it_is_logged() {
     assert!(server.end().success());
 }
 
-#[test]
-fn the_page_and_its_assets_let_nothing_foreign_in() {
-    let site = Site::new().with("AUTH_DATABASE_URL", "memory:");
+fn the_page_and_its_assets_let_nothing_foreign_in(example: Example) {
+    let site = example.site().with("AUTH_DATABASE_URL", "memory:");
     let server = site.start();
     let policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
     for (path, content_type, inside) in [
@@ -109,9 +117,8 @@ fn the_page_and_its_assets_let_nothing_foreign_in() {
     assert!(server.end().success());
 }
 
-#[test]
-fn without_a_file_accounts_live_in_memory_and_mails_on_the_console() {
-    let site = Site::new().with("AUTH_DATABASE_URL", "memory:").with("AUTH_MAIL", "console");
+fn without_a_file_accounts_live_in_memory_and_mails_on_the_console(example: Example) {
+    let site = example.site().with("AUTH_DATABASE_URL", "memory:").with("AUTH_MAIL", "console");
     let server = site.start();
     assert_eq!(server.greeting[1..4], ["Database  memory:", "Key       auth.key", "Mails     console"]);
     assert_eq!(site.sign_up("ada@example.org").status, 201);
@@ -125,9 +132,8 @@ fn without_a_file_accounts_live_in_memory_and_mails_on_the_console() {
     assert!(server.end().success());
 }
 
-#[test]
-fn cross_site_pages_cannot_log_anybody_in_or_out() {
-    let site = Site::new().with("AUTH_DATABASE_URL", "memory:");
+fn cross_site_pages_cannot_log_anybody_in_or_out(example: Example) {
+    let site = example.site().with("AUTH_DATABASE_URL", "memory:");
     let server = site.start();
     let login = json!({ "email": "ada@example.org", "password": PASSWORD });
     for path in ["/api/auth/login/", "/api/auth/logout/", "/api/auth/signup/"] {
@@ -139,9 +145,8 @@ fn cross_site_pages_cannot_log_anybody_in_or_out() {
     assert!(server.end().success());
 }
 
-#[test]
-fn a_mebibyte_of_cookies_is_refused_and_the_server_lives_on() {
-    let site = Site::new().with("AUTH_DATABASE_URL", "memory:");
+fn a_mebibyte_of_cookies_is_refused_and_the_server_lives_on(example: Example) {
+    let site = example.site().with("AUTH_DATABASE_URL", "memory:");
     let server = site.start();
     let cookies = format!("access_token={}", "x".repeat(1 << 20));
     for path in ["/api/auth/me/", "/api/auth/refresh/", "/api/hello", "/"] {
@@ -154,9 +159,8 @@ fn a_mebibyte_of_cookies_is_refused_and_the_server_lives_on() {
     assert!(server.end().success());
 }
 
-#[test]
-fn the_end_sends_what_waits_and_waits_for_no_slow_client() {
-    let site = Site::new();
+fn the_end_sends_what_waits_and_waits_for_no_slow_client(example: Example) {
+    let site = example.site();
     let server = site.start();
     // Never ends its request.
     let mut slow = TcpStream::connect(site.address).unwrap();

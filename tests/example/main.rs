@@ -1,4 +1,4 @@
-//! The example server as people start it: a process of its own, over real sockets and real files.
+//! The example servers as people start them: a process of its own, over real sockets and real files.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
@@ -6,7 +6,11 @@
 mod browser;
 mod killed;
 mod life;
+mod minimal;
+mod redis;
 mod server;
+#[path = "../common/servers.rs"]
+mod servers;
 mod start;
 #[path = "../common/totp.rs"]
 mod totp;

@@ -18,20 +18,47 @@ use sqlx::{ConnectOptions as _, Row as _};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// The example's binary, which cargo builds with the tests.
-fn binary() -> PathBuf {
-    let mut folder = std::env::current_exe().unwrap();
-    folder.pop();
-    if folder.ends_with("deps") {
-        folder.pop();
+/// Runs each test with each of the example servers.
+#[macro_export]
+macro_rules! on_each_server {
+    ($($name:ident),* $(,)?) => {
+        mod axum { $(#[test] fn $name() { super::$name($crate::server::Example::Axum); })* }
+        mod actix { $(#[test] fn $name() { super::$name($crate::server::Example::Actix); })* }
+    };
+}
+
+/// Which example server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Example {
+    Axum,
+    Actix,
+}
+
+impl Example {
+    /// A folder for it, on a free port, with mails as files.
+    pub(crate) fn site(self) -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let site = Site { example: self, folder, address, variables: BTreeMap::new() };
+        site.with("AUTH_BIND", &address.to_string()).with("AUTH_MAIL", "dir:mails").with("AUTH_THROTTLE", "off")
     }
-    let binary = folder.join("examples/axum");
-    assert!(
-        binary.exists(),
-        "{} is missing: build it with `cargo build --features full --example axum`",
-        binary.display()
-    );
-    binary
+
+    /// Its binary, which cargo builds with the tests.
+    fn binary(self) -> PathBuf {
+        let name = match self {
+            Self::Axum => "axum",
+            Self::Actix => "actix",
+        };
+        let mut folder = std::env::current_exe().unwrap();
+        folder.pop();
+        if folder.ends_with("deps") {
+            folder.pop();
+        }
+        let binary = folder.join("examples").join(name);
+        let missing = format!("build it with `cargo build --features full --example {name}`");
+        assert!(binary.exists(), "{} is missing: {missing}", binary.display());
+        binary
+    }
 }
 
 /// Waits for something that must come soon.
@@ -47,20 +74,13 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 
 /// A folder with whatever a server leaves behind, and how it is started there.
 pub(crate) struct Site {
+    example: Example,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) address: SocketAddr,
     variables: BTreeMap<String, String>,
 }
 
 impl Site {
-    /// On a free port, with mails as files.
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let site = Self { folder, address, variables: BTreeMap::new() };
-        site.with("AUTH_BIND", &address.to_string()).with("AUTH_MAIL", "dir:mails").with("AUTH_THROTTLE", "off")
-    }
-
     pub(crate) fn with(mut self, name: &str, text: &str) -> Self {
         self.variables.insert(name.into(), text.into());
         self
@@ -71,7 +91,7 @@ impl Site {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.example.binary());
         command.current_dir(self.folder.path()).env_clear().envs(&self.variables).stdin(Stdio::null());
         command
     }

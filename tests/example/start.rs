@@ -9,7 +9,17 @@ use std::path::Path;
 
 use rustix::process::getuid;
 
-use crate::server::Site;
+use crate::on_each_server;
+use crate::server::{Example, Site};
+
+on_each_server![
+    each_bad_variable_is_told_in_one_line,
+    a_port_that_is_taken_is_named,
+    a_key_file_that_is_no_key_is_named_and_left_alone,
+    a_file_that_is_no_database_is_named_and_left_alone,
+    a_folder_that_cannot_be_written_is_named,
+    a_database_that_cannot_be_written_is_named_and_left_alone,
+];
 
 /// Nobody, on every Unix that matters.
 const NOBODY: u32 = 65534;
@@ -23,8 +33,7 @@ fn refused(site: &Site, (code, stderr): (Option<i32>, String), expected: &str) {
     assert!(!site.path("mails/x.eml").exists());
 }
 
-#[test]
-fn each_bad_variable_is_told_in_one_line() {
+fn each_bad_variable_is_told_in_one_line(example: Example) {
     for (variable, text, line) in [
         ("AUTH_BIND", "localhost", "AUTH_BIND must be an address with a port, such as 127.0.0.1:3000: "),
         (
@@ -39,7 +48,7 @@ fn each_bad_variable_is_told_in_one_line() {
         ),
         ("AUTH_DATABASE_URL", "postgres://u:hunter2@h/db", "AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`"),
         ("AUTH_DATABASE_URL", "sqlite://", "AUTH_DATABASE_URL"),
-        ("AUTH_REDIS_URL", "redis://127.0.0.1/", "AUTH_REDIS_URL is not supported yet"),
+        ("AUTH_REDIS_URL", "http://u:hunter2@h/", "redis.url: "),
         ("AUTH_MAIL", "pigeon", "AUTH_MAIL: neither `console`, `dir:PATH`, `smtp://...` nor `smtps://...`"),
         ("AUTH_MAIL", "smtps://u:hunter2@", "AUTH_MAIL: the mail server's address: "),
         ("AUTH_MAIL", "dir:/dev/null/x", "AUTH_MAIL: cannot make /dev/null/x: "),
@@ -52,27 +61,25 @@ fn each_bad_variable_is_told_in_one_line() {
         ("AUTH_ARGON2_MEMORY_KIB", "64", "AUTH_ARGON2_MEMORY_KIB: 64 KiB is weak whatever the iterations: "),
         ("AUTH_THROTTLE_LOGIN", "often", "AUTH_THROTTLE_LOGIN: `often` is not a limit such as `10/min`"),
     ] {
-        let site = Site::new().with(variable, text);
+        let site = example.site().with(variable, text);
         let (code, stderr) = site.fail(site.command());
         assert_eq!(stderr.lines().count(), 1, "{variable}: {stderr}");
         refused(&site, (code, stderr), line);
     }
 }
 
-#[test]
-fn a_port_that_is_taken_is_named() {
-    let site = Site::new().with("AUTH_DATABASE_URL", "memory:");
+fn a_port_that_is_taken_is_named(example: Example) {
+    let site = example.site().with("AUTH_DATABASE_URL", "memory:");
     let _taken = TcpListener::bind(site.address).unwrap();
     let expected = format!("AUTH_BIND {}: Address already in use", site.address);
     refused(&site, site.fail(site.command()), &expected);
 }
 
-#[test]
-fn a_key_file_that_is_no_key_is_named_and_left_alone() {
+fn a_key_file_that_is_no_key_is_named_and_left_alone(example: Example) {
     for (content, problem) in
         [("", "has 0 bytes where at least 32 are due"), ("hunter2!", "is neither hexadecimal nor base64")]
     {
-        let site = Site::new();
+        let site = example.site();
         fs::write(site.path("auth.key"), content).unwrap();
         refused(&site, site.fail(site.command()), &format!("the key file auth.key {problem}"));
         assert_eq!(fs::read_to_string(site.path("auth.key")).unwrap(), content);
@@ -80,9 +87,8 @@ fn a_key_file_that_is_no_key_is_named_and_left_alone() {
     }
 }
 
-#[test]
-fn a_file_that_is_no_database_is_named_and_left_alone() {
-    let site = Site::new();
+fn a_file_that_is_no_database_is_named_and_left_alone(example: Example) {
+    let site = example.site();
     let content = "my diary\n".repeat(1000);
     fs::write(site.path("auth.db"), &content).unwrap();
     refused(&site, site.fail(site.command()), "AUTH_DATABASE_URL sqlite://auth.db: the store holds what cannot be: ");
@@ -125,9 +131,8 @@ fn give_away(path: &Path) {
 
 const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
 
-#[test]
-fn a_folder_that_cannot_be_written_is_named() {
-    let site = Site::new().with("AUTH_SECRET", SECRET).with("AUTH_MAIL", "console");
+fn a_folder_that_cannot_be_written_is_named(example: Example) {
+    let site = example.site().with("AUTH_SECRET", SECRET).with("AUTH_MAIL", "console");
     give_away(site.folder.path());
     let folder = site.path("closed");
     fs::create_dir(&folder).unwrap();
@@ -139,7 +144,7 @@ fn a_folder_that_cannot_be_written_is_named() {
         refused(&site, failed, "AUTH_DATABASE_URL sqlite://");
     }
     // Without a secret it is the key that cannot be made.
-    let site = Site::new().with("AUTH_DATABASE_URL", &format!("sqlite://{}", folder.join("auth.db").display()));
+    let site = example.site().with("AUTH_DATABASE_URL", &format!("sqlite://{}", folder.join("auth.db").display()));
     give_away(site.folder.path());
     if let Some(failed) = as_nobody(&site) {
         refused(&site, failed, &format!("the key file {}: Permission denied", folder.join("auth.key").display()));
@@ -147,9 +152,8 @@ fn a_folder_that_cannot_be_written_is_named() {
     set_mode(&folder, 0o755);
 }
 
-#[test]
-fn a_database_that_cannot_be_written_is_named_and_left_alone() {
-    let site = Site::new().with("AUTH_SECRET", SECRET).with("AUTH_MAIL", "console");
+fn a_database_that_cannot_be_written_is_named_and_left_alone(example: Example) {
+    let site = example.site().with("AUTH_SECRET", SECRET).with("AUTH_MAIL", "console");
     let server = site.start();
     assert_eq!(site.sign_up("ada@example.org").status, 201);
     assert!(server.end().success());

@@ -6,11 +6,14 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use crate::server::{Server, Site};
+use crate::on_each_server;
+use crate::server::{Example, Server};
 
-#[tokio::test]
-async fn a_full_disk_is_503_and_nothing_is_there_by_half() {
-    let site = Site::new();
+on_each_server![a_full_disk_is_503_and_nothing_is_there_by_half,];
+
+#[tokio::main(flavor = "current_thread")]
+async fn a_full_disk_is_503_and_nothing_is_there_by_half(example: Example) {
+    let site = example.site();
     // A write past the limit of a file's size shall fail as it does on a full disk, not end the process.
     let original = site.command();
     let mut command = Command::new("sh");

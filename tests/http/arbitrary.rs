@@ -11,7 +11,9 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::world::{Answer, Call, Driver, Ground, Store, World, call};
+use crate::door::Driver;
+use crate::place::Store;
+use crate::world::{Answer, Call, Ground, World, call};
 
 const PATHS: [&str; 15] = [
     "signup/",
@@ -174,7 +176,7 @@ fn never_surprised(driver: Driver, profile: Profile) {
     let cases = Config::default().cases.max(2000);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&calls(), |call| {
-        prop_assume!(call.path.parse::<http::Uri>().is_ok());
+        prop_assume!(call.path.parse::<http::Uri>().is_ok() && call.path.parse::<actix_web::http::Uri>().is_ok());
         let method = call.method.clone();
         is_usual(profile, &method, &runtime.block_on(world.send(call)))
     });
@@ -190,6 +192,11 @@ fn the_bare_service_is_never_surprised() {
 #[test]
 fn axum_is_never_surprised() {
     never_surprised(Driver::Axum, Profile::Standard);
+}
+
+#[test]
+fn actix_is_never_surprised() {
+    never_surprised(Driver::Actix, Profile::Standard);
 }
 
 #[test]

@@ -1,12 +1,8 @@
 //! Bodies that are broken, of another type, too long or cut off: refused before any field is looked at.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use auth_system::auth_core::port::MailPurpose;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request};
-use http_body::Frame;
+use http::{HeaderValue, Method};
 use serde_json::json;
 
 use crate::scenarios;
@@ -326,39 +322,15 @@ async fn a_claimed_length_is_not_believed(ground: Ground) {
     }
 }
 
-/// A body whose connection breaks after what was sent so far.
-struct Broken(Option<Bytes>);
-
-impl http_body::Body for Broken {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let next = self.0.take().map(|sent| Ok(Frame::data(sent)));
-        Poll::Ready(Some(next.unwrap_or_else(|| Err(std::io::ErrorKind::ConnectionReset.into()))))
-    }
-}
-
 async fn a_body_that_ends_early_changes_nothing(ground: Ground) {
     let world = ground.world().await;
     let good = good_ones(&world).await;
     for reader in &good {
         let body = &reader.body;
         for sent in ["", &body[..9], body] {
-            let Call { method, path, headers, .. } = reader.send("application/json", "");
-            let mut request =
-                Request::builder().method(method).uri(path).body(Broken(Some(sent.to_owned().into()))).unwrap();
-            *request.headers_mut() = headers;
-            let (status, body) = if ground.driver == crate::world::Driver::Bare {
-                let response = world.auth.respond(request, None).await;
-                (response.status(), response.into_body())
-            } else {
-                let router = auth_system::router::<()>(world.auth.clone());
-                let response = tower::ServiceExt::oneshot(router, request.map(axum::body::Body::new)).await.unwrap();
-                (response.status(), axum::body::to_bytes(response.into_body(), LIMIT).await.unwrap())
-            };
-            assert_eq!(status, 400);
-            assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["code"], "body_incomplete");
+            let mut call = reader.send("application/json", "");
+            (call.body, call.breaks_off) = (sent.to_owned().into(), true);
+            world.send(call).await.refused(400, "body_incomplete");
         }
     }
     nothing_happened(&world).await;

@@ -496,7 +496,7 @@ async fn a_guess_at_a_password_is_counted_and_a_broken_one_is_not(ground: Ground
         // From many places, or their own limits would come first.
         let send = async |peer: u8, password: Value| {
             let mut guess = post(path).jar(&jar).json(guesses(password)[number].1.clone());
-            guess.peer = [198, 51, 100, peer].into();
+            guess.peer = Some([198, 51, 100, peer].into());
             world.send(guess).await
         };
         let broken =

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use auth_system::auth_core::port::MailPurpose;
-use http::{HeaderMap, Method, Request};
-use http_body_util::Full;
+use http::{HeaderMap, Method};
 use serde_json::json;
 
+use crate::door::Driver;
 use crate::faults::{Fault, Faults};
 use crate::scenarios;
-use crate::world::{Answer, Authenticator, Call, Driver, Ground, Jar, PASSWORD, World, call, get, post};
+use crate::world::{Answer, Authenticator, Call, Ground, Jar, PASSWORD, World, call, get, post};
 
 scenarios![
     every_answer_carries_the_same_headers,
@@ -23,7 +23,6 @@ scenarios![
     a_store_that_holds_nonsense_is_500_and_says_no_more,
     a_busy_hasher_is_503_with_its_own_wait,
     a_store_that_hangs_keeps_nobody_waiting_for_the_access_check,
-    both_drivers_answer_alike,
 ];
 
 /// Every endpoint.
@@ -121,7 +120,7 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
 }
 
 /// Requests that are refused, each with another status.
-fn refusals() -> Vec<(u16, Call)> {
+pub(crate) fn refusals() -> Vec<(u16, Call)> {
     let login = || post("login/").json(json!({ "email": "nobody@example.org", "password": PASSWORD }));
     let large = "x".repeat(70_000);
     vec![
@@ -367,23 +366,4 @@ async fn a_store_that_hangs_keeps_nobody_waiting_for_the_access_check(ground: Gr
     assert_eq!(answer.header("retry-after"), "1");
     faults.store(Fault::None);
     assert_eq!(world.send(me).await.status, 200);
-}
-
-async fn both_drivers_answer_alike(ground: Ground) {
-    let world = ground.world().await;
-    let calls = successes(&world).await;
-    // Those that may be repeated, and all that is refused.
-    let repeatable = [2, 4, 5, 7].map(|row| calls[row].clone());
-    let options = ROWS.map(|(_, path)| call(Method::OPTIONS, path));
-    let heads = ROWS.map(|(_, path)| call(Method::HEAD, path).header("origin", "https://app.example.org"));
-    let refused = refusals().into_iter().map(|(_, call)| call);
-    for call in repeatable.into_iter().chain(options).chain(heads).chain(refused) {
-        let driven = world.send(call.clone()).await;
-        let mut request = Request::builder().method(call.method).uri(&call.path).body(Full::new(call.body)).unwrap();
-        *request.headers_mut() = call.headers;
-        let bare = world.auth.respond(request, Some(call.peer)).await;
-        let bare = Answer { status: bare.status(), headers: bare.headers().clone(), body: bare.into_body() };
-        assert_eq!((driven.status, &driven.body), (bare.status, &bare.body), "{}", call.path);
-        assert_eq!(without_length(&driven), without_length(&bare), "{}", call.path);
-    }
 }

@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::conventions::successes;
+use crate::door::Driver;
 use crate::faults::{Fault, Faults};
 use crate::logs::Logs;
-use crate::world::{self, Answer, Call, Driver, Ground, PASSWORD, Store, World, get, post};
+use crate::place::Store;
+use crate::world::{self, Answer, Call, Ground, PASSWORD, World, get, post};
 
 const SQLITE: Ground = Ground { store: Store::Sqlite, driver: Driver::Axum };
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
@@ -269,7 +271,7 @@ async fn a_hash_pool_that_is_full_says_when_to_come_back_and_not_to_whom() {
         .map(|number| {
             let email = if number % 2 == 0 { "ada@example.org" } else { "nobody@example.org" };
             let login = post("login/").json(json!({ "email": email, "password": PASSWORD }));
-            Call { peer: [192, 0, 2, number].into(), ..login }
+            Call { peer: Some([192, 0, 2, number].into()), ..login }
         })
         .collect();
     let answers = at_once(&world, &calls).await;

@@ -8,14 +8,13 @@ use std::time::Duration;
 use auth_system::auth_core::types::{SessionId, TenantId};
 use auth_system::{CurrentSession, CurrentUser};
 use axum::Router;
-use axum::body::Body;
 use axum::routing::any;
-use http::{HeaderValue, Method, Request};
-use tower::ServiceExt as _;
+use http::{HeaderValue, Method};
 
+use crate::door::through_axum;
 use crate::faults::{Fault, Faults};
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, Jar, PASSWORD, World, call, claims, get, post};
+use crate::world::{Call, Ground, Jar, PASSWORD, World, call, claims, get, post};
 
 scenarios![
     extractors_tell_who_calls,
@@ -29,6 +28,7 @@ scenarios![
     a_path_cannot_write_into_a_cookie,
     a_proxy_is_believed_when_it_is_trusted,
     a_client_cannot_hide_behind_a_trusted_proxy,
+    without_a_peer_there_is_no_address,
 ];
 
 async fn all(world: &World, call: impl Fn(&str) -> Call) -> [u16; 4] {
@@ -65,10 +65,10 @@ async fn extractors_tell_who_calls(ground: Ground) {
     let optional = |session: Option<CurrentSession>| async move { session.is_some().to_string() };
     let router =
         Router::new().route("/detailed", any(detailed)).route("/optional", any(optional)).layer(world.auth.layer());
-    let answer = through(&router, get("/detailed").jar(&jar)).await;
+    let answer = through_axum(&router, get("/detailed").jar(&jar)).await;
     assert_eq!(answer.text(), "Cookie default pwd (1767225660, 1767226560)");
-    assert_eq!(through(&router, get("/optional").jar(&jar)).await.text(), "true");
-    assert_eq!(through(&router, get("/optional")).await.text(), "false");
+    assert_eq!(through_axum(&router, get("/optional").jar(&jar)).await.text(), "true");
+    assert_eq!(through_axum(&router, get("/optional")).await.text(), "false");
 }
 
 async fn a_bad_token_is_refused_where_somebody_is_needed(ground: Ground) {
@@ -193,13 +193,6 @@ async fn where_the_store_is_down_nobody_is_taken_for_nobody(ground: Ground) {
     }
 }
 
-async fn through(router: &Router, call: Call) -> Answer {
-    let mut request = Request::builder().method(call.method).uri(call.path).body(Body::from(call.body)).unwrap();
-    *request.headers_mut() = call.headers;
-    let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
-    Answer { status: parts.status, headers: parts.headers, body: axum::body::to_bytes(body, usize::MAX).await.unwrap() }
-}
-
 async fn id(user: CurrentUser) -> String {
     user.id().to_string()
 }
@@ -218,28 +211,28 @@ async fn our_routes_live_beside_and_inside_others(ground: Ground) {
         .merge(auth_system::router(auth.clone()))
         .fallback(|| async { (http::StatusCode::NOT_FOUND, "the application's own") });
     for path in ["/deep/er/id", "/inner"] {
-        assert_eq!(through(&app, get(path).jar(&jar)).await.status, 200, "{path}");
-        through(&app, get(path)).await.refused(401, "not_authenticated");
+        assert_eq!(through_axum(&app, get(path).jar(&jar)).await.status, 200, "{path}");
+        through_axum(&app, get(path)).await.refused(401, "not_authenticated");
     }
     let both = "access_token=x; access_token=y";
-    let taken = through(&app, get("/deep/er/id").header("cookie", both)).await.set_cookies();
+    let taken = through_axum(&app, get("/deep/er/id").header("cookie", both)).await.set_cookies();
     let paths: Vec<_> = taken.iter().map(|cookie| cookie.split("; ").nth(3).unwrap()).collect();
     assert_eq!(paths, ["Path=/", "Path=/deep", "Path=/deep/", "Path=/deep/er", "Path=/deep/er/", "Path=/deep/er/id"]);
 
-    assert_eq!(through(&app, get("/api/auth/me").jar(&jar)).await.status, 200);
-    through(&app, get("/api/auth/nothing")).await.refused(404, "not_found");
-    assert_eq!(through(&app, get("/api/authx")).await.text(), "the application's own");
+    assert_eq!(through_axum(&app, get("/api/auth/me").jar(&jar)).await.status, 200);
+    through_axum(&app, get("/api/auth/nothing")).await.refused(404, "not_found");
+    assert_eq!(through_axum(&app, get("/api/authx")).await.text(), "the application's own");
     // Below another prefix the cookies' paths would be wrong: that is no place for us.
     let app = Router::new().nest("/v1", auth_system::router(auth.clone()));
-    through(&app, get("/v1/api/auth/me").jar(&jar)).await.refused(404, "not_found");
+    through_axum(&app, get("/v1/api/auth/me").jar(&jar)).await.refused(404, "not_found");
     // With a state of the application's own, and a layer around everything.
     let app: Router = Router::new()
         .route("/id", any(id))
         .merge(auth_system::router(auth.clone()))
         .with_state(7_u8)
         .layer(auth.layer());
-    assert_eq!(through(&app, get("/id").jar(&jar)).await.status, 200);
-    assert_eq!(through(&app, post("refresh/").jar(&jar)).await.status, 200);
+    assert_eq!(through_axum(&app, get("/id").jar(&jar)).await.status, 200);
+    assert_eq!(through_axum(&app, post("refresh/").jar(&jar)).await.status, 200);
 }
 
 async fn a_long_path_costs_no_more_than_a_short_one(ground: Ground) {
@@ -247,7 +240,7 @@ async fn a_long_path_costs_no_more_than_a_short_one(ground: Ground) {
     let app = Router::new().fallback(any(id)).layer(world.auth.layer());
     let both = "access_token=x; access_token=y; refresh_token=x; refresh_token=y";
     for path in ["/".repeat(60_000), "/a".repeat(30_000), format!("/{}", "a".repeat(60_000))] {
-        let answer = through(&app, get(&path).header("cookie", both)).await;
+        let answer = through_axum(&app, get(&path).header("cookie", both)).await;
         answer.refused(401, "token_not_valid");
         let cookies = answer.set_cookies();
         assert!((2..=40).contains(&cookies.len()), "{}", cookies.len());
@@ -260,7 +253,7 @@ async fn a_path_cannot_write_into_a_cookie(ground: Ground) {
     let app = Router::new().fallback(any(id)).layer(world.auth.layer());
     let both = "access_token=x; access_token=y";
     for path in ["/a;Max-Age=9999;Path=/", "/a/b;Domain=example.org/c", "/;x", "/a,b;Secure=/;"] {
-        let answer = through(&app, get(path).header("cookie", both)).await;
+        let answer = through_axum(&app, get(path).header("cookie", both)).await;
         answer.refused(401, "token_not_valid");
         for cookie in answer.set_cookies() {
             assert_eq!(cookie.split(';').count(), 5, "{cookie}");
@@ -273,7 +266,7 @@ async fn a_path_cannot_write_into_a_cookie(ground: Ground) {
 async fn address(world: &World, peer: &str, forwarded: &[&[u8]]) -> String {
     let body = serde_json::json!({ "email": "ada@example.org", "password": PASSWORD });
     let mut login = post("login/").json(body).header("user-agent", "a browser");
-    login.peer = peer.parse::<IpAddr>().unwrap();
+    login.peer = Some(peer.parse::<IpAddr>().unwrap());
     for value in forwarded {
         login.headers.append("x-forwarded-for", HeaderValue::from_bytes(value).unwrap());
     }
@@ -348,7 +341,7 @@ async fn a_route_without_the_layer_says_so_in_the_log() {
     let optional = |user: Option<CurrentUser>| async move { user.is_some().to_string() };
     let router = Router::new().route("/id", any(id)).route("/optional", any(optional));
     for path in ["/id", "/optional"] {
-        let answer = through(&router, call(Method::GET, path)).await;
+        let answer = through_axum(&router, call(Method::GET, path)).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (500, 0), "never taken for nobody");
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -356,15 +349,12 @@ async fn a_route_without_the_layer_says_so_in_the_log() {
     assert!(log.contains("path=\"/id\"") || log.contains("path=/id"), "{log}");
 }
 
-#[tokio::test]
-async fn without_a_peer_there_is_no_address() {
-    let ground = Ground { store: crate::world::Store::Memory, driver: crate::world::Driver::Axum };
+async fn without_a_peer_there_is_no_address(ground: Ground) {
     let world = ground.world_with(|config| config.trusted_proxies = vec!["0.0.0.0/1".parse().unwrap()]).await;
     world.account("ada@example.org").await;
     let body = serde_json::json!({ "email": "ada@example.org", "password": PASSWORD });
-    let router = auth_system::router(world.auth.clone());
     let login = post("login/").json(body).header("x-forwarded-for", "198.51.100.7");
-    let jar = through(&router, login).await.jar();
+    let jar = world.send(Call { peer: None, ..login }).await.jar();
     let id = SessionId(claims(jar.access())["sid"].as_str().unwrap().parse().unwrap());
     let session = world.auth.system().ports().sessions.find(&TenantId::default(), id).await.unwrap().unwrap().row;
     assert!(session.context["address"].is_null());

@@ -85,7 +85,7 @@ async fn whatever_is_sent_counts(ground: Ground) {
 
 async fn an_address_cannot_dress_up_as_another(ground: Ground) {
     let world = ground.world_with(limited).await;
-    let from = |peer: &str, call: Call| Call { peer: peer.parse().unwrap(), ..call };
+    let from = |peer: &str, call: Call| Call { peer: Some(peer.parse().unwrap()), ..call };
     for number in 0..10 {
         let call = guess(&format!("user{number}@example.org"), "wrong");
         let call = call.header("x-forwarded-for", &format!("198.51.100.{number}"));

@@ -56,7 +56,7 @@ impl Office {
         let call = self.headers.iter().fold(call, |call, (name, value)| call.header(name, value));
         let mut request = Request::builder().method(call.method).uri(call.path).body(Full::new(call.body)).unwrap();
         *request.headers_mut() = call.headers;
-        let response = self.auth.respond(request, Some(call.peer)).await;
+        let response = self.auth.respond(request, call.peer).await;
         Answer { status: response.status(), headers: response.headers().clone(), body: response.into_body() }
     }
 

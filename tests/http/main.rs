@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
+mod actix;
 mod admin;
 mod arbitrary;
 mod bad_body;
@@ -13,6 +14,7 @@ mod conventions;
 mod cookies;
 mod cross_origin;
 mod deactivate;
+mod door;
 mod failures;
 #[cfg(feature = "smtp")]
 #[path = "../common/fake_smtp.rs"]
@@ -28,15 +30,21 @@ mod logs;
 mod mails;
 mod me;
 mod new_password;
+mod nodes;
 mod not_me;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod operations;
 mod outbox;
+mod parity;
 mod password_reset;
+mod place;
 mod races;
 mod reauthenticate;
 mod refresh;
 mod routing;
+#[path = "../common/schema.rs"]
+mod schema;
 mod secrets;
 mod settings;
 mod settings_at_work;

@@ -10,7 +10,9 @@ use http::Method;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::world::{Authenticator, Call, Driver, Ground, Jar, Store, World, call, get};
+use crate::door::Driver;
+use crate::place::Store;
+use crate::world::{Authenticator, Call, Ground, Jar, World, call, get};
 
 const GROUND: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
 

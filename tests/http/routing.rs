@@ -4,8 +4,9 @@ use http::{HeaderValue, Method};
 use serde_json::json;
 
 use crate::conventions::{ROWS, allow};
+use crate::door::Driver;
 use crate::scenarios;
-use crate::world::{Answer, Driver, Ground, PASSWORD, call, get, post};
+use crate::world::{Answer, Ground, PASSWORD, call, get, post};
 
 scenarios![
     a_path_has_one_spelling,

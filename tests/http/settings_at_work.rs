@@ -14,8 +14,10 @@ use auth_system::mail::DirTransport;
 use auth_system::{Auth, Config};
 use serde_json::json;
 
+use crate::door::Driver;
+use crate::place::Store;
 use crate::scenarios;
-use crate::world::{self, Driver, Ground, PASSWORD, Store, World, claims, post};
+use crate::world::{self, Ground, PASSWORD, World, claims, post};
 
 scenarios![
     tokens_and_links_need_the_secret_that_made_them,

@@ -256,7 +256,7 @@ async fn the_budget_is_the_factors_own(ground: Ground) {
     for number in 0..5_u8 {
         let token = first_step(&world).await;
         let mut guess = post("2fa/verify-login/").json(json!({ "session_token": token, "code": "000000" }));
-        guess.peer = [203, 0, 113, number].into();
+        guess.peer = Some([203, 0, 113, number].into());
         world.send(guess).await.refused(400, "invalid_code");
     }
     let token = first_step(&world).await;

@@ -16,9 +16,11 @@ use auth_system::system::SystemClock;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::door::Driver;
 use crate::faults::{Fault, Faults};
 use crate::logs::Logs;
-use crate::world::{self, Driver, Ground, Jar, Link, PASSWORD, Store, World, get, post};
+use crate::place::Store;
+use crate::world::{self, Ground, Jar, Link, PASSWORD, World, get, post};
 
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
 

@@ -2,44 +2,28 @@
 //! every adapter on every store: see [`scenarios!`](crate::scenarios).
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{DeadMails, MailPurpose};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer, SentMail};
 use auth_system::auth_core::token::RootSecret;
 use auth_system::config::Profile;
-use auth_system::store::SqliteStore;
 use auth_system::{Auth, Config};
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::{Router, routing};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
 
+use crate::door::{Door, Driver};
 use crate::new_password::Check;
+use crate::place::{Place, Store};
 use crate::totp::totp;
 
 pub(crate) const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
 pub(crate) const PASSWORD: &str = "correct horse battery";
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Store {
-    Memory,
-    Sqlite,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Driver {
-    Bare,
-    Axum,
-}
 
 /// What a scenario runs on.
 #[derive(Clone, Copy, Debug)]
@@ -52,21 +36,32 @@ pub(crate) struct Ground {
 #[macro_export]
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
-        $crate::scenarios!(@on memory_bare Memory Bare $($name)*);
-        $crate::scenarios!(@on memory_axum Memory Axum $($name)*);
-        $crate::scenarios!(@on sqlite_axum Sqlite Axum $($name)*);
+        $crate::scenarios!(@on [] memory_bare Memory Bare $($name)*);
+        $crate::scenarios!(@on [] memory_axum Memory Axum $($name)*);
+        $crate::scenarios!(@on [] sqlite_axum Sqlite Axum $($name)*);
+        $crate::scenarios!(@on [] sqlite_actix Sqlite Actix $($name)*);
+        $crate::scenarios!(
+            @on [#[ignore = "needs PostgreSQL and Redis: tests/run starts them"]] servers_axum Servers Axum $($name)*
+        );
+        $crate::scenarios!(
+            @on [#[ignore = "needs PostgreSQL and Redis: tests/run starts them"]] servers_actix Servers Actix $($name)*
+        );
     };
-    (@on $module:ident $store:ident $driver:ident $($name:ident)*) => {
+    (@on $attributes:tt $module:ident $store:ident $driver:ident $($name:ident)*) => {
         mod $module {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($crate::scenarios!(@test $attributes $store $driver $name);)*
+        }
+    };
+    (@test [$($attribute:tt)*] $store:ident $driver:ident $name:ident) => {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($attribute)*
             async fn $name() {
                 let ground = $crate::world::Ground {
-                    store: $crate::world::Store::$store,
-                    driver: $crate::world::Driver::$driver,
+                    store: $crate::place::Store::$store,
+                    driver: $crate::door::Driver::$driver,
                 };
                 super::$name(ground).await;
-            })*
-        }
+            }
     };
 }
 
@@ -78,16 +73,15 @@ pub(crate) struct World {
     pub(crate) hasher: InsecurePlainHasher,
     pub(crate) check: Check,
     ground: Ground,
-    memory: Option<MemoryStore>,
+    place: Place,
     dead_mails: Arc<dyn DeadMails>,
-    dir: Arc<tempfile::TempDir>,
-    router: Router,
+    door: Door,
 }
 
 impl Ground {
     /// Whether the store writes to a file: slower, so where the number does not matter, do less.
     pub(crate) fn is_durable(self) -> bool {
-        self.store == Store::Sqlite
+        self.store != Store::Memory
     }
 
     pub(crate) async fn world(self) -> World {
@@ -100,9 +94,8 @@ impl Ground {
 
     pub(crate) async fn world_with(self, configure: impl FnOnce(&mut Config)) -> World {
         let clock = ManualClock::new();
-        let memory = (self.store == Store::Memory).then(|| MemoryStore::new(Arc::new(clock.clone())));
-        let dir = Arc::new(tempfile::tempdir().unwrap());
-        World::start(self, clock, memory, dir, configure).await
+        let place = Place::of(self.store, &clock).await;
+        World::start(self, clock, place, configure).await
     }
 }
 
@@ -114,13 +107,7 @@ pub(crate) fn config() -> Config {
 }
 
 impl World {
-    async fn start(
-        ground: Ground,
-        clock: ManualClock,
-        memory: Option<MemoryStore>,
-        dir: Arc<tempfile::TempDir>,
-        configure: impl FnOnce(&mut Config),
-    ) -> Self {
+    async fn start(ground: Ground, clock: ManualClock, place: Place, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
         configure(&mut config);
         let (mailer, events) = (RecordingMailer::default(), RecordingEvents::default());
@@ -128,29 +115,21 @@ impl World {
         let builder = Auth::builder(config).mailer(mailer.clone()).events(events.clone()).hasher(hasher.clone());
         let check = Check::default();
         let builder = builder.password_check(check.clone()).clock(clock.clone()).without_workers();
-        let (builder, dead_mails): (_, Arc<dyn DeadMails>) = match &memory {
-            Some(memory) => (builder.store(memory.clone()), Arc::new(memory.clone())),
-            None => {
-                let url = format!("sqlite://{}", dir.path().join("auth.db").display());
-                let store = SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap();
-                (builder.store(store.clone()), Arc::new(store))
-            }
-        };
+        let (builder, dead_mails) = place.open(builder, &clock).await;
         let auth = builder.build().unwrap();
-        let router = app(&auth);
-        Self { auth, clock, mailer, events, hasher, check, ground, memory, dead_mails, dir, router }
+        let door = Door::of(ground.driver, &auth);
+        Self { auth, clock, mailer, events, hasher, check, ground, place, dead_mails, door }
     }
 
     /// The same accounts after a restart of the process, or on another node.
     pub(crate) async fn restarted(&self, configure: impl FnOnce(&mut Config)) -> Self {
-        let (memory, dir) = (self.memory.clone(), self.dir.clone());
-        Self::start(self.ground, self.clock.clone(), memory, dir, configure).await
+        Self::start(self.ground, self.clock.clone(), self.place.clone(), configure).await
     }
 
     /// The same world around another system, such as one whose store fails.
     pub(crate) fn around(self, auth: Auth) -> Self {
-        let router = app(&auth);
-        Self { auth, router, ..self }
+        let door = Door::of(self.ground.driver, &auth);
+        Self { auth, door, ..self }
     }
 
     pub(crate) fn dead_mails(&self) -> Arc<dyn DeadMails> {
@@ -158,33 +137,16 @@ impl World {
     }
 
     pub(crate) fn database(&self) -> std::path::PathBuf {
-        self.dir.path().join("auth.db")
+        self.place.file()
     }
 
     pub(crate) async fn send(&self, call: Call) -> Answer {
-        let peer = call.peer;
-        let mut request = Request::builder().method(call.method).uri(call.path).body(call.body).unwrap();
-        *request.headers_mut() = call.headers;
-        let response = match self.ground.driver {
-            Driver::Bare => self.auth.respond(request.map(http_body_util::Full::new), Some(peer)).await,
-            Driver::Axum => {
-                request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer, 50_000)));
-                let response = self.router.clone().oneshot(request.map(Body::from)).await.unwrap();
-                let (parts, body) = response.into_parts();
-                let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-                http::Response::from_parts(parts, body)
-            }
-        };
-        Answer { status: response.status(), headers: response.headers().clone(), body: response.into_body() }
+        self.door.send(call).await
     }
 
-    /// Through the application's own routes, which only axum has.
+    /// Through the application's own routes.
     pub(crate) async fn app(&self, call: Call) -> Answer {
-        let mut request = Request::builder().method(call.method).uri(call.path).body(Body::from(call.body)).unwrap();
-        *request.headers_mut() = call.headers;
-        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        self.door.app(call).await
     }
 
     /// Sends what waits in the outbox and takes it from the mailer.
@@ -250,25 +212,6 @@ impl World {
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
-}
-
-/// An application with routes of its own beside ours.
-fn app(auth: &Auth) -> Router {
-    let own = Router::new()
-        .route("/open", routing::any(|| async { "open" }))
-        .route("/whoami", routing::any(whoami))
-        .route("/maybe", routing::any(maybe))
-        .layer(auth.layer());
-    let required = Router::new().route("/required", routing::any(|| async { "in" })).layer(auth.layer().required());
-    own.merge(required).merge(auth_system::router(auth.clone()))
-}
-
-async fn whoami(user: auth_system::CurrentUser, session: auth_system::CurrentSession) -> String {
-    format!("{} {}", user.id(), session.id())
-}
-
-async fn maybe(user: Option<auth_system::CurrentUser>) -> String {
-    user.map_or_else(|| "nobody".to_owned(), |user| user.id().to_string())
 }
 
 /// Somebody's authenticator, an implementation that is not ours.
@@ -347,18 +290,21 @@ impl Link {
 }
 
 /// A request to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Option<IpAddr>,
+    /// The connection breaks after the body.
+    pub(crate) breaks_off: bool,
 }
 
 pub(crate) fn call(method: Method, path: &str) -> Call {
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/api/auth/{path}") };
-    Call { method, path, headers: HeaderMap::new(), body: Bytes::new(), peer: IpAddr::from([192, 0, 2, 1]) }
+    let (headers, body, peer) = (HeaderMap::new(), Bytes::new(), Some([192, 0, 2, 1].into()));
+    Call { method, path, headers, body, peer, breaks_off: false }
 }
 
 pub(crate) fn get(path: &str) -> Call {

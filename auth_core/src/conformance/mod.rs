@@ -113,6 +113,7 @@ macro_rules! __conformance {
     ($suite:ident [@cases] $($case:ident)+) => {
         &[$($crate::conformance::Case { name: stringify!($case), run: |store, clock| Box::pin($case(store, clock)) }),+]
     };
+    // Two arms: an expression, too, may begin with an attribute.
     ($suite:ident [#[$attribute:meta] $store:expr $(, broken: $broken:expr)? $(,)?] $($case:ident)+) => {
         $crate::__conformance! { @module $suite [#[$attribute]] [$store $(, $broken)?] $($case)+ }
     };

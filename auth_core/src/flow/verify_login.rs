@@ -13,9 +13,9 @@ use crate::flow::LoggedIn;
 use crate::port::{AttemptKey, Event, LoginRecord, MailMatter, MailPurpose, UserKey};
 use crate::proof::{Authenticated, PasswordVerified};
 use crate::token::DeviceId;
-use crate::types::{Channel, Client, Limit, Payload, PendingId, PendingPurpose, PendingSession, Token, User};
+use crate::types::{Channel, Client, Limit, Payload, PendingId, PendingPurpose, PendingSession, Token, User, Username};
 
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// How often the owner is told that somebody knows the password and fails at the second step.
 const NOTICES: Limit = Limit::new(1, Duration::from_secs(60 * 60));
 
@@ -66,7 +66,7 @@ impl AuthSystem {
             user: proof.user,
             revision: proof.revision,
             token_version: proof.token_version,
-            payload: keep(login),
+            payload: keep(user, login),
             expires_at: self.ports().clock.now() + self.policy().pending_lifetime,
         };
         self.ports().pending.put(&pending).await?;
@@ -101,7 +101,7 @@ impl AuthSystem {
         let taken = ports.pending.take(&id, ports.clock.now()).await?.ok_or_else(over)?;
         let kept = Kept::read(&taken.payload).ok_or_else(|| unreadable("a pending login cannot be read"))?;
         let authenticated = Authenticated::by_second_factor(&taken, &spent.proof, &user).map_err(|_| over())?;
-        let login = self.complete_login(client, &kept.first_factor(), authenticated).await?;
+        let login = self.complete_login(client, &kept.first_factor(&user), authenticated).await?;
         let record = LoginRecord { at: Some(ports.clock.now()), rehash: None };
         housekeeping(ports.users.record_login(&user.tenant, &user.id, &record).await, "noting a login");
         if let Some(left) = spent.backup_codes_left {
@@ -127,10 +127,11 @@ fn parse(token: &str) -> Option<Uuid> {
     if matches!(token.len(), 32 | 36) { Uuid::try_parse(token).ok() } else { None }
 }
 
-fn keep(login: &FirstFactor<'_>) -> Payload {
+/// Of the identifier only which one it was: the account has it, and this may be kept in a cache.
+fn keep(user: &User, login: &FirstFactor<'_>) -> Payload {
     let DeviceId(device) = login.device;
     let kept = json!({
-        "identifier": login.identifier,
+        "by_email": login.identifier == user.email.as_str(),
         "device": Uuid::from_bytes(device).to_string(),
         "channel": login.channel.as_str(),
     });
@@ -139,7 +140,7 @@ fn keep(login: &FirstFactor<'_>) -> Payload {
 
 /// What [`keep`] kept.
 struct Kept {
-    identifier: String,
+    by_email: bool,
     device: DeviceId,
     channel: Channel,
 }
@@ -149,13 +150,15 @@ impl Kept {
         let value: Value = serde_json::from_slice(&payload.bytes).ok().filter(|_| payload.version == VERSION)?;
         let text = |name: &str| value.get(name)?.as_str();
         Some(Self {
-            identifier: text("identifier")?.to_owned(),
+            by_email: value.get("by_email")?.as_bool()?,
             device: DeviceId(Uuid::parse_str(text("device")?).ok()?.into_bytes()),
             channel: Channel::parse(text("channel")?)?,
         })
     }
 
-    fn first_factor(&self) -> FirstFactor<'_> {
-        FirstFactor { identifier: &self.identifier, device: self.device, channel: self.channel }
+    fn first_factor<'a>(&self, user: &'a User) -> FirstFactor<'a> {
+        let username = user.username.as_ref().filter(|_| !self.by_email);
+        let identifier = username.map_or(user.email.as_str(), Username::as_str);
+        FirstFactor { identifier, device: self.device, channel: self.channel }
     }
 }

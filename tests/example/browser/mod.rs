@@ -9,7 +9,7 @@ use auth_system::auth_core::port::Clock as _;
 use auth_system::system::SystemClock;
 use driver::{Driver, Page};
 
-use crate::server::{PASSWORD, Site, eventually, link};
+use crate::server::{Example, PASSWORD, Site, eventually, link};
 use crate::totp::totp;
 
 const ADA: &str = "ada@example.org";
@@ -60,7 +60,7 @@ async fn log_out(page: &Page) {
 #[ignore = "needs chromium and chromedriver: ./tests/run installs them and runs it"]
 async fn an_account_lives_its_whole_life_on_the_page() {
     // Codes are used a step early and a step late, so that three of them count within one step.
-    let site = Site::new().with("AUTH_TOTP_SKEW", "2");
+    let site = Example::Axum.site().with("AUTH_TOTP_SKEW", "2");
     let server = site.start();
     let driver = Driver::start();
     let page = Page::new(&driver, &site, "life").await;
@@ -82,7 +82,7 @@ async fn an_account_lives_its_whole_life_on_the_page() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium and chromedriver: ./tests/run installs them and runs it"]
 async fn where_a_second_factor_is_required_the_page_leads_to_it() {
-    let site = Site::new().with("AUTH_REQUIRE_SECOND_FACTOR", "true");
+    let site = Example::Axum.site().with("AUTH_REQUIRE_SECOND_FACTOR", "true");
     let server = site.start();
     let driver = Driver::start();
     let page = Page::new(&driver, &site, "required").await;

@@ -1,0 +1,182 @@
+//! The middleware for an application's own routes, and the extractors that tell them who calls.
+
+use std::cell::Cell;
+use std::future::{Future, Ready, pending, poll_fn, ready};
+use std::pin::{Pin, pin};
+use std::rc::{Rc, Weak};
+use std::task::Poll;
+
+use actix_web::body::EitherBody;
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::error::InternalError;
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
+use auth_core::proof::LiveSession;
+use bytes::Bytes;
+
+use super::{answer, translate};
+use crate::http::access::{self, Identified};
+use crate::http::caller;
+use crate::{Auth, CurrentSession, CurrentUser};
+
+impl Auth {
+    /// Authenticates the application's own routes: extractors such as [`CurrentUser`] then tell who calls. A request that
+    /// changes something and was authenticated by cookie must come from an allowed origin.
+    ///
+    /// The middleware lets anonymous requests through; the extractor refuses them, and `Option<CurrentUser>` is `None`.
+    /// Use [`AuthMiddleware::required`] where every route needs a login. Without the middleware an extractor answers with
+    /// 500, but actix-web makes an `Option` of that, too: then the log alone tells that it is missing.
+    pub fn middleware(&self) -> AuthMiddleware {
+        AuthMiddleware { auth: self.clone(), required: false }
+    }
+}
+
+/// Made by [`Auth::middleware`].
+#[derive(Clone, Debug)]
+pub struct AuthMiddleware {
+    auth: Auth,
+    required: bool,
+}
+
+impl AuthMiddleware {
+    /// Refuses every request without a live session, before any handler runs.
+    #[must_use]
+    pub fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    async fn admit(&self, request: &ServiceRequest) -> Result<Identified, HttpResponse> {
+        let head = translate(request.head()).map_err(|_| HttpResponse::BadRequest().finish())?;
+        let checked = match caller::authenticate_now(&self.auth, head.headers()) {
+            Some(checked) => checked,
+            None => caller::authenticate(&self.auth, head.headers()).await,
+        };
+        let head = (head.method(), head.headers(), head.uri().path());
+        access::admit(&self.auth, self.required, head, checked).map_err(answer)
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for AuthMiddleware
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = AuthMiddlewareService<S>;
+    type InitError = ();
+    type Future = Ready<Result<AuthMiddlewareService<S>, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(AuthMiddlewareService { inner: Rc::new(inner), middleware: self.clone() }))
+    }
+}
+
+/// Made by [`AuthMiddleware`].
+#[derive(Debug)]
+pub struct AuthMiddlewareService<S> {
+    inner: Rc<S>,
+    middleware: AuthMiddleware,
+}
+
+/// What the middleware leaves for extractors.
+struct Seen {
+    identified: Identified,
+    /// Set by an extractor that waits for the middleware to answer, which it does as long as it holds this.
+    is_stuck: Weak<Cell<bool>>,
+}
+
+impl<S, B> Service<ServiceRequest> for AuthMiddlewareService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+
+    forward_ready!(inner);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (middleware, inner) = (self.middleware.clone(), self.inner.clone());
+        Box::pin(async move {
+            let identified = match middleware.admit(&request).await {
+                Ok(identified) => identified,
+                Err(refused) => return Ok(request.into_response(refused).map_into_right_body()),
+            };
+            let unavailable = identified.optional().err();
+            let is_stuck = Rc::new(Cell::new(false));
+            request.extensions_mut().insert(Seen { identified, is_stuck: Rc::downgrade(&is_stuck) });
+            let mut inner = pin!(inner.call(request));
+            let response = match unavailable {
+                None => inner.await,
+                Some(refused) => {
+                    poll_fn(|cx| match inner.as_mut().poll(cx) {
+                        Poll::Pending if is_stuck.get() => Poll::Ready(Err(refusal(refused.clone()))),
+                        polled => polled,
+                    })
+                    .await
+                }
+            };
+            response.map(ServiceResponse::map_into_left_body)
+        })
+    }
+}
+
+impl FromRequest for CurrentUser {
+    type Error = Error;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        extract(request, Self::new)
+    }
+}
+
+impl FromRequest for CurrentSession {
+    type Error = Error;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        extract(request, Self::new)
+    }
+}
+
+type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, Error>>>>;
+
+fn extract<T: 'static>(request: &HttpRequest, new: fn(LiveSession) -> T) -> Extraction<T> {
+    let found = live(request);
+    Box::pin(async move {
+        match found {
+            Some(found) => found.map(new),
+            None => pending().await,
+        }
+    })
+}
+
+/// The caller's session, or the refusal. `None` where the check could not be made: actix-web takes every error of an
+/// extractor in an `Option` for `None`, and would let somebody in as nobody. So the extractor does not end, and the
+/// middleware, which sees that, answers in its place.
+fn live(request: &HttpRequest) -> Option<Result<LiveSession, Error>> {
+    let extensions = request.extensions();
+    let path = request.uri().path();
+    let Some(Seen { identified, is_stuck }) = extensions.get() else {
+        return Some(Err(refusal(access::unidentified(".wrap(auth.middleware())", path))));
+    };
+    match identified.optional() {
+        Ok(Some(live)) => Some(Ok(live)),
+        Ok(None) => Some(match translate(request.head()) {
+            Ok(head) => identified.required(head.headers(), path).map_err(refusal),
+            Err(error) => Err(actix_web::error::ErrorBadRequest(error)),
+        }),
+        Err(refused) => match is_stuck.upgrade() {
+            Some(is_stuck) => {
+                is_stuck.set(true);
+                None
+            }
+            None => Some(Err(refusal(refused))),
+        },
+    }
+}
+
+fn refusal(response: http::Response<Bytes>) -> Error {
+    InternalError::from_response("refused", answer(response)).into()
+}

@@ -1,0 +1,107 @@
+//! Access to the application's own routes: what every middleware decides, and every extractor.
+
+use std::sync::Arc;
+
+use auth_core::Reason;
+use auth_core::proof::LiveSession;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response};
+
+use super::caller::{Checked, Source};
+use super::problem::Problem;
+use crate::Auth;
+
+/// What a middleware leaves for extractors.
+#[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
+#[derive(Clone)]
+pub(crate) struct Identified {
+    auth: Auth,
+    caller: Caller,
+}
+
+/// What the access check found.
+#[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
+#[derive(Clone)]
+enum Caller {
+    /// No access token.
+    Anonymous,
+    /// A good one.
+    Live(LiveSession),
+    /// A bad one, or the check could not be made: the refusal, ready to be sent.
+    Refused(Arc<Refusal>),
+}
+
+/// A refusal that an extractor may send, or may not.
+#[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
+struct Refusal {
+    response: Response<Bytes>,
+    /// The check could not be made: then even an optional caller is refused.
+    unavailable: bool,
+}
+
+/// Decides on a request whose token was checked: what extractors learn of it, or the answer to a request that must not
+/// reach a handler. With `required`, only a live session gets through. `path` is the whole one.
+pub(crate) fn admit(
+    auth: &Auth,
+    required: bool,
+    (method, headers, path): (&Method, &HeaderMap, &str),
+    checked: Checked,
+) -> Result<Identified, Response<Bytes>> {
+    let refuse = |problem: Problem| auth.respond_refused(problem, headers, path);
+    let caller = match checked.map_err(Problem::challenging) {
+        Ok(Some((_, Source::Cookie))) if !auth.http().origins.permits(method, headers, true) => {
+            return Err(refuse(Problem::cross_origin()));
+        }
+        Ok(Some((live, _))) if live.is_for_enrolment_only() => {
+            let refusal = refuse(Reason::SecondFactorRequired.into());
+            if required {
+                return Err(refusal);
+            }
+            Caller::Refused(Arc::new(Refusal { response: refusal, unavailable: false }))
+        }
+        Ok(Some((live, _))) => Caller::Live(live),
+        Ok(None) if required => return Err(refuse(not_authenticated())),
+        Ok(None) => Caller::Anonymous,
+        Err(problem) if required => return Err(refuse(problem)),
+        Err(problem) => {
+            let unavailable = problem.status().is_server_error();
+            Caller::Refused(Arc::new(Refusal { response: refuse(problem), unavailable }))
+        }
+    };
+    Ok(Identified { auth: auth.clone(), caller })
+}
+
+#[cfg(any(feature = "axum", feature = "actix"))]
+impl Identified {
+    /// For an extractor that needs a user.
+    pub(crate) fn required(&self, headers: &HeaderMap, path: &str) -> Result<LiveSession, Response<Bytes>> {
+        match &self.caller {
+            Caller::Live(live) => Ok(*live),
+            Caller::Refused(refusal) => Err(refusal.response.clone()),
+            Caller::Anonymous => Err(self.auth.respond_refused(not_authenticated(), headers, path)),
+        }
+    }
+
+    /// For an extractor that takes nobody, too. A stale token is as good as none, but a check that could not be made is
+    /// no answer.
+    pub(crate) fn optional(&self) -> Result<Option<LiveSession>, Response<Bytes>> {
+        match &self.caller {
+            Caller::Live(live) => Ok(Some(*live)),
+            Caller::Refused(refusal) if refusal.unavailable => Err(refusal.response.clone()),
+            Caller::Refused(_) | Caller::Anonymous => Ok(None),
+        }
+    }
+}
+
+/// The answer of an extractor on a route without the middleware, which `remedy` adds: nobody can be told from somebody.
+#[cfg(any(feature = "axum", feature = "actix"))]
+pub(crate) fn unidentified(remedy: &str, path: &str) -> Response<Bytes> {
+    tracing::error!(target: "auth", path, "this route lacks `{remedy}`");
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+fn not_authenticated() -> Problem {
+    Problem::from(Reason::NotAuthenticated).challenging()
+}

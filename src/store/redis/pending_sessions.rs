@@ -1,0 +1,107 @@
+//! What waits for a second step.
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use auth_core::port::{PendingSessionStore, StoreError};
+use auth_core::types::{Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp, TokenVersion, UserId};
+use redis::Script;
+
+use super::{RedisStore, kept_for};
+
+/// The fields of a hash, in the order of [`Values`].
+const FIELDS: [&str; 8] =
+    ["expires_at", "purpose", "tenant", "user_id", "revision", "token_version", "version", "payload"];
+
+/// Each value of a hash, if it is there.
+type Values = [Option<Vec<u8>>; FIELDS.len()];
+
+/// ARGV is how long to keep it, then names and values: always the same names, so nothing of an older one remains.
+static PUT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+        redis.call('PEXPIRE', KEYS[1], ARGV[1])
+        ",
+    )
+});
+
+/// ARGV is now, then the names; `expires_at` is the first. What is over is left to the caller, who says so.
+static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local found = redis.call('HMGET', KEYS[1], unpack(ARGV, 2))
+        if (tonumber(found[1]) or 0) > tonumber(ARGV[1]) then
+            redis.call('DEL', KEYS[1])
+        end
+        return found
+        ",
+    )
+});
+
+impl RedisStore {
+    fn pending_key(&self, id: &PendingId) -> String {
+        self.key("pending", id.as_bytes())
+    }
+}
+
+#[async_trait]
+impl PendingSessionStore for RedisStore {
+    async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
+        let mut put = PUT.key(self.pending_key(&pending.id));
+        put.arg(kept_for(pending.expires_at.since(self.now())));
+        for (name, value) in FIELDS.into_iter().zip(values(pending)) {
+            put.arg(name).arg(value);
+        }
+        self.connection().run(&put).await
+    }
+
+    async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        let mut find = redis::cmd("HMGET");
+        find.arg(self.pending_key(id)).arg(&FIELDS);
+        read(id, self.connection().query(find).await?, now)
+    }
+
+    async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        let mut take = TAKE.key(self.pending_key(id));
+        take.arg(now.micros()).arg(&FIELDS);
+        read(id, self.connection().run(&take).await?, now)
+    }
+}
+
+fn values(pending: &PendingSession) -> [Vec<u8>; FIELDS.len()] {
+    [
+        pending.expires_at.micros().to_string().into(),
+        pending.purpose.as_str().into(),
+        pending.tenant.as_str().into(),
+        pending.user.as_str().into(),
+        pending.revision.to_string().into(),
+        pending.token_version.get().to_string().into(),
+        pending.payload.version.to_string().into(),
+        pending.payload.bytes.clone(),
+    ]
+}
+
+/// What the hash holds, unless there is none or it is over.
+fn read(id: &PendingId, values: Values, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+    if values.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let pending = parse(id, values).ok_or_else(|| StoreError::corrupt("a pending session cannot be read"))?;
+    Ok((pending.expires_at > now).then_some(pending))
+}
+
+fn parse(id: &PendingId, values: Values) -> Option<PendingSession> {
+    let [expires_at, purpose, tenant, user, revision, token_version, version, payload] = values;
+    let text = |value: Option<Vec<u8>>| String::from_utf8(value?).ok();
+    Some(PendingSession {
+        id: *id,
+        purpose: PendingPurpose::parse(&text(purpose)?)?,
+        tenant: TenantId::parse(&text(tenant)?).ok()?,
+        user: UserId::parse(&text(user)?).ok()?,
+        revision: text(revision)?.parse().ok()?,
+        token_version: TokenVersion::new(text(token_version)?.parse().ok()?),
+        payload: Payload { version: text(version)?.parse().ok()?, bytes: payload? },
+        expires_at: Timestamp::from_micros(text(expires_at)?.parse().ok()?),
+    })
+}

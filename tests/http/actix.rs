@@ -1,0 +1,187 @@
+//! What only actix-web has: its scopes, its way with `Option`, and its bodies, which come in pieces.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::dev::{Payload, Service as _};
+use actix_web::error::PayloadError;
+use actix_web::{App, HttpResponse, test, web};
+use auth_system::{CurrentSession, CurrentUser};
+use bytes::Bytes;
+use futures_core::Stream;
+use http::Method;
+use serde_json::json;
+
+use crate::door::{Driver, through_actix as through};
+use crate::faults::{Fault, Faults};
+use crate::logs::Logs;
+use crate::place::Store;
+use crate::world::{Ground, PASSWORD, call, get, post};
+
+const GROUND: Ground = Ground { store: Store::Memory, driver: Driver::Actix };
+
+async fn id(user: CurrentUser) -> String {
+    user.id().to_string()
+}
+
+async fn not_found() -> HttpResponse {
+    HttpResponse::NotFound().body("the application's own")
+}
+
+#[tokio::test]
+async fn our_routes_live_beside_and_inside_others() {
+    let world = GROUND.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let auth = &world.auth;
+    let app = App::new()
+        .service(auth_system::scope(auth.clone()))
+        .service(web::scope("/api").route("/id", web::to(id)).wrap(auth.middleware()))
+        .service(web::scope("/deep").service(web::resource("/er/id").wrap(auth.middleware()).to(id)))
+        .service(web::resource("/inner").wrap(auth.middleware().required()).wrap(auth.middleware()).to(id))
+        .default_service(web::to(not_found));
+    let app = test::init_service(app).await;
+    for path in ["/api/id", "/deep/er/id", "/inner"] {
+        assert_eq!(through(&app, get(path).jar(&jar)).await.status, 200, "{path}");
+        through(&app, get(path)).await.refused(401, "not_authenticated");
+    }
+    let both = "access_token=x; access_token=y";
+    let taken = through(&app, get("/deep/er/id").header("cookie", both)).await.set_cookies();
+    let paths: Vec<_> = taken.iter().map(|cookie| cookie.split("; ").nth(3).unwrap()).collect();
+    assert_eq!(paths, ["Path=/", "Path=/deep", "Path=/deep/", "Path=/deep/er", "Path=/deep/er/", "Path=/deep/er/id"]);
+
+    assert_eq!(through(&app, get("/api/auth/me").jar(&jar)).await.status, 200);
+    through(&app, get("/api/auth/nothing")).await.refused(404, "not_found");
+    for path in ["/api/authx", "/%61pi/auth/me/", "/api%2fauth/me/"] {
+        assert_ne!(through(&app, get(path)).await.header("content-type"), "application/problem+json", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn within_a_scope_the_public_path_is_the_whole_one() {
+    let world = GROUND.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let auth = &world.auth;
+    // With a middleware around everything.
+    let api = web::scope("/api").service(auth_system::scope(auth.clone())).route("/id", web::to(id));
+    let app = test::init_service(App::new().service(api).wrap(auth.middleware())).await;
+    assert_eq!(through(&app, get("/api/auth/me").jar(&jar)).await.status, 200);
+    assert_eq!(through(&app, post("/api/auth/refresh/").jar(&jar)).await.status, 200);
+    assert_eq!(through(&app, get("/api/id").jar(&jar)).await.status, 200);
+    // Below another prefix the cookies' paths would be wrong: that is no place for us.
+    let elsewhere = web::scope("/v1").service(auth_system::scope(auth.clone()));
+    let app = test::init_service(App::new().service(elsewhere)).await;
+    for path in ["/v1/api/auth/me", "/v1/auth/me", "/api/auth/me"] {
+        assert_eq!(through(&app, get(path).jar(&jar)).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn optional_extractors_of_both_kinds_tell_somebody_from_nobody() {
+    let world = GROUND.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let optional = |session: Option<CurrentSession>| async move { session.is_some().to_string() };
+    let needed = |user: Result<CurrentUser, actix_web::Error>| async move { user.is_ok().to_string() };
+    let app = App::new().route("/optional", web::to(optional)).route("/result", web::to(needed));
+    let app = test::init_service(app.wrap(world.auth.middleware())).await;
+    for path in ["/optional", "/result"] {
+        assert_eq!(through(&app, get(path).jar(&jar)).await.text(), "true");
+        assert_eq!(through(&app, get(path)).await.text(), "false");
+    }
+}
+
+#[tokio::test]
+async fn no_handler_runs_for_somebody_whose_session_cannot_be_checked() {
+    let faults = Faults::default();
+    let world = faults.around(GROUND.world().await, |_| {});
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let runs = Rc::new(Cell::new(0));
+    let counted = runs.clone();
+    let handler = move |_user: Option<CurrentUser>| {
+        counted.set(counted.get() + 1);
+        async { "ran" }
+    };
+    // With a middleware of the application's own around ours.
+    let app = App::new().route("/", web::to(handler)).wrap(world.auth.middleware());
+    let app = test::init_service(app.wrap(actix_web::middleware::DefaultHeaders::new().add(("x-own", "1")))).await;
+    assert_eq!(through(&app, get("/").jar(&jar)).await.status, 200);
+    world.advance(Duration::from_secs(11));
+    faults.store(Fault::Down);
+    let refused = through(&app, get("/").jar(&jar)).await;
+    refused.refused(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(runs.get(), 1);
+    faults.store(Fault::None);
+    assert_eq!(through(&app, get("/").jar(&jar)).await.status, 200);
+    assert_eq!(runs.get(), 2);
+}
+
+#[tokio::test]
+async fn a_route_without_the_middleware_says_so_in_the_log() {
+    let (logs, _guard) = Logs::of_this_thread();
+    let optional = |user: Option<CurrentUser>| async move { user.is_some().to_string() };
+    let app = App::new().route("/id", web::to(id)).route("/optional", web::to(optional));
+    let app = test::init_service(app).await;
+    let answer = through(&app, call(Method::GET, "/id")).await;
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (500, 0));
+    // actix-web swallows the refusal.
+    assert_eq!(through(&app, get("/optional")).await.text(), "false");
+    let log = logs.take();
+    assert_eq!(log.matches("this route lacks `.wrap(auth.middleware())`").count(), 2, "{log}");
+}
+
+/// A body of zeros in pieces of a kibibyte, and how many pieces were asked for.
+struct Zeros {
+    asked: Rc<Cell<usize>>,
+    pieces: usize,
+}
+
+impl Stream for Zeros {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.asked.get() == self.pieces {
+            return Poll::Pending;
+        }
+        self.asked.set(self.asked.get() + 1);
+        Poll::Ready(Some(Ok(Bytes::from_static(&[b' '; 1024]))))
+    }
+}
+
+fn streamed(pieces: usize) -> (actix_http::Request, Rc<Cell<usize>>) {
+    let asked = Rc::new(Cell::new(0));
+    let payload = Payload::Stream { payload: Box::pin(Zeros { asked: asked.clone(), pieces }) as Pin<Box<_>> };
+    let request = test::TestRequest::post().uri("/api/auth/login/").append_header(("content-type", "application/json"));
+    (request.to_request().replace_payload(payload).0, asked)
+}
+
+#[tokio::test]
+async fn an_endless_body_is_refused_at_the_limit() {
+    let world = GROUND.world().await;
+    let app = test::init_service(App::new().service(auth_system::scope(world.auth.clone()))).await;
+    let (request, asked) = streamed(usize::MAX);
+    let response = app.call(request).await.unwrap();
+    assert_eq!((response.status().as_u16(), asked.get()), (413, 65));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_nothing_behind() {
+    let world = GROUND.world().await;
+    world.account("ada@example.org").await;
+    let app = test::init_service(App::new().service(auth_system::scope(world.auth.clone()))).await;
+    let (request, asked) = streamed(3);
+    tokio::select! {
+        biased;
+        _ = app.call(request) => panic!("answered before the body's end"),
+        () = async {} => {}
+    }
+    assert_eq!(asked.get(), 3);
+    let login = post("login/").json(json!({ "email": "ada@example.org", "password": PASSWORD }));
+    assert_eq!(through(&app, login).await.status, 200);
+}
