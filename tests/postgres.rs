@@ -1,6 +1,7 @@
 //! The account service beside a PostgreSQL that is killed again and again.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a step that fails fails its test")]
+#![allow(clippy::disallowed_methods, reason = "what is measured is the time of a clock on the wall")]
 
 #[path = "common/postgres_server.rs"]
 mod postgres_server;
