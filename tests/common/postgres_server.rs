@@ -1,7 +1,7 @@
 //! Servers that a test may kill: a process of its own on a free port, with its files in a temporary folder.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ impl Drop for Postgres {
 /// One of its programs, which refuse to be run by root.
 fn postgres(program: &str, folder: &Path) -> Command {
     let versions = std::fs::read_dir("/usr/lib/postgresql").unwrap();
-    let newest = versions.map(|version| version.unwrap().path()).max_by_key(|path| number(path)).unwrap();
+    let newest = versions.map(|version| version.unwrap().path()).max_by_key(|path| number(path.as_path())).unwrap();
     let program = newest.join("bin").join(program);
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = Command::new("setpriv");
@@ -85,7 +85,7 @@ fn postgres(program: &str, folder: &Path) -> Command {
     command
 }
 
-fn number(version: &PathBuf) -> u32 {
+fn number(version: &Path) -> u32 {
     version.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0)
 }
 

@@ -1,9 +1,6 @@
 //! A part of the PostgreSQL server of `tests/servers`, for one test alone.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
 
 /// A schema of its own. It stays, for the server ends after the tests.
 pub(crate) struct Schema {
@@ -14,21 +11,16 @@ pub(crate) struct Schema {
 
 impl Schema {
     pub(crate) async fn create() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let server = std::env::var("AUTH_TEST_POSTGRES").unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-        let name = format!("test_{now}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&server).await.unwrap();
+        // No two transactions of a server have the same number.
+        let name = query_scalar("SELECT 'test_' || pg_current_xact_id()").fetch_one(&mut connection).await;
+        let name: String = name.unwrap();
         raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {name}"))).execute(&mut connection).await.unwrap();
         Self { server, name }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("{}?options=-csearch_path%3D{}", self.server, self.name())
-    }
-
-    /// A name that no other test has.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+        format!("{}?options=-csearch_path%3D{}", self.server, self.name)
     }
 }

@@ -9,6 +9,8 @@ use auth_system::auth_core::port::{AttemptKey, AttemptStore as _, Clock as _, Pe
 use auth_system::auth_core::types::{Limit, PendingId, PendingPurpose};
 use auth_system::store::RedisStore;
 use auth_system::system::SystemClock;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::cmd;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -78,11 +80,7 @@ async fn what_is_not_ours_is_corrupt() {
     let mut operator = server::connect(&server::url()).await;
     hit(&store).await.unwrap();
     let attempts = server::keys(&mut operator, &config.prefix).await.remove(0);
-    let pending = {
-        use base64::Engine as _;
-        let digest = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id.as_bytes());
-        format!("{}pending:{digest}", config.prefix)
-    };
+    let pending = format!("{}pending:{}", config.prefix, URL_SAFE_NO_PAD.encode(id.as_bytes()));
     for kind in ["a hash of others", "a text"] {
         for key in [&attempts, &pending] {
             cmd("DEL").arg(key).exec_async(&mut operator).await.unwrap();

@@ -24,7 +24,7 @@ macro_rules! purge {
 statements! {
     LIST = concat!(
         "SELECT ", columns!(), " FROM auth_users ",
-        "WHERE tenant = $1 AND id > $2 AND ($3 IS NULL OR status = $3) ORDER BY id LIMIT $4",
+        "WHERE tenant = $1 AND id > $2 AND (status = $3 OR $3 IS NULL) ORDER BY id LIMIT $4",
     );
     PURGE = purge!(""), postgres: purge!(" FOR UPDATE SKIP LOCKED");
 }

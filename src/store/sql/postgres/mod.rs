@@ -131,24 +131,17 @@ impl Postgres {
         let deadline = Instant::now() + STATEMENT_TIMEOUT;
         loop {
             let query = statement().into_query::<sqlx::Postgres>(|text| text.postgres);
-            let Ok(result) = timeout(STATEMENT_TIMEOUT + GRACE, query.fetch_all(connection.get())).await else {
-                self.connections.distrust();
+            let Ok(result) = timeout(STATEMENT_TIMEOUT + GRACE, query.fetch_all(connection.ask()?)).await else {
+                connection.failed();
                 return Err(Failure::unavailable("the server is silent"));
             };
+            match &result {
+                Err(error) if !is_about_the_statement(error) => connection.failed(),
+                _ => connection.answered(),
+            }
             match result {
-                Ok(rows) => {
-                    connection.give_back();
-                    return Ok(rows);
-                }
                 Err(error) if is_collision(&error) && Instant::now() < deadline => sleep(PAUSE).await,
-                Err(error) => {
-                    if is_about_the_statement(&error) {
-                        connection.give_back();
-                    } else {
-                        self.connections.distrust();
-                    }
-                    return Err(failure(error));
-                }
+                result => return result.map_err(failure),
             }
         }
     }

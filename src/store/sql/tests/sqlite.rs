@@ -317,7 +317,7 @@ async fn every_statement_uses_an_index() {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.sqlite));
         for step in query(explain).fetch_all(&mut connection).await.unwrap() {
             let step: &str = step.get("detail");
-            assert!(!step.starts_with("SCAN"), "{step}: {}", statement.sqlite);
+            assert!(!step.starts_with("SCAN auth_"), "{step}: {}", statement.sqlite);
         }
     }
 }
