@@ -212,5 +212,5 @@ fn a_payload_that_is_not_one_json_object_is_refused() {
         assert_eq!(verdict("access", &bad), Err(TokenError::Invalid), "{bad:.80}");
     }
     assert_eq!(verdict("access", [open.as_bytes(), b",\"x\":\"\xff\"}"].concat()), Err(TokenError::Invalid));
-    assert_eq!(verdict("access", &format!(" {open} }} \n")), Ok(()));
+    assert_eq!(verdict("access", format!(" {open} }} \n")), Ok(()));
 }
