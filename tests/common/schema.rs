@@ -20,7 +20,12 @@ impl Schema {
         Self { server, name }
     }
 
+    /// A name that no other test has.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("{}?options=-csearch_path%3D{}", self.server, self.name)
+        format!("{}?options=-csearch_path%3D{}", self.server, self.name())
     }
 }

@@ -28,7 +28,6 @@ scenarios![
     nothing_of_a_thief_outlives_what_the_owner_takes_back,
 ];
 
-pub(crate) const ROUNDS: usize = 50;
 pub(crate) const CALLERS: usize = 20;
 
 /// Sends all calls at once.
@@ -47,7 +46,7 @@ pub(crate) fn succeeded(answers: &[Answer]) -> usize {
 
 async fn sixty_four_sign_ups_make_one_account(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         let variants = [
             format!("ada{round}@example.org"),
             format!("Ada{round}@EXAMPLE.org"),
@@ -71,7 +70,7 @@ async fn twenty_refreshes_get_the_same_bytes(ground: Ground) {
     let world = Arc::new(ground.world().await);
     world.account("ada@example.org").await;
     let mut jar = world.session("ada@example.org").await;
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         world.advance(Duration::from_secs(30));
         let answers = at_once(&world, vec![post("refresh/").jar(&jar); CALLERS]).await;
         assert_eq!(succeeded(&answers), CALLERS, "{answers:?}");
@@ -81,14 +80,14 @@ async fn twenty_refreshes_get_the_same_bytes(ground: Ground) {
         assert_eq!(rotations, 1);
         jar = answers[0].jar();
     }
-    assert_eq!(crate::world::claims(jar.refresh())["generation"], ROUNDS);
+    assert_eq!(crate::world::claims(jar.refresh())["generation"], ground.rounds());
     assert_eq!(world.me(&jar).await.status, 200);
 }
 
 async fn a_logout_beside_refreshes_leaves_nothing_alive(ground: Ground) {
     let world = Arc::new(ground.world().await);
     world.account("ada@example.org").await;
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         let jar = world.session("ada@example.org").await;
         let mut calls = vec![post("refresh/").jar(&jar); CALLERS - 1];
         calls.insert(round % CALLERS, post("logout/").jar(&jar));
@@ -103,7 +102,7 @@ async fn a_logout_beside_refreshes_leaves_nothing_alive(ground: Ground) {
 
 async fn twenty_verifications_prove_one_mailbox(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         let email = format!("ada{round}@example.org");
         world.sign_up(&email, PASSWORD).await;
         let link = world.link(&email, MailPurpose::VerifyEmail).await;
@@ -118,7 +117,7 @@ async fn twenty_verifications_prove_one_mailbox(ground: Ground) {
 async fn twenty_resets_set_one_password(ground: Ground) {
     let world = Arc::new(ground.world().await);
     world.account("ada@example.org").await;
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         world.send(post("password-reset/").json(json!({ "email": "ada@example.org" }))).await;
         let link = world.link("ada@example.org", MailPurpose::ResetPassword).await;
         let password = |caller: usize| format!("password {round} of {caller}");
@@ -136,7 +135,7 @@ async fn twenty_resets_set_one_password(ground: Ground) {
 async fn twenty_logouts_end_one_session(ground: Ground) {
     let world = Arc::new(ground.world().await);
     world.account("ada@example.org").await;
-    for _ in 0..ROUNDS {
+    for _ in 0..ground.rounds() {
         let jar = world.session("ada@example.org").await;
         world.events.take();
         let answers = at_once(&world, vec![post("logout/").jar(&jar); CALLERS]).await;
@@ -150,7 +149,7 @@ async fn twenty_confirmations_move_one_account(ground: Ground) {
     let world = Arc::new(ground.world().await);
     let address = |round: usize| format!("ada{round}@example.org");
     world.account(&address(0)).await;
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         let jar = world.session(&address(round)).await;
         let link = world.change_email_link(&jar, &address(round + 1)).await;
         let answers = at_once(&world, vec![link.change_email(); CALLERS]).await;
@@ -171,7 +170,7 @@ async fn twenty_confirmations_move_one_account(ground: Ground) {
 
 async fn two_changes_of_one_address_are_one(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         let [old, left, right] = ["old", "left", "right"].map(|name| format!("{name}{round}@example.org"));
         world.account(&old).await;
         let jar = world.session(&old).await;
@@ -203,7 +202,7 @@ async fn two_changes_of_one_address_are_one(ground: Ground) {
 async fn twenty_links_of_one_notice_take_back_once(ground: Ground) {
     let world = Arc::new(ground.world().await);
     world.account("ada@example.org").await;
-    for _ in 0..ROUNDS {
+    for _ in 0..ground.rounds() {
         let jar = world.session("ada@example.org").await;
         assert_eq!(world.change_password(&jar, PASSWORD, THEIRS).await.status, 200);
         let link = world.link("ada@example.org", MailPurpose::PasswordChanged).await;
@@ -258,7 +257,7 @@ async fn change_email_links(world: &World) -> Vec<Link> {
 async fn nothing_of_the_old_password_outlives_a_reset(ground: Ground) {
     let world = Arc::new(ground.world().await);
     let mut resets = 0;
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         let email = format!("ada{round}@example.org");
         world.account(&email).await;
         let jar = world.session(&email).await;
@@ -291,7 +290,7 @@ async fn nothing_of_the_old_password_outlives_a_reset(ground: Ground) {
 
 async fn nothing_of_the_old_status_outlives_a_ban(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         let email = format!("ada{round}@example.org");
         world.account(&email).await;
         let jar = world.session(&email).await;
@@ -328,7 +327,7 @@ async fn set_status(world: Arc<World>, email: String, status: UserStatus) {
 
 async fn nothing_of_a_thief_outlives_what_the_owner_takes_back(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ROUNDS {
+    for round in 0..ground.rounds() {
         let email = format!("ada{round}@example.org");
         world.account(&email).await;
         let jar = world.session(&email).await;

@@ -84,6 +84,12 @@ impl Ground {
         self.store != Store::Memory
     }
 
+    /// How often a race is run.
+    pub(crate) fn rounds(self) -> usize {
+        // Each call crosses a socket there, and others run the same race in another place.
+        if self.store == Store::Servers { 10 } else { 50 }
+    }
+
     pub(crate) async fn world(self) -> World {
         self.world_with(|_| {}).await
     }
