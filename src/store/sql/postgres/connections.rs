@@ -32,6 +32,8 @@ struct Inner {
     idle: Mutex<Vec<Idle>>,
     /// One permit for each connection that may be; first come, first served.
     free: Arc<Semaphore>,
+    /// Where connections live: one that was made on a runtime ends with it, and actix-web has one for each thread.
+    runtime: Handle,
 }
 
 struct Idle {
@@ -40,9 +42,11 @@ struct Idle {
 }
 
 impl Connections {
+    /// Within a runtime.
     pub(super) fn new(options: PgConnectOptions, config: &PostgresConfig) -> Self {
         let (idle, free) = (Mutex::default(), Arc::new(Semaphore::new(config.max_connections)));
-        Self { inner: Arc::new(Inner { options, acquire_timeout: config.acquire_timeout, idle, free }) }
+        let runtime = Handle::current();
+        Self { inner: Arc::new(Inner { options, acquire_timeout: config.acquire_timeout, idle, free, runtime }) }
     }
 
     pub(super) async fn acquire(&self) -> Result<Acquired, Failure> {
@@ -58,7 +62,7 @@ impl Connections {
         }
         let options = self.inner.options.clone();
         // A task of its own: whoever gives up waiting leaves a connection for the next.
-        let connecting = tokio::spawn(async move { connect(&options, deadline).await.map(acquired) });
+        let connecting = self.inner.runtime.spawn(async move { connect(&options, deadline).await.map(acquired) });
         connecting.await.map_err(Failure::unavailable)?
     }
 
@@ -127,7 +131,8 @@ impl Drop for Acquired {
         let (all, permit, answered) = (self.all.clone(), self.permit.take(), self.answered);
         if answered {
             all.lock().push(Idle { connection, since: Instant::now() });
-        } else if let Ok(runtime) = Handle::try_current() {
+        } else {
+            let runtime = all.inner.runtime.clone();
             runtime.spawn(async move {
                 if let Ok(Ok(())) = timeout(STATEMENT_TIMEOUT + GRACE, connection.ping()).await {
                     all.lock().push(Idle { connection, since: Instant::now() });

@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// No connection within [`PostgresConfig::acquire_timeout`], no answer within three seconds more, a server that shuts
 /// down, is full or read-only: all this is [`StoreError::Unavailable`]. After a failure the connections are made anew,
 /// so the store works again as soon as the server does, or another one at the same address. Statements that collide
-/// with others are tried again.
+/// with others are tried again. Connections live on the tokio runtime that the store was opened on, and end with it.
 ///
 /// # Time
 /// Changes are dated by the clock of the node that makes them, just before its statement runs. Others read ten seconds
