@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// The URL is `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with libpq's parameters. `options=-csearch_path%3DNAME` puts
 /// the tables into a schema of their own. A session-pooling proxy between is fine; one that pools transactions needs
-/// `statement-cache-capacity=0`.
+/// `statement-cache-capacity=0`. The server must know the settings `statement_timeout` and `plan_cache_mode` (PostgreSQL 12).
 ///
 /// # Security
 /// Without `sslmode` in the URL, TLS is used where the server offers it, and nobody checks with whom. Across a network,
@@ -122,6 +122,8 @@ impl Postgres {
         }
         let options: PgConnectOptions = url.parse().map_err(failure)?;
         migrate::migrate(&options, config.acquire_timeout).await?;
+        // Each statement has one good plan, whatever its values: an index. Planning it anew cost more than running it.
+        let options = options.options([("plan_cache_mode", "force_generic_plan")]);
         let options = options.options([("statement_timeout", STATEMENT_TIMEOUT.as_millis())]);
         Ok(Self { connections: Connections::new(options, &config) })
     }
