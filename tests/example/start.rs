@@ -46,7 +46,11 @@ fn each_bad_variable_is_told_in_one_line(example: Example) {
             "68756e74657232",
             "AUTH_SECRET_ACCEPTED: has 7 bytes where at least 32 are due; make one",
         ),
-        ("AUTH_DATABASE_URL", "postgres://u:hunter2@h/db", "AUTH_DATABASE_URL must be `sqlite://FILE` or `memory:`"),
+        (
+            "AUTH_DATABASE_URL",
+            "mysql://u:hunter2@h/db",
+            "AUTH_DATABASE_URL must be `sqlite://FILE`, `postgres://...` or `memory:`",
+        ),
         ("AUTH_DATABASE_URL", "sqlite://", "AUTH_DATABASE_URL"),
         ("AUTH_REDIS_URL", "http://u:hunter2@h/", "redis.url: "),
         ("AUTH_MAIL", "pigeon", "AUTH_MAIL: neither `console`, `dir:PATH`, `smtp://...` nor `smtps://...`"),
