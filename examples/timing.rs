@@ -5,6 +5,8 @@
 //! cargo run --features full --example timing
 //! ```
 //!
+//! Within `tests/servers`, also on PostgreSQL and Redis.
+//!
 //! With `--check` the program fails if an answer about an account differs from that about an unknown address by more
 //! than 5 ms and more than 5 %. `--samples N` sets how often each is measured; up to four times as often where
 //! medians differ, since noise goes away with samples and a cause does not.
@@ -21,7 +23,7 @@ use auth_system::auth_core::port::{Mail, MailError, Mailer, NewUser, UserChange,
 use auth_system::auth_core::token::RootSecret;
 use auth_system::auth_core::types::{Attributes, Email, PasswordHash, TenantId, TokenVersion, UserId, UserStatus};
 use auth_system::hash::{Argon2Params, HashConfig, HashPool};
-use auth_system::store::{MemoryStore, SqliteStore};
+use auth_system::store::{MemoryStore, PostgresStore, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config};
 use http::{Request, header};
@@ -78,10 +80,14 @@ async fn main() -> Result<(), Failed> {
         Ok(config)
     };
     let sqlite = SqliteStore::open(&url).await?;
+    let mut systems =
+        vec![("SQLite", Auth::builder(settings()?).store(sqlite)), ("memory", Auth::builder(settings()?).store(memory))];
+    if let (Ok(postgres), Ok(redis)) = (std::env::var("AUTH_TEST_POSTGRES"), std::env::var("AUTH_TEST_REDIS")) {
+        let accounts = Auth::builder(settings()?).store(PostgresStore::open(&postgres).await?);
+        systems.push(("PostgreSQL and Redis", accounts.short_lived(RedisStore::open(redis)?)));
+    }
     let mut holds = true;
-    for (name, builder) in
-        [("SQLite", Auth::builder(settings()?).store(sqlite)), ("memory", Auth::builder(settings()?).store(memory))]
-    {
+    for (name, builder) in systems {
         let auth = builder.mailer(Nowhere).without_workers().build()?;
         println!("{name:<22} {:<26} {:>11} {:>11} {:>8}", "account", "median", "difference", "");
         holds &= Bench::new(auth).await?.run(samples.max(1)).await?;
