@@ -80,8 +80,10 @@ async fn main() -> Result<(), Failed> {
         Ok(config)
     };
     let sqlite = SqliteStore::open(&url).await?;
-    let mut systems =
-        vec![("SQLite", Auth::builder(settings()?).store(sqlite)), ("memory", Auth::builder(settings()?).store(memory))];
+    let mut systems = vec![
+        ("SQLite", Auth::builder(settings()?).store(sqlite)),
+        ("memory", Auth::builder(settings()?).store(memory)),
+    ];
     if let (Ok(postgres), Ok(redis)) = (std::env::var("AUTH_TEST_POSTGRES"), std::env::var("AUTH_TEST_REDIS")) {
         let accounts = Auth::builder(settings()?).store(PostgresStore::open(&postgres).await?);
         systems.push(("PostgreSQL and Redis", accounts.short_lived(RedisStore::open(redis)?)));
