@@ -86,7 +86,7 @@ async fn main() -> Result<(), Failed> {
     ];
     if let (Ok(postgres), Ok(redis)) = (std::env::var("AUTH_TEST_POSTGRES"), std::env::var("AUTH_TEST_REDIS")) {
         let accounts = Auth::builder(settings()?).store(PostgresStore::open(&postgres).await?);
-        systems.push(("PostgreSQL and Redis", accounts.short_lived(RedisStore::open(redis)?)));
+        systems.push(("PostgreSQL and Redis", accounts.short_lived(RedisStore::open(redis.as_str())?)));
     }
     let mut holds = true;
     for (name, builder) in systems {
