@@ -90,12 +90,12 @@ impl<'a> Operations<'a> {
         R: Future<Output = Result<Answer, Refusal>> + Send + 'static,
     {
         if let Some(row) = self.find(&method, path).and_then(|at| self.table.endpoints.get_mut(at)) {
-            let inner = Arc::new(std::mem::replace(&mut row.handler, Handler::Own { session: false, run: nothing() }));
+            let inner = Arc::clone(&row.handler);
             let around: Wrapper = Arc::new(move |call, next| {
                 let answer = around(call, next);
                 Box::pin(async move { Ok(answer.await?.0) })
             });
-            row.handler = Handler::Wrapped { inner, around };
+            row.handler = Arc::new(Handler::Wrapped { inner, around });
         }
         self
     }
@@ -137,10 +137,6 @@ impl fmt::Debug for Operations<'_> {
     }
 }
 
-fn nothing() -> OwnHandler {
-    Arc::new(|_| Box::pin(async { Err(Problem::not_found()) }))
-}
-
 /// A row of the application's own. It gets what every row gets: the cross-origin check, the size limits, the headers of
 /// every answer, and a limit by address if it is given one.
 pub struct Operation {
@@ -172,7 +168,7 @@ impl Operation {
                 path,
                 throttle: None,
                 doc: Doc { answer: || serde_json::json!({}), ..Doc::new("application", path) }.refusals(refusals),
-                handler: Handler::Own { session: false, run },
+                handler: Arc::new(Handler::Own { session: false, run }),
             },
         }
     }
@@ -180,8 +176,8 @@ impl Operation {
     /// For those alone who have a live session; [`Call::session`] is then there.
     #[must_use]
     pub fn for_sessions(mut self) -> Self {
-        if let Handler::Own { session, .. } = &mut self.row.handler {
-            *session = true;
+        if let Handler::Own { run, .. } = &*self.row.handler {
+            self.row.handler = Arc::new(Handler::Own { session: true, run: Arc::clone(run) });
         }
         self
     }

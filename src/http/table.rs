@@ -33,7 +33,7 @@ pub(crate) struct Endpoint {
     /// What the OpenAPI document says of it.
     #[cfg_attr(not(feature = "openapi"), allow(dead_code, reason = "only the document reads it"))]
     pub(crate) doc: Doc,
-    pub(crate) handler: Handler,
+    pub(crate) handler: Arc<Handler>,
 }
 
 /// Whether an endpoint changes anything. A GET that does is never run by HEAD or a prefetch.
@@ -102,7 +102,7 @@ impl Table {
             TwoFactor, VerifyLogin,
         };
         let row = |method, path, effect, throttle, reads_body, doc, handler| {
-            Endpoint { method, path, effect, throttle, reads_body, doc, handler }
+            Endpoint { method, path, effect, throttle, reads_body, doc, handler: Arc::new(handler) }
         };
         #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds rows"))]
         let mut endpoints = vec![

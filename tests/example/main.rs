@@ -8,9 +8,9 @@ mod killed;
 mod life;
 mod minimal;
 mod redis;
+#[path = "../common/redis_server.rs"]
+mod redis_server;
 mod server;
-#[path = "../common/servers.rs"]
-mod servers;
 mod start;
 #[path = "../common/totp.rs"]
 mod totp;

@@ -1,7 +1,7 @@
 //! The example server beside a Redis.
 
+use crate::redis_server::Redis;
 use crate::server::{Example, PASSWORD};
-use crate::servers::Redis;
 
 #[test]
 #[ignore = "needs Redis: tests/run starts one"]

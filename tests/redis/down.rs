@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::redis_server::Redis;
 use crate::server;
-use crate::servers::Redis;
 use crate::world::{Account, LIMIT, World};
 
 const MINUTE: Limit = Limit::new(1, Duration::from_secs(60));

@@ -7,9 +7,9 @@
 mod down;
 mod dump;
 mod races;
+#[path = "../common/redis_server.rs"]
+mod redis_server;
 mod server;
-#[path = "../common/servers.rs"]
-mod servers;
 mod settings;
 #[path = "../common/totp.rs"]
 mod totp;

@@ -1,4 +1,4 @@
-//! Servers of a test's own, which it may kill.
+//! A Redis of a test's own, which it may kill.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
