@@ -39,8 +39,13 @@ mod outbox;
 mod parity;
 mod password_reset;
 mod place;
+#[path = "../common/proxy.rs"]
+mod proxy;
 mod races;
 mod reauthenticate;
+#[path = "../redis/server.rs"]
+#[allow(dead_code, reason = "each of its users needs a part")]
+mod redis_server;
 mod refresh;
 mod routing;
 #[path = "../common/schema.rs"]
