@@ -44,6 +44,10 @@ struct Proxies {
     redis: Proxy,
 }
 
+/// What the URLs of a place [`that_goes_away`](Place::that_goes_away) give as their password. The servers of the tests
+/// ask for none and take any.
+pub(crate) const SERVER_PASSWORD: &str = "Sesame-4718-of-the-servers";
+
 /// What of a place may go away by itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Part {
@@ -67,8 +71,9 @@ impl Place {
             return Self::of(store, clock).await;
         }
         let schema = Schema::create().await;
-        let postgres = Proxy::start(&schema.url()).await;
-        let redis = Proxy::start(&redis_server::url()).await;
+        let postgres = Proxy::start(&schema.url().replace('@', &format!(":{SERVER_PASSWORD}@"))).await;
+        let user = format!("://default:{SERVER_PASSWORD}@");
+        let redis = Proxy::start(&redis_server::url().replace("://", &user)).await;
         Self::Servers(Arc::new(Servers { schema, proxies: Some(Proxies { postgres, redis }) }))
     }
 

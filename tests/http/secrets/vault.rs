@@ -17,7 +17,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use crate::door::Door;
-use crate::place::{Part, Place};
+use crate::place::{Part, Place, SERVER_PASSWORD};
 use crate::totp::totp;
 use crate::world::{Answer, Call, Ground, Jar, Link, SECRET, config, get, post};
 
@@ -201,7 +201,11 @@ impl Vault {
         let secret =
             |token: &str| token.split_once('-').map(|(_, mac)| mac).filter(|mac| mac.len() == 43).map(str::to_owned);
         let links = links.iter().map(|link| secret(&link.token).unwrap_or_else(|| link.token.clone()));
-        keys.flat_map(spellings).chain(parts).chain(links).chain(TYPED.map(str::to_owned)).collect()
+        keys.flat_map(spellings)
+            .chain(parts)
+            .chain(links)
+            .chain(TYPED.into_iter().chain([SERVER_PASSWORD]).map(str::to_owned))
+            .collect()
     }
 
     /// After a store was gone: one that failed is not asked again at once.
