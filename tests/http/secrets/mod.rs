@@ -108,17 +108,18 @@ async fn nothing_in_a_dump_opens_anything(ground: Ground) {
     assert!(candidates.len() > 100, "{candidates:?}");
     let uids: BTreeSet<_> = vault.links.lock().unwrap().iter().map(|link| link.uid.clone()).collect();
     assert_eq!(uids.len(), 2);
+    // The code of now was used in the life: with the next one a pending login that is found can be told.
+    vault.clock.advance(Duration::from_secs(30));
     for (number, candidate) in candidates.iter().enumerate() {
         assert_eq!(opened(&vault, candidate, &uids).await, None, "{candidate}");
         assert_eq!(passed(&vault, candidate, &jars[0]).await, None, "{candidate}");
         if number % 100 == 0 {
+            // Too many failures would end the experiment.
             assert_eq!(vault.place.run("UPDATE auth_credentials SET consecutive_failures = 0").await, 2);
-            // A success clears the count of failures, which would end the experiment.
-            assert_eq!(vault.log_in(PASSWORD).await.status, 200);
+            assert_eq!(vault.place.run("UPDATE auth_users SET consecutive_failures = 0").await, 3);
         }
     }
     // The experiment finds what does open.
-    vault.clock.advance(Duration::from_secs(30));
     let wrong = post("2fa/enable/").jar(&jars[0]).json(json!({ "code": "abcdef" }));
     vault.send(wrong).await.refused(400, "invalid_code");
     assert_eq!(passed(&vault, &second.backup_codes[0], &jars[0]).await, Some("code"));
@@ -145,8 +146,10 @@ fn totp_bytes(secret: &str) -> Vec<u8> {
 
 /// As what a text opens an account, if it does.
 async fn opened(vault: &Vault, candidate: &str, uids: &BTreeSet<String>) -> Option<&'static str> {
-    if vault.log_in(candidate).await.status == 200 {
-        return Some("password");
+    for email in ["ada@example.org", "eve@example.org"] {
+        if vault.post("login/", json!({ "email": email, "password": candidate })).await.status == 200 {
+            return Some("password");
+        }
     }
     // What no header can carry is no cookie.
     if candidate.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {

@@ -169,7 +169,7 @@ impl Vault {
         *self.second.lock().unwrap() = Second { secret, backup_codes, pending, adas_secret };
     }
 
-    pub(super) async fn log_in(&self, password: &str) -> Answer {
+    async fn log_in(&self, password: &str) -> Answer {
         self.post("login/", json!({ "email": "ada@example.org", "password": password })).await
     }
 
