@@ -61,8 +61,12 @@ impl Place {
         match store {
             Store::Memory => Self::Memory(MemoryStore::new(Arc::new(clock.clone()))),
             Store::Sqlite => Self::Sqlite(Arc::new(tempfile::tempdir().unwrap())),
-            Store::Servers => Self::Servers(Arc::new(Servers { schema: Schema::create().await, proxies: None })),
+            Store::Servers => Self::on(Schema::create().await),
         }
+    }
+
+    pub(crate) fn on(schema: Schema) -> Self {
+        Self::Servers(Arc::new(Servers { schema, proxies: None }))
     }
 
     /// A new one for [`set_away`](Self::set_away).
