@@ -34,7 +34,7 @@ pub(crate) enum Place {
 }
 
 pub(crate) struct Servers {
-    pub(crate) schema: Schema,
+    schema: Schema,
     /// In front of both, where they are to go away.
     proxies: Option<Proxies>,
 }

@@ -63,8 +63,8 @@ pub(super) struct Vault {
     door: Door,
     post: Postbox,
     calls: AtomicU32,
-    /// In the order in which they were issued.
     pub(super) tokens: Mutex<Vec<String>>,
+    /// In the order in which they were mailed.
     pub(super) links: Mutex<Vec<Link>>,
     pub(super) second: Mutex<Second>,
 }
@@ -79,7 +79,7 @@ pub(super) struct Second {
     pub(super) adas_secret: String,
 }
 
-/// One that may be asked for as long as the others of its place.
+/// A system on a place that is new, or that another one has lived in.
 async fn node(ground: Ground, place: &Place, post: &Postbox, clock: &ManualClock, timed_limits: bool) -> (Auth, Door) {
     let mut config = config();
     config.argon2 = Argon2Params::insecure_for_tests();
