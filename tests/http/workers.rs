@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_system::Auth;
 use auth_system::auth_core::memory::MemoryStore;
-use auth_system::auth_core::port::{Event, Mail, MailError, MailPurpose, Mailer};
+use auth_system::auth_core::port::{Event, Mail, MailError, MailPurpose, Mailer, UserKey};
 use auth_system::auth_core::testing::{InsecurePlainHasher, RecordingMailer};
+use auth_system::auth_core::types::{SessionId, TenantId};
 use auth_system::store::SqliteStore;
 use auth_system::system::SystemClock;
 use serde_json::json;
@@ -20,7 +21,7 @@ use crate::door::Driver;
 use crate::faults::{Fault, Faults};
 use crate::logs::Logs;
 use crate::place::Store;
-use crate::world::{self, Ground, Jar, Link, PASSWORD, World, get, post};
+use crate::world::{self, Ground, Jar, Link, PASSWORD, World, claims, get, post};
 
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
 
@@ -108,6 +109,45 @@ async fn a_mail_that_was_put_off_goes_out_when_its_time_has_come() {
     world.advance(Duration::from_secs(1));
     world.send(wake).await;
     assert_eq!(eventually("the second try", || some(mailer.take())).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_over_is_removed_at_the_start() {
+    let world = MEMORY.world().await;
+    let store = MemoryStore::new(Arc::new(world.clock.clone()));
+    let clock = world.clock.clone();
+    let builder = || {
+        let builder = Auth::builder(world::config()).store(store.clone()).mailer(RecordingMailer::default());
+        builder.hasher(InsecurePlainHasher::default()).clock(clock.clone())
+    };
+    let world = world.around(builder().without_workers().build().unwrap());
+    let admin = world.auth.admin();
+    admin.ensure_superuser("ada@example.org", PASSWORD).await.unwrap();
+    let bob = admin.ensure_superuser("bob@example.org", PASSWORD).await.unwrap().id;
+    let jar = world.session("ada@example.org").await;
+    world.send(post("logout/").jar(&jar)).await;
+    admin.delete(&bob).await.unwrap();
+    world.advance(Duration::from_secs(15 * 60 + 60));
+
+    let at_work = builder().build().unwrap();
+    let left = || {
+        let (found, session) = (admin.find(UserKey::Id(&bob)), session_of(&world, &jar));
+        async move { found.await.unwrap().is_some() || session.await }
+    };
+    timeout(Duration::from_secs(20), async {
+        while left().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+    at_work.shutdown().await;
+}
+
+/// Whether there still is a row of it.
+async fn session_of(world: &World, jar: &Jar) -> bool {
+    let id = SessionId(claims(jar.access())["sid"].as_str().unwrap().parse().unwrap());
+    world.auth.system().ports().sessions.find(&TenantId::default(), id).await.unwrap().is_some()
 }
 
 #[tokio::test]
