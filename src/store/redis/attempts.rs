@@ -7,6 +7,7 @@ use auth_core::port::{AttemptKey, AttemptStore, Hit, StoreError};
 use auth_core::types::{Limit, Timestamp};
 use redis::Script;
 
+use super::call::Call;
 use super::{RedisStore, kept_for};
 
 /// ARGV is now, the end of a window that starts now, and how long to keep it. What is no number is left to the caller.
@@ -40,16 +41,14 @@ impl AttemptStore for RedisStore {
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
         let now = self.now();
         let ends_at = now + limit.window;
-        let mut hit = HIT.key(self.attempts_key(key));
+        let mut hit = Call::script(&HIT, self.attempts_key(key));
         hit.arg(now.micros()).arg(ends_at.micros()).arg(kept_for(limit.window));
-        let (attempts, ends_at): (u64, i64) = self.connection().run(&hit).await?;
+        let (attempts, ends_at): (u64, i64) = self.call(hit).await?;
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
         Ok(Hit::of(attempts, limit, Timestamp::from_micros(ends_at).since(now)))
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
-        let mut delete = redis::cmd("DEL");
-        delete.arg(self.attempts_key(key));
-        self.connection().query(delete).await
+        self.call(Call::command("DEL", self.attempts_key(key))).await
     }
 }

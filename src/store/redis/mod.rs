@@ -4,10 +4,13 @@
 //! done all or nothing. Nothing of the crate `redis` shows outside this folder.
 
 mod attempts;
+mod call;
+mod cluster;
 mod config;
 mod connection;
 mod error;
 mod pending_sessions;
+mod servers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +21,11 @@ use auth_core::port::{Clock, StoreError};
 use auth_core::types::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use redis::FromRedisValue;
 
+use self::call::Call;
 pub use self::config::RedisConfig;
-use self::connection::Connection;
+use self::servers::Servers;
 use crate::system::SystemClock;
 
 /// How much longer than it counts a key is kept. Whether something is over is decided by the clocks of the application,
@@ -64,7 +69,7 @@ pub struct RedisStore {
 }
 
 struct Inner {
-    connection: Connection,
+    servers: Servers,
     prefix: String,
     clock: Arc<dyn Clock>,
 }
@@ -88,8 +93,8 @@ impl RedisStore {
     pub fn open_with_clock(config: impl Into<RedisConfig>, clock: Arc<dyn Clock>) -> Result<Self, InvalidSetting> {
         let config = config.into();
         config.check()?;
-        let connection = Connection::new(config.client()?);
-        Ok(Self { inner: Arc::new(Inner { connection, prefix: config.prefix, clock }) })
+        let servers = Servers::new(config.clients()?);
+        Ok(Self { inner: Arc::new(Inner { servers, prefix: config.prefix, clock }) })
     }
 
     /// Asks whether Redis answers: for an application that had rather not start without.
@@ -97,11 +102,12 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`] if it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.connection().query::<()>(redis::cmd("PING")).await
+        // In a cluster, too, what is asked for a key shows more than a PING does.
+        self.call(Call::command("EXISTS", self.key("ping", b""))).await
     }
 
-    fn connection(&self) -> &Connection {
-        &self.inner.connection
+    async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, StoreError> {
+        self.inner.servers.call(call).await
     }
 
     /// The store's own time.
