@@ -1,31 +1,33 @@
 //! Attempts within timed windows.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::port::{AttemptKey, AttemptStore, Hit, StoreError};
-use auth_core::types::{Limit, Timestamp};
+use auth_core::types::Limit;
 use redis::Script;
 
 use super::call::Call;
-use super::{RedisStore, kept_for};
+use super::{GRACE, RedisStore, micros, millis, script};
 
-/// ARGV is now, the end of a window that starts now, and how long to keep it. What is no number is left to the caller.
-/// The first write is the one that a full server refuses.
+/// ARGV is the time, the length of a window, and how long to keep it. The answer is the count and how much of its window
+/// is left. What is no number is left to the caller. The first write is the one that a full server refuses.
 static HIT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    script(
         r"
         local window = redis.call('HMGET', KEYS[1], 'attempts', 'ends_at')
         local ends_at = tonumber(window[2])
         if window[2] and not (ends_at and tonumber(window[1])) then
             return window
         end
-        if ends_at and ends_at > tonumber(ARGV[1]) then
-            return {tostring(redis.call('HINCRBY', KEYS[1], 'attempts', 1)), window[2]}
+        local now = time(ARGV[1])
+        if ends_at and ends_at > now then
+            return {redis.call('HINCRBY', KEYS[1], 'attempts', 1), ends_at - now}
         end
-        redis.call('HSET', KEYS[1], 'attempts', 1, 'ends_at', ARGV[2])
+        redis.call('HSET', KEYS[1], 'attempts', 1, 'ends_at', string.format('%.0f', now + ARGV[2]))
         redis.call('PEXPIRE', KEYS[1], ARGV[3])
-        return {'1', ARGV[2]}
+        return {1, tonumber(ARGV[2])}
         ",
     )
 });
@@ -39,13 +41,11 @@ impl RedisStore {
 #[async_trait]
 impl AttemptStore for RedisStore {
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
-        let now = self.now();
-        let ends_at = now + limit.window;
         let mut hit = Call::script(&HIT, self.attempts_key(key));
-        hit.arg(now.micros()).arg(ends_at.micros()).arg(kept_for(limit.window));
-        let (attempts, ends_at): (u64, i64) = self.call(hit).await?;
+        hit.arg(self.now()).arg(micros(limit.window)).arg(millis(limit.window + GRACE));
+        let (attempts, reset_after): (u64, u64) = self.call(hit).await?;
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-        Ok(Hit::of(attempts, limit, Timestamp::from_micros(ends_at).since(now)))
+        Ok(Hit::of(attempts, limit, Duration::from_micros(reset_after)))
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {

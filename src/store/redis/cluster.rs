@@ -129,6 +129,6 @@ fn address(host: &str, port: u16, from: &Connection) -> Option<Address> {
 
 /// Which of the 16384 slots has a key; it holds no braces.
 fn slot(key: &str) -> u16 {
-    const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+    static CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
     CRC.checksum(key.as_bytes()) % 16384
 }

@@ -18,18 +18,16 @@ use std::time::Duration;
 
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{Clock, StoreError};
-use auth_core::types::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use redis::FromRedisValue;
+use redis::{FromRedisValue, Script};
 
 use self::call::Call;
 pub use self::config::RedisConfig;
 use self::servers::Servers;
-use crate::system::SystemClock;
 
-/// How much longer than it counts a key is kept. Whether something is over is decided by the clocks of the application,
-/// which may be behind that of Redis; it is not for Redis to forget it earlier.
+/// How much longer than it counts a key is kept. Whether a pending session is over is decided by the clock of the
+/// application, which may be behind that of Redis; it is not for Redis to forget it earlier.
 const GRACE: Duration = Duration::from_secs(10 * 60);
 
 /// Pending sessions and attempts in Redis 5 or later, or in Valkey. Clones share one connection.
@@ -49,8 +47,8 @@ const GRACE: Duration = Duration::from_secs(10 * 60);
 ///
 /// # What is kept
 /// Keys are digests and begin with [`RedisConfig::prefix`]; values hold no secret, address or token. Every key expires
-/// ten minutes after it has ceased to count, so memory is bounded by what clients do in that time. When something is
-/// over is told by the clocks of the application, which must agree within seconds.
+/// ten minutes after it has ceased to count, so memory is bounded by what clients do in that time. Windows are over by the
+/// clock of Redis, which all nodes share; pending logins by that of the node that is asked.
 ///
 /// # What a restart of Redis forgets
 /// Without persistence, everything: logins that wait for their second factor begin anew, and timed windows restart.
@@ -62,7 +60,11 @@ const GRACE: Duration = Duration::from_secs(10 * 60);
 /// loading, full, read-only, or refuses the password; no limit is skipped. Nothing that may have been counted is sent
 /// again. Each call finds the server anew, five times a second at most, so that a server that is back is used at once.
 ///
-/// A cluster is reached through a proxy: the store follows no redirections.
+/// # Clusters
+/// The address of one node is enough, or several with commas between them, of which one has to answer at the start. Calls
+/// go to the node that has their key, follow slots that move, and go to a replica as soon as it has taken over; what one
+/// has not heard of yet is forgotten, as above. All nodes take the same user and password, who may ask `CLUSTER SLOTS`,
+/// their clocks agree within seconds, and with TLS each has a certificate for the host that it announces.
 #[derive(Clone)]
 pub struct RedisStore {
     inner: Arc<Inner>,
@@ -71,7 +73,8 @@ pub struct RedisStore {
 struct Inner {
     servers: Servers,
     prefix: String,
-    clock: Arc<dyn Clock>,
+    /// Where there is none, that of Redis.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl RedisStore {
@@ -83,15 +86,18 @@ impl RedisStore {
     /// # Errors
     /// [`InvalidSetting`] names the setting that cannot be.
     pub fn open(config: impl Into<RedisConfig>) -> Result<Self, InvalidSetting> {
-        Self::open_with_clock(config, Arc::new(SystemClock))
+        Self::connect(config.into(), None)
     }
 
-    /// [`open`](Self::open) with another clock for windows, and for how long keys are kept.
+    /// [`open`](Self::open) with another clock than that of Redis for windows, and for how long keys are kept. For tests.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn open_with_clock(config: impl Into<RedisConfig>, clock: Arc<dyn Clock>) -> Result<Self, InvalidSetting> {
-        let config = config.into();
+        Self::connect(config.into(), Some(clock))
+    }
+
+    fn connect(config: RedisConfig, clock: Option<Arc<dyn Clock>>) -> Result<Self, InvalidSetting> {
         config.check()?;
         let servers = Servers::new(config.clients()?);
         Ok(Self { inner: Arc::new(Inner { servers, prefix: config.prefix, clock }) })
@@ -110,9 +116,9 @@ impl RedisStore {
         self.inner.servers.call(call).await
     }
 
-    /// The store's own time.
-    fn now(&self) -> Timestamp {
-        self.inner.clock.now()
+    /// The time as scripts take it: empty where theirs is that of the server.
+    fn now(&self) -> String {
+        self.inner.clock.as_ref().map(|clock| clock.now().micros().to_string()).unwrap_or_default()
     }
 
     /// The key of a digest, for one kind of thing.
@@ -121,9 +127,24 @@ impl RedisStore {
     }
 }
 
-/// How long a key is kept that counts for `so_long`, in milliseconds.
-fn kept_for(so_long: Duration) -> u64 {
-    u64::try_from((so_long + GRACE).as_millis()).unwrap_or(u64::MAX)
+/// A script that may ask for the `time`, in microseconds: the one that it was given or that of the server.
+fn script(body: &str) -> Script {
+    const TIME: &str = r"
+        local function time(given)
+            if given ~= '' then return tonumber(given) end
+            local now = redis.call('TIME')
+            return now[1] * 1000000 + now[2]
+        end
+        ";
+    Script::new(&[TIME, body].concat())
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for RedisStore {

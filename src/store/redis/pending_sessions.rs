@@ -8,7 +8,7 @@ use auth_core::types::{Payload, PendingId, PendingPurpose, PendingSession, Tenan
 use redis::Script;
 
 use super::call::Call;
-use super::{RedisStore, kept_for};
+use super::{GRACE, RedisStore, millis, script};
 
 /// The fields of a hash, in the order of [`Values`].
 const FIELDS: [&str; 8] =
@@ -17,19 +17,21 @@ const FIELDS: [&str; 8] =
 /// Each value of a hash, if it is there.
 type Values = [Option<Vec<u8>>; FIELDS.len()];
 
-/// ARGV is how long to keep it, then names and values: always the same names, so nothing of an older one remains.
+/// ARGV is the time, when it is over, how long to keep it from there on, then names and values: always the same names, so
+/// nothing of an older one remains.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    script(
         r"
-        redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-        redis.call('PEXPIRE', KEYS[1], ARGV[1])
+        local left = math.max(0, math.floor((ARGV[2] - time(ARGV[1])) / 1000))
+        redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+        redis.call('PEXPIRE', KEYS[1], left + ARGV[3])
         ",
     )
 });
 
 /// ARGV is now, then the names; `expires_at` is the first. What is over is left to the caller, who says so.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    script(
         r"
         local found = redis.call('HMGET', KEYS[1], unpack(ARGV, 2))
         if (tonumber(found[1]) or 0) > tonumber(ARGV[1]) then
@@ -50,7 +52,7 @@ impl RedisStore {
 impl PendingSessionStore for RedisStore {
     async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
         let mut put = Call::script(&PUT, self.pending_key(&pending.id));
-        put.arg(kept_for(pending.expires_at.since(self.now())));
+        put.arg(self.now()).arg(pending.expires_at.micros()).arg(millis(GRACE));
         for (name, value) in FIELDS.into_iter().zip(values(pending)) {
             put.arg(name).arg(value);
         }

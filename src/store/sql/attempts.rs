@@ -1,19 +1,23 @@
 //! Attempts within timed windows.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use auth_core::port::{AttemptKey, AttemptStore, Hit, StoreError};
 use auth_core::types::Limit;
 
-use super::row::Fields;
+use super::row::{Fields, sql_micros};
 use super::statement::query;
 use super::{Database, SqlStore};
 
 // What has ended is chosen once and locked: a window that just started anew stays, and two sweeps do not wait for each other.
 macro_rules! sweep {
-    ($lock:literal) => {
+    ($now:expr, $lock:literal) => {
         concat!(
             "WITH ended AS MATERIALIZED ",
-            "(SELECT key FROM auth_attempts WHERE ends_at <= $1 ORDER BY ends_at LIMIT 2",
+            "(SELECT key FROM auth_attempts WHERE ends_at <= (SELECT ",
+            $now,
+            ") ORDER BY ends_at LIMIT 2",
             $lock,
             ") ",
             "DELETE FROM auth_attempts WHERE key IN (SELECT key FROM ended)",
@@ -21,31 +25,46 @@ macro_rules! sweep {
     };
 }
 
+// $3 is the length of a window; `excluded.ends_at` is when one ends that starts now. The clock is read once, or the two
+// columns could tell of two windows.
+macro_rules! hit {
+    ($now:expr) => {
+        concat!(
+            "INSERT INTO auth_attempts (key, attempts, ends_at) VALUES ($1, 1, ",
+            $now,
+            " + $3) ",
+            "ON CONFLICT (key) DO UPDATE SET ",
+            "attempts = CASE WHEN auth_attempts.ends_at <= excluded.ends_at - $3 THEN 1 ",
+            "ELSE auth_attempts.attempts + 1 END, ",
+            "ends_at = CASE WHEN auth_attempts.ends_at <= excluded.ends_at - $3 THEN excluded.ends_at ",
+            "ELSE auth_attempts.ends_at END ",
+            "RETURNING attempts, ends_at - ",
+            $now,
+            " AS reset_after",
+        )
+    };
+}
+
 statements! {
-    // $2 is now, $3 the end of a window that starts now.
-    HIT = "INSERT INTO auth_attempts (key, attempts, ends_at) VALUES ($1, 1, $3) ON CONFLICT (key) DO UPDATE SET \
-        attempts = CASE WHEN auth_attempts.ends_at <= $2 THEN 1 ELSE auth_attempts.attempts + 1 END, \
-        ends_at = CASE WHEN auth_attempts.ends_at <= $2 THEN $3 ELSE auth_attempts.ends_at END \
-        RETURNING attempts, ends_at";
+    HIT = hit!("$2"), postgres: hit!(clock!("$2"));
     CLEAR = "DELETE FROM auth_attempts WHERE key = $1";
-    SWEEP = sweep!(""), postgres: sweep!(" FOR UPDATE SKIP LOCKED");
+    SWEEP = sweep!("$1", ""), postgres: sweep!(clock!("$1"), " FOR UPDATE SKIP LOCKED");
 }
 
 #[async_trait]
 impl<D: Database> AttemptStore for SqlStore<D> {
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
-        let now = self.now();
-        let ends_at = now + limit.window;
         let rows =
-            self.write(|_| query(HIT).bind(key.as_bytes().to_vec()).bind(now.micros()).bind(ends_at.micros())).await?;
+            self.write(|now| query(HIT).bind(key.as_bytes().to_vec()).bind(now).bind(sql_micros(limit.window))).await?;
         let row = Fields(rows.first().ok_or_else(|| StoreError::corrupt("a count was not returned"))?);
         let attempts = row.integer::<i64>("attempts")?;
         if attempts == 1 {
             // Each new window takes away two that are over, so the table holds hardly more than runs.
-            self.write(|_| query(SWEEP).bind(now.micros())).await?;
+            self.write(|now| query(SWEEP).bind(now)).await?;
         }
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-        Ok(Hit::of(attempts, limit, row.time("ends_at")?.since(now)))
+        let reset_after = row.integer::<i64>("reset_after")?;
+        Ok(Hit::of(attempts, limit, Duration::from_micros(reset_after.max(0).cast_unsigned())))
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {

@@ -4,18 +4,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::port::{StoreError, UserDirectory};
-use auth_core::types::{TenantId, Timestamp, User, UserId, UserStatus};
+use auth_core::types::{TenantId, User, UserId, UserStatus};
 
-use super::row::{Fields, sql_limit};
+use super::row::{Fields, sql_limit, sql_micros};
 use super::statement::query;
 use super::users::columns;
 use super::{Database, SqlStore};
 
 macro_rules! purge {
-    ($lock:literal) => {
+    ($now:expr, $lock:literal) => {
         concat!(
-            "WITH old AS MATERIALIZED (SELECT tenant, id FROM auth_users WHERE status = 'deleted' AND changed_at <= $1 ",
-            "ORDER BY changed_at LIMIT $2", $lock, ") ",
+            "WITH old AS MATERIALIZED (SELECT tenant, id FROM auth_users ",
+            "WHERE status = 'deleted' AND changed_at <= (SELECT ",
+            $now,
+            " - $2) ",
+            "ORDER BY changed_at LIMIT $3",
+            $lock,
+            ") ",
             "DELETE FROM auth_users WHERE (tenant, id) IN (SELECT tenant, id FROM old) RETURNING id",
         )
     };
@@ -26,7 +31,7 @@ statements! {
         "SELECT ", columns!(), " FROM auth_users ",
         "WHERE tenant = $1 AND id > $2 AND (status = $3 OR $3 IS NULL) ORDER BY id LIMIT $4",
     );
-    PURGE = purge!(""), postgres: purge!(" FOR UPDATE SKIP LOCKED");
+    PURGE = purge!("$1", ""), postgres: purge!(clock!("$1"), " FOR UPDATE SKIP LOCKED");
 }
 
 #[async_trait]
@@ -45,7 +50,7 @@ impl<D: Database> UserDirectory for SqlStore<D> {
     }
 
     async fn purge_deleted(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
-        let statement = |now: Timestamp| query(PURGE).bind((now - age).micros()).bind(sql_limit(limit));
+        let statement = |now| query(PURGE).bind(now).bind(sql_micros(age)).bind(sql_limit(limit));
         Ok(self.write(statement).await?.len())
     }
 }

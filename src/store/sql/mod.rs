@@ -17,6 +17,14 @@ macro_rules! statements {
     };
 }
 
+/// The store's time in PostgreSQL: what is bound to a placeholder or, where that is NULL, the server's clock at this very
+/// moment. As a bound of a search it stands in a subquery, which is run once: an index wants one value.
+macro_rules! clock {
+    ($bound:literal) => {
+        concat!("COALESCE(", $bound, ", (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)")
+    };
+}
+
 mod attempts;
 mod credentials;
 mod directory;
@@ -40,10 +48,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use auth_core::port::Clock;
-use auth_core::types::Timestamp;
 
 use self::error::Failure;
-use self::statement::{Columns, Statement};
+use self::statement::{Columns, Statement, StoreTime};
 
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Postgres, PostgresConfig, PostgresStore};
@@ -53,7 +60,8 @@ pub use self::sqlite::{Sqlite, SqliteStore};
 /// All stores in one SQL database: `SqliteStore` and `PostgresStore` say which. Clones share the connections.
 pub struct SqlStore<D> {
     database: Arc<D>,
-    clock: Arc<dyn Clock>,
+    /// Where there is none, the database's.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// What runs the statements of the ports.
@@ -74,8 +82,8 @@ trait Database: fmt::Debug + Send + Sync + 'static {
 #[allow(private_bounds, reason = "nothing here is public: it serves the ports")]
 impl<D: Database> SqlStore<D> {
     /// The store's own time.
-    fn now(&self) -> Timestamp {
-        self.clock.now()
+    fn now(&self) -> StoreTime {
+        self.clock.as_ref().map(|clock| clock.now())
     }
 
     async fn read(&self, statement: Statement) -> Result<Vec<D::Row>, Failure> {
@@ -84,7 +92,7 @@ impl<D: Database> SqlStore<D> {
 
     /// `statement` is told the store's time when it is about to run, so that changes are dated in the order in which
     /// they become visible.
-    async fn write(&self, statement: impl Fn(Timestamp) -> Statement + Send + Sync) -> Result<Vec<D::Row>, Failure> {
+    async fn write(&self, statement: impl Fn(StoreTime) -> Statement + Send + Sync) -> Result<Vec<D::Row>, Failure> {
         self.database.write(|| statement(self.now())).await
     }
 }

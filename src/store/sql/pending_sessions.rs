@@ -15,10 +15,13 @@ macro_rules! columns {
 }
 
 macro_rules! sweep {
-    ($lock:literal) => {
+    ($now:expr, $lock:literal) => {
         concat!(
             "WITH ended AS MATERIALIZED ",
-            "(SELECT id_hash FROM auth_pending_sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT 2",
+            "(SELECT id_hash FROM auth_pending_sessions WHERE expires_at <= (SELECT ",
+            $now,
+            ") ",
+            "ORDER BY expires_at LIMIT 2",
             $lock,
             ") ",
             "DELETE FROM auth_pending_sessions WHERE id_hash IN (SELECT id_hash FROM ended)",
@@ -35,7 +38,7 @@ statements! {
     );
     FIND = concat!("SELECT ", columns!(), " FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2");
     TAKE = concat!("DELETE FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2 RETURNING ", columns!());
-    SWEEP = sweep!(""), postgres: sweep!(" FOR UPDATE SKIP LOCKED");
+    SWEEP = sweep!("$1", ""), postgres: sweep!(clock!("$1"), " FOR UPDATE SKIP LOCKED");
 }
 
 #[async_trait]
@@ -55,7 +58,7 @@ impl<D: Database> PendingSessionStore for SqlStore<D> {
         };
         self.write(statement).await?;
         // Each new one takes away two that are over, so the table holds hardly more than waits.
-        self.write(|now| query(SWEEP).bind(now.micros())).await?;
+        self.write(|now| query(SWEEP).bind(now)).await?;
         Ok(())
     }
 

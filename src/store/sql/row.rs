@@ -1,6 +1,8 @@
 //! Rows to values and back. A row that is no such value is [`StoreError::Corrupt`], by the name of the column.
 
-use auth_core::port::{ChangePage, FeedPosition, StoreError};
+use std::time::Duration;
+
+use auth_core::port::{ChangePage, FeedPosition, Since, StoreError};
 use auth_core::types::{
     Attributes, AuthMethods, Channel, Credential, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash,
     Payload, PendingId, PendingPurpose, PendingSession, Recoveries, Session, SessionId, TenantId, Timestamp,
@@ -177,6 +179,30 @@ pub(super) fn uuid_bytes(id: Uuid) -> Vec<u8> {
 /// A page's limit as SQL takes it.
 pub(super) fn sql_limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// A span of time as SQL takes it: in microseconds, as all times are.
+pub(super) fn sql_micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Where a feed starts: at a position or, where `changed_at` is NULL, at an age.
+pub(super) struct FeedStart<'a> {
+    pub(super) changed_at: Option<i64>,
+    /// Empty, which is before every id, without a position.
+    pub(super) id: &'a str,
+    pub(super) age: Option<i64>,
+}
+
+impl<'a> FeedStart<'a> {
+    pub(super) fn of(since: &'a Since) -> Self {
+        match since {
+            Since::Ago(age) => Self { changed_at: None, id: "", age: Some(sql_micros(*age)) },
+            Since::After(position) => {
+                Self { changed_at: Some(position.changed_at.micros()), id: &position.id, age: None }
+            }
+        }
+    }
 }
 
 /// A page of a feed; `read` gives a row's value and its id in the feed.

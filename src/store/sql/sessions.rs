@@ -1,11 +1,11 @@
 //! The sessions.
 
 use async_trait::async_trait;
-use auth_core::port::{At, ChangePage, FeedPosition, Rotation, SessionInsert, SessionStore, Since, StoreError};
+use auth_core::port::{At, ChangePage, Rotation, SessionInsert, SessionStore, Since, StoreError};
 use auth_core::types::{Session, SessionId, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::row::{Fields, page, sql_limit, uuid_bytes};
+use super::row::{FeedStart, Fields, page, sql_limit, uuid_bytes};
 use super::statement::{Statement, query};
 use super::{Database, SqlStore};
 
@@ -16,21 +16,47 @@ macro_rules! columns {
     };
 }
 
+macro_rules! find {
+    ($now:expr) => {
+        concat!("SELECT ", columns!(), ", ", $now, " AS now FROM auth_sessions WHERE id = $1 AND tenant = $2")
+    };
+}
+
+macro_rules! revoke {
+    ($now:expr) => {
+        concat!(
+            "UPDATE auth_sessions SET revoked_at = $3, changed_at = ",
+            $now,
+            " WHERE id = $1 AND tenant = $2 AND revoked_at IS NULL RETURNING id",
+        )
+    };
+}
+
+// From a position or, without one, from $4 before now.
+macro_rules! revocations {
+    ($now:expr) => {
+        concat!(
+            "SELECT id, changed_at FROM auth_sessions WHERE revoked_at IS NOT NULL ",
+            "AND (changed_at, id) > (COALESCE($1, (SELECT ",
+            $now,
+            " - $4)), $2) ORDER BY changed_at, id LIMIT $5",
+        )
+    };
+}
+
 statements! {
     INSERT = concat!(
         "INSERT INTO auth_sessions (", columns!(), ") ",
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ",
         "ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id",
     );
-    FIND = concat!("SELECT ", columns!(), " FROM auth_sessions WHERE id = $1 AND tenant = $2");
+    FIND = find!("$3"), postgres: find!(clock!("$3"));
     ROTATE_IF = concat!(
         "UPDATE auth_sessions SET generation = $4, rotated_at = $5, last_seen_at = $5, idle_expires_at = $6 ",
         "WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING ", columns!(),
     );
-    REVOKE = "UPDATE auth_sessions SET revoked_at = $3, changed_at = $4 \
-        WHERE id = $1 AND tenant = $2 AND revoked_at IS NULL RETURNING id";
-    REVOCATIONS = "SELECT id, changed_at FROM auth_sessions \
-        WHERE revoked_at IS NOT NULL AND (changed_at, id) > ($1, $2) ORDER BY changed_at, id LIMIT $3";
+    REVOKE = revoke!("$4"), postgres: revoke!(clock!("$4"));
+    REVOCATIONS = revocations!("$3"), postgres: revocations!(clock!("$3"));
 }
 
 #[async_trait]
@@ -41,9 +67,8 @@ impl<D: Database> SessionStore for SqlStore<D> {
     }
 
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
-        let rows = self.read(query(FIND).bind(uuid_bytes(id.0)).bind(tenant.as_str())).await?;
-        let now = self.now();
-        rows.first().map(|row| Ok(At { row: Fields(row).session()?, now })).transpose()
+        let rows = self.read(query(FIND).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(self.now())).await?;
+        rows.first().map(|row| Ok(At { row: Fields(row).session()?, now: Fields(row).time("now")? })).transpose()
     }
 
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
@@ -60,21 +85,19 @@ impl<D: Database> SessionStore for SqlStore<D> {
     }
 
     async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
-        let statement = |now: Timestamp| {
-            query(REVOKE).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(at.micros()).bind(now.micros())
-        };
+        let statement = |now| query(REVOKE).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(at.micros()).bind(now);
         Ok(!self.write(statement).await?.is_empty())
     }
 
     async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
-        let (from, id) = match since {
+        let start = FeedStart::of(since);
+        let id = match start.id {
             // Before every id.
-            Since::Ago(age) => (self.now() - *age, Vec::new()),
-            Since::After(FeedPosition { changed_at, id }) => {
-                (*changed_at, uuid_bytes(Uuid::parse_str(id).map_err(StoreError::corrupt)?))
-            }
+            "" => Vec::new(),
+            id => uuid_bytes(Uuid::parse_str(id).map_err(StoreError::corrupt)?),
         };
-        let statement = query(REVOCATIONS).bind(from.micros()).bind(id).bind(sql_limit(limit));
+        let statement = query(REVOCATIONS).bind(start.changed_at).bind(id).bind(self.now()).bind(start.age);
+        let statement = statement.bind(sql_limit(limit));
         page(&self.read(statement).await?, limit, |row| {
             let id = SessionId(row.uuid("id")?);
             Ok((id, id.to_string()))

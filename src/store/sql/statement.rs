@@ -1,5 +1,6 @@
 //! Statements with their values, and rows by their columns, apart from the crate's types for one database.
 
+use auth_core::types::Timestamp;
 use sqlx::query::Query;
 use sqlx::{ColumnIndex, Decode, Encode, Error, Row, Type};
 
@@ -10,6 +11,9 @@ pub(super) struct Text {
     pub(super) sqlite: &'static str,
     pub(super) postgres: &'static str,
 }
+
+/// The time of a store, for its statements. `None`, which is NULL to them, stands for the clock of the server.
+pub(super) type StoreTime = Option<Timestamp>;
 
 /// A statement and its values.
 #[derive(Clone)]
@@ -73,6 +77,12 @@ macro_rules! stored_as {
             }
         )+)+
     };
+}
+
+impl From<StoreTime> for Value {
+    fn from(time: StoreTime) -> Self {
+        Self::Integer(time.map(Timestamp::micros))
+    }
 }
 
 stored_as! {

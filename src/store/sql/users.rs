@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use auth_core::port::{
-    ChangePage, FeedPosition, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey,
-    UserSecurity, UserStore, UserUpdate,
+    ChangePage, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey, UserSecurity,
+    UserStore, UserUpdate,
 };
 use auth_core::types::{Email, PasswordHash, TenantId, Timestamp, User, UserId, UserStatus, Username};
 
 use super::error::Failure;
-use super::row::{Fields, attributes_text, factors_text, page, sql_limit};
-use super::statement::{Statement, query};
+use super::row::{FeedStart, Fields, attributes_text, factors_text, page, sql_limit};
+use super::statement::{Statement, StoreTime, query};
 use super::{Database, SqlStore};
 
 macro_rules! columns {
@@ -21,37 +21,69 @@ macro_rules! columns {
 
 pub(super) use columns;
 
+macro_rules! insert {
+    ($now:expr) => {
+        concat!(
+            "INSERT INTO auth_users (",
+            columns!(),
+            ") ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ",
+            $now,
+            ", $15, $16) ",
+            "ON CONFLICT DO NOTHING RETURNING ",
+            columns!(),
+        )
+    };
+}
+
+// Columns that may become NULL have a flag beside them; the others keep their value where the new one is NULL.
+macro_rules! update_if {
+    ($now:expr) => {
+        concat!(
+            "UPDATE auth_users SET email = COALESCE($4, email), ",
+            "email_verified_at = CASE WHEN $5 THEN $6 ELSE email_verified_at END, status = COALESCE($7, status), ",
+            "password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END, ",
+            "consecutive_failures = COALESCE($10, consecutive_failures), factors = COALESCE($11, factors), ",
+            "attributes = COALESCE($12, attributes), token_version = $13, revision = $14, changed_at = ",
+            $now,
+            ", ",
+            "recoveries = COALESCE($16, recoveries) ",
+            "WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING ",
+            columns!(),
+        )
+    };
+}
+
+// From a position or, without one, from $5 before now.
+macro_rules! changes {
+    ($now:expr) => {
+        concat!(
+            "SELECT tenant, id, token_version, status, revision, changed_at FROM auth_users ",
+            "WHERE (changed_at, tenant, id) > (COALESCE($1, (SELECT ",
+            $now,
+            " - $5)), $2, $3) ",
+            "ORDER BY changed_at, tenant, id LIMIT $6",
+        )
+    };
+}
+
 statements! {
-    INSERT = concat!(
-        "INSERT INTO auth_users (", columns!(), ") ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ",
-        "ON CONFLICT DO NOTHING RETURNING ", columns!(),
-    );
+    INSERT = insert!("$14"), postgres: insert!(clock!("$14"));
     FIND_BY_ID = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND id = $2");
     FIND_BY_EMAIL = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND email = $2");
     FIND_BY_USERNAME = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND username = $2");
-    // Columns that may become NULL have a flag beside them; the others keep their value where the new one is NULL.
-    UPDATE_IF = concat!(
-        "UPDATE auth_users SET email = COALESCE($4, email), ",
-        "email_verified_at = CASE WHEN $5 THEN $6 ELSE email_verified_at END, status = COALESCE($7, status), ",
-        "password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END, ",
-        "consecutive_failures = COALESCE($10, consecutive_failures), factors = COALESCE($11, factors), ",
-        "attributes = COALESCE($12, attributes), token_version = $13, revision = $14, changed_at = $15, ",
-        "recoveries = COALESCE($16, recoveries) ",
-        "WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING ", columns!(),
-    );
+    UPDATE_IF = update_if!("$15"), postgres: update_if!(clock!("$15"));
     COUNT_FAILURE = "UPDATE auth_users SET consecutive_failures = consecutive_failures + 1 \
         WHERE tenant = $1 AND id = $2 AND consecutive_failures < $3 RETURNING id";
     RECORD_LOGIN = "UPDATE auth_users SET last_login_at = COALESCE($3, last_login_at), consecutive_failures = 0, \
         password_hash = CASE WHEN password_hash = $4 THEN $5 ELSE password_hash END WHERE tenant = $1 AND id = $2";
-    CHANGES = "SELECT tenant, id, token_version, status, revision, changed_at FROM auth_users \
-        WHERE (changed_at, tenant, id) > ($1, $2, $3) ORDER BY changed_at, tenant, id LIMIT $4";
+    CHANGES = changes!("$4"), postgres: changes!(clock!("$4"));
 }
 
 #[async_trait]
 impl<D: Database> UserStore for SqlStore<D> {
     async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError> {
-        let rows = self.write(|now| insert(&user.clone().into_user(now))).await?;
+        let rows = self.write(|now| insert(user, now)).await?;
         if let Some(row) = rows.first() {
             return Ok(UserInsert::Created(Fields(row).user()?));
         }
@@ -79,7 +111,7 @@ impl<D: Database> UserStore for SqlStore<D> {
     }
 
     async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
-        match self.write(|now| update_if(current, change, &change.apply(current, now))).await {
+        match self.write(|now| update_if(current, change, now)).await {
             // The address is the only unique value that a change can name.
             Err(Failure::Duplicate(_)) => Ok(UserUpdate::Conflict(Unique::Email)),
             rows => rows?.first().map_or(Ok(UserUpdate::Stale), |row| Ok(UserUpdate::Done(Fields(row).user()?))),
@@ -100,15 +132,13 @@ impl<D: Database> UserStore for SqlStore<D> {
     }
 
     async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError> {
-        let (from, tenant, id) = match since {
-            Since::Ago(age) => (self.now() - *age, "", ""),
-            Since::After(FeedPosition { changed_at, id }) => {
-                let (tenant, id) =
-                    id.split_once(' ').ok_or_else(|| StoreError::corrupt("not a position of this feed"))?;
-                (*changed_at, tenant, id)
-            }
+        let start = FeedStart::of(since);
+        let (tenant, id) = match start.id {
+            "" => ("", ""),
+            id => id.split_once(' ').ok_or_else(|| StoreError::corrupt("not a position of this feed"))?,
         };
-        let statement = query(CHANGES).bind(from.micros()).bind(tenant).bind(id).bind(sql_limit(limit));
+        let statement = query(CHANGES).bind(start.changed_at).bind(tenant).bind(id).bind(self.now()).bind(start.age);
+        let statement = statement.bind(sql_limit(limit));
         page(&self.read(statement).await?, limit, |row| {
             let user = UserSecurity {
                 tenant: row.tenant()?,
@@ -125,7 +155,8 @@ impl<D: Database> UserStore for SqlStore<D> {
     }
 }
 
-fn insert(user: &User) -> Statement {
+fn insert(user: &NewUser, now: StoreTime) -> Statement {
+    let user = user.clone().into_user(user.created_at);
     query(INSERT)
         .bind(user.tenant.as_str())
         .bind(user.id.as_str())
@@ -140,12 +171,13 @@ fn insert(user: &User) -> Statement {
         .bind(attributes_text(&user.attributes))
         .bind(user.created_at.micros())
         .bind(user.last_login_at.map(Timestamp::micros))
-        .bind(user.changed_at.micros())
+        .bind(now)
         .bind(user.revision.cast_signed())
         .bind(user.recoveries.to_json().to_string())
 }
 
-fn update_if(current: &User, change: &UserChange, next: &User) -> Statement {
+fn update_if(current: &User, change: &UserChange, now: StoreTime) -> Statement {
+    let next = change.apply(current, current.changed_at);
     let password = change.password_hash.as_ref();
     query(UPDATE_IF)
         .bind(current.tenant.as_str())
@@ -162,6 +194,6 @@ fn update_if(current: &User, change: &UserChange, next: &User) -> Statement {
         .bind(change.attributes.as_ref().map(attributes_text))
         .bind(next.token_version.get())
         .bind(next.revision.cast_signed())
-        .bind(next.changed_at.micros())
+        .bind(now)
         .bind(change.recoveries.as_ref().map(|recoveries| recoveries.to_json().to_string()))
 }

@@ -14,7 +14,6 @@ use self::connections::Connections;
 use super::error::Failure;
 use super::statement::Statement;
 use super::{Database, SqlStore};
-use crate::system::SystemClock;
 
 /// When the server gives a statement up. What is dated at its start is visible before readers, who look back further,
 /// stop looking for it.
@@ -48,8 +47,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// with others are tried again. Connections live on the tokio runtime that the store was opened on, and end with it.
 ///
 /// # Time
-/// Changes are dated by the clock of the node that makes them, just before its statement runs. Others read ten seconds
-/// back and a statement takes three at most, so the clocks of the nodes must agree to within five seconds.
+/// Whatever nodes must agree on, which change was first and whether a window is over, goes by the server's clock at the
+/// statement. A statement takes three seconds at most, and nodes read the feed of changes ten seconds back. When a link, a
+/// token or a pending login expires is told by the clock of the node that is asked.
 pub type PostgresStore = SqlStore<Postgres>;
 
 /// What a [`PostgresStore`] runs on: connections to a PostgreSQL server, or to one that speaks its protocol.
@@ -101,16 +101,16 @@ impl SqlStore<Postgres> {
     /// # Errors
     /// Those of [`open`](Self::open), and [`StoreError::Unavailable`] when a setting is out of its range.
     pub async fn open_with(url: &str, config: PostgresConfig) -> Result<Self, StoreError> {
-        Ok(Self { database: Arc::new(Postgres::connect(url, config).await?), clock: Arc::new(SystemClock) })
+        Ok(Self { database: Arc::new(Postgres::connect(url, config).await?), clock: None })
     }
 
-    /// [`open`](Self::open) with another clock for what the store dates itself: the times of changes, and "now" in its
-    /// answers.
+    /// [`open`](Self::open) with another clock than the server's for what the store dates itself: the times of changes,
+    /// windows, and "now" in its answers. For tests.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
     pub async fn open_with_clock(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        Ok(Self { clock, ..Self::open(url).await? })
+        Ok(Self { clock: Some(clock), ..Self::open(url).await? })
     }
 }
 

@@ -71,7 +71,7 @@ impl SqlStore<Sqlite> {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub async fn open_with_clock(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        Ok(Self { database: Arc::new(Sqlite::connect(url).await?), clock })
+        Ok(Self { database: Arc::new(Sqlite::connect(url).await?), clock: Some(clock) })
     }
 }
 
