@@ -5,6 +5,8 @@ use std::time::Duration;
 use auth_system::auth_core::port::{AttemptKey, AttemptStore as _, StoreError};
 use auth_system::auth_core::types::Limit;
 use auth_system::store::RedisStore;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{attempts, name_of};
@@ -112,14 +114,14 @@ async fn a_replica_that_takes_over_goes_on_counting() {
     })
     .await;
     assert!(!hit(&store, &keys[0]).await.unwrap());
-    let mut operator = cluster.operator(3).await;
-    let hangs = tokio::spawn(async move { command("DEBUG SLEEP 8").exec_async(&mut operator).await });
+    let mut hanging = TcpStream::connect(("127.0.0.1", cluster.nodes[3].port())).await.unwrap();
+    hanging.write_all(b"DEBUG SLEEP 8\r\n").await.unwrap();
     sleep(Duration::from_millis(100)).await;
     takes_over(&cluster, 0).await;
     cluster.whole(0..3).await;
     assert!(!recovers(&store, &keys[0]).await);
     // It wakes up as a replica.
-    _ = hangs.await;
+    hanging.read_u8().await.unwrap();
     until("the other one is a replica", async || {
         !hit(&store, &keys[0]).await.unwrap()
             && cluster.tell::<String>(3, "INFO replication").await.contains("role:slave")

@@ -70,7 +70,9 @@ fn the_nodes_of_a_cluster_have_commas_between_them_and_settings_in_common() {
         ("redis://u:hunter2@a,redis://u:hunter2@b/1", "database"),
         ("rediss://u:hunter2@a,rediss://u:hunter2@b/#insecure", "insecure"),
         ("redis://u:hunter2@a,http://u:hunter2@b", "URL"),
-        ("redis://u:hunter2@a,", ""),
+        ("redis://u:hunter2@a,", "scheme"),
+        ("redis://u:hunter2@a,b:7000", "scheme"),
+        ("rediss://u:hunter2@a:7000,b:7000", ""),
         (",redis://u:hunter2@a", "URL"),
     ] {
         let (setting, text) = refusal(RedisConfig::new(urls));

@@ -35,16 +35,12 @@ impl RedisConfig {
     /// For each address of the URL one.
     pub(super) fn clients(&self) -> Result<Vec<Client>, InvalidSetting> {
         let clients: Vec<_> = addresses(&self.url).map(|url| self.client(url)).collect::<Result<_, _>>()?;
-        if let [first, others @ ..] = &*clients
-            && !others.is_empty()
-        {
-            if others.iter().any(|other| shared_settings(other) != shared_settings(first)) {
-                let why = "must have the same scheme, user and password for all nodes of a cluster";
-                return Err(InvalidSetting::new("redis.url", why));
-            }
-            if clients.iter().any(|client| client.get_connection_info().redis_settings().db() != 0) {
-                return Err(InvalidSetting::new("redis.url", "must name no database: a cluster has only number 0"));
-            }
+        let wrong = |why: &str| Err(InvalidSetting::new("redis.url", why));
+        if clients.windows(2).any(|pair| shared_settings(&pair[0]) != shared_settings(&pair[1])) {
+            return wrong("must have the same scheme, user and password for all nodes of a cluster");
+        }
+        if clients.len() > 1 && clients.iter().any(|client| client.get_connection_info().redis_settings().db() != 0) {
+            return wrong("must name no database: a cluster has only number 0");
         }
         Ok(clients)
     }
@@ -61,6 +57,9 @@ impl RedisConfig {
             }
         };
         match client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } if host.contains(',') => {
+                return Err(InvalidSetting::new("redis.url", "must have a scheme at each node of a cluster"));
+            }
             ConnectionAddr::TcpTls { insecure: true, .. } => {
                 return Err(InvalidSetting::new("redis.url", "must not say `#insecure`: give `root_certificates`"));
             }

@@ -30,7 +30,8 @@ use self::servers::Servers;
 /// application, which may be behind that of Redis; it is not for Redis to forget it earlier.
 const GRACE: Duration = Duration::from_secs(10 * 60);
 
-/// Pending sessions and attempts in Redis 5 or later, or in Valkey. Clones share one connection.
+/// Pending sessions and attempts in Redis 5 or later, or in Valkey. Clones share one connection, or one to each node of a
+/// cluster.
 ///
 /// ```no_run
 /// # #[cfg(feature = "sqlite")]
@@ -108,8 +109,10 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`] if it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        // In a cluster, too, what is asked for a key shows more than a PING does.
-        self.call(Call::command("EXISTS", self.key("ping", b""))).await
+        // What is asked for a key finds out whether a cluster can serve it.
+        let mut ping = Call::command("HMGET", self.key("ping", b""));
+        ping.arg("ping");
+        self.call(ping).await
     }
 
     async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, StoreError> {
