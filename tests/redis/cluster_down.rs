@@ -47,10 +47,7 @@ async fn recovers(store: &RedisStore, key: &AttemptKey) -> bool {
     let start = Instant::now();
     loop {
         match hit(store, key).await {
-            Ok(allowed) => {
-                println!("works after {:?}", start.elapsed());
-                return allowed;
-            }
+            Ok(allowed) => return allowed,
             result => unavailable(&result),
         }
         assert!(start.elapsed() < Duration::from_secs(2), "still down");
