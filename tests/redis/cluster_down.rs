@@ -1,5 +1,6 @@
 //! Nodes of a cluster that die, hang, lose what they had, or send others away for ever.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use auth_system::auth_core::port::{AttemptKey, AttemptStore as _, StoreError};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::{attempts, name_of};
 use crate::cluster_servers::{Cluster, command, until};
 use crate::fake_node::FakeNode;
-use crate::redis_server::Redis;
+use crate::redis_server::{Redis, free_port};
 
 /// A call answers within a second; the rest is for a busy machine.
 const SOON: Duration = Duration::from_millis(1800);
@@ -195,6 +196,11 @@ fn all_slots_at(host: &str, port: u16) -> String {
 
 const COUNTED: &str = "*2\r\n:1\r\n:60000000\r\n";
 
+/// What such a node answers.
+fn has_all_slots(port: u16, name: &str) -> Option<String> {
+    Some(if name == "CLUSTER" { all_slots_at("127.0.0.1", port) } else { COUNTED.to_owned() })
+}
+
 #[tokio::test]
 async fn what_may_have_been_counted_is_not_sent_again() {
     let node = FakeNode::start(|port, name| (name == "CLUSTER").then(|| all_slots_at("127.0.0.1", port))).await;
@@ -246,19 +252,15 @@ async fn a_node_without_a_host_is_where_the_one_is_that_names_it() {
 /// A node that comes back after a replica has taken over says only that it loads what it had.
 #[tokio::test]
 async fn a_node_that_loads_is_left_for_the_one_that_has_its_slots_by_now() {
-    let heir = FakeNode::start(|port, name| match name {
-        "CLUSTER" => Some(all_slots_at("127.0.0.1", port)),
-        _ => Some(COUNTED.to_owned()),
-    })
-    .await;
+    let heir = FakeNode::start(has_all_slots).await;
     let loading = FakeNode::start(|_, _| Some("-LOADING Redis is loading the dataset in memory\r\n".into())).await;
     let old = loading.port;
     // Tells of the old one first.
     let third = FakeNode::start({
-        let (asked, heir) = (std::sync::atomic::AtomicBool::new(false), heir.port);
+        let (turn, heir) = (AtomicU32::new(0), heir.port);
         move |_, _| {
-            let again = asked.swap(true, std::sync::atomic::Ordering::SeqCst);
-            Some(all_slots_at("127.0.0.1", if again { heir } else { old }))
+            let first = turn.fetch_add(1, Ordering::SeqCst) == 0;
+            Some(all_slots_at("127.0.0.1", if first { old } else { heir }))
         }
     })
     .await;
@@ -267,4 +269,42 @@ async fn a_node_that_loads_is_left_for_the_one_that_has_its_slots_by_now() {
     sleep(Duration::from_millis(250)).await;
     assert!(recovers(&store, &attempts(0)).await);
     assert_eq!(heir.seen("EVALSHA"), 1);
+}
+
+#[tokio::test]
+async fn a_call_waits_a_moment_for_somebody_to_serve_its_slot() {
+    let turn = AtomicU32::new(0);
+    let node = FakeNode::start(move |port, name| match name {
+        "CLUSTER" => Some(all_slots_at("127.0.0.1", port)),
+        _ if turn.fetch_add(1, Ordering::SeqCst) < 2 => Some("-CLUSTERDOWN Hash slot not served\r\n".into()),
+        _ => Some(COUNTED.into()),
+    })
+    .await;
+    assert!(hit(&RedisStore::open(node.url().as_str()).unwrap(), &attempts(0)).await.unwrap());
+    assert_eq!(node.seen("EVALSHA"), 3);
+}
+
+#[tokio::test]
+async fn one_who_is_behind_is_not_believed_for_ever() {
+    let (gone, heir) = (free_port(), FakeNode::start(has_all_slots).await);
+    let behind = FakeNode::start(move |_, _| Some(all_slots_at("127.0.0.1", gone))).await;
+    let store = RedisStore::open([behind.url(), heir.url()].join(",").as_str()).unwrap();
+    unavailable(&hit(&store, &attempts(0)).await);
+    assert!(recovers(&store, &attempts(0)).await);
+}
+
+#[tokio::test]
+async fn nodes_are_asked_for_slots_five_times_a_second() {
+    let node = FakeNode::start(|port, name| match name {
+        "CLUSTER" => Some(all_slots_at("127.0.0.1", port)),
+        _ => Some("-LOADING Redis is loading the dataset in memory\r\n".into()),
+    })
+    .await;
+    let store = RedisStore::open([node.url(), node.url()].join(",").as_str()).unwrap();
+    let start = Instant::now();
+    for _ in 0..100 {
+        unavailable(&hit(&store, &attempts(0)).await);
+    }
+    let most = 1 + start.elapsed().as_millis() / 200;
+    assert!(node.seen("CLUSTER") as u128 <= most, "{} in {:?}", node.seen("CLUSTER"), start.elapsed());
 }
