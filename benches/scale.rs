@@ -1,7 +1,7 @@
 //! The same calls on a thousand and on a million accounts with sessions: none takes much longer.
 //!
 //! `cargo bench --bench scale -- --check` fails where a call takes more than 1.3 × as long. The two sizes take turns, so
-//! a machine that slows down slows both. SQLite has its default page cache, whatever the size of the file. PostgreSQL is
+//! a machine that slows down slows both. SQLite has the page cache of the store, whatever the size of the file. PostgreSQL is
 //! measured where `AUTH_TEST_POSTGRES` names a server: `tests/servers cargo bench --bench scale`.
 
 #![expect(
@@ -43,22 +43,22 @@ struct Table {
     _folder: Option<TempDir>,
 }
 
-/// The rows, by number. Every hundredth session has ended.
+/// The rows, by number, which is the order of their ids, too, as with UUIDv7. Every hundredth session has ended.
 const FILL: &str = "
     INSERT INTO auth_users (tenant, id, email, status, password_hash, token_version, factors, consecutive_failures,
         attributes, created_at, changed_at, revision, recoveries)
-    {series} SELECT 'default', 'user-' || n, 'user-' || n || '@example.org', 'active',
+    {series} SELECT 'default', {user}, 'user-' || n || '@example.org', 'active',
         '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNoc29tZWhhc2g', 7, '[]', 0,
         '{}', n, n, 0, '[]' FROM series;
     INSERT INTO auth_sessions (id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at,
         idle_expires_at, expires_at, auth_time, methods, channel, context, slot, revoked_at, changed_at)
-    {series} SELECT {id}, 'default', 'user-' || n, 7, 0, n, n, n, n, n, n, 1, 'cookie', '{}', 0,
+    {series} SELECT {id}, 'default', {user}, 7, 0, n, n, n, n, n, n, 1, 'cookie', '{}', 0,
         CASE WHEN n % 100 = 0 THEN n END, n FROM series;
     ";
 
-fn fill(rows: u32, series: &str, id: &str) -> AssertSqlSafe<String> {
+fn fill(rows: u32, series: &str, user: &str, id: &str) -> AssertSqlSafe<String> {
     let series = series.replace("{rows}", &rows.to_string());
-    AssertSqlSafe(FILL.replace("{series}", &series).replace("{id}", id))
+    AssertSqlSafe(FILL.replace("{series}", &series).replace("{user}", user).replace("{id}", id))
 }
 
 async fn sqlite(rows: u32) -> Table {
@@ -66,7 +66,7 @@ async fn sqlite(rows: u32) -> Table {
     let url = format!("sqlite://{}", folder.path().join("auth.db").display());
     let store = SqliteStore::open(&url).await.unwrap();
     let series = "WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < {rows})";
-    let fill = fill(rows, series, "unhex(printf('%032x', n))");
+    let fill = fill(rows, series, "printf('user-%07d', n)", "unhex(printf('%032x', n))");
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     raw_sql(fill).execute(&mut connection).await.unwrap();
     raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
@@ -77,7 +77,7 @@ async fn postgres(rows: u32) -> Table {
     let schema = Schema::create().await;
     let store = PostgresStore::open(&schema.url()).await.unwrap();
     let series = "WITH series(n) AS (SELECT generate_series(1, {rows}))";
-    let fill = fill(rows, series, "decode(lpad(to_hex(n), 32, '0'), 'hex')");
+    let fill = fill(rows, series, "'user-' || lpad(n::text, 7, '0')", "decode(lpad(to_hex(n), 32, '0'), 'hex')");
     let mut connection = PgConnection::connect(&schema.url()).await.unwrap();
     raw_sql(fill).execute(&mut connection).await.unwrap();
     // Now, or the server does it in the midst of what is measured.
@@ -88,6 +88,7 @@ async fn postgres(rows: u32) -> Table {
 #[derive(Clone, Copy, Debug)]
 enum Call {
     FindByEmail,
+    SessionCheck,
     Refresh,
     Revocations,
     DirectoryPage,
@@ -105,6 +106,10 @@ impl Table {
                 let email = Email::parse(&format!("user-{number}@example.org")).unwrap();
                 assert!(UserStore::find(store.as_ref(), &tenant, UserKey::Email(&email)).await.unwrap().is_some());
             }
+            Call::SessionCheck => {
+                let id = SessionId(Uuid::from_u128(number.into()));
+                assert!(SessionStore::find(store.as_ref(), &tenant, id).await.unwrap().is_some());
+            }
             Call::Refresh => {
                 let id = SessionId(Uuid::from_u128(number.into()));
                 let session = SessionStore::find(store.as_ref(), &tenant, id).await.unwrap().unwrap().row;
@@ -119,7 +124,7 @@ impl Table {
                 assert_eq!(store.revocations(&since, 1_000).await.unwrap().rows.len(), 10);
             }
             Call::DirectoryPage => {
-                let after = UserId::parse(&format!("user-{number}")).unwrap();
+                let after = UserId::parse(&format!("user-{number:07}")).unwrap();
                 store.list(&tenant, None, Some(&after), 50).await.unwrap();
             }
         }
@@ -155,7 +160,7 @@ async fn main() {
     let check = std::env::args().any(|argument| argument == "--check");
     let mut worst: f64 = 0.0;
     println!("{:<26} {SMALL:>11} {LARGE:>11} {:>6}", "median of", "ratio");
-    let calls = [Call::FindByEmail, Call::Refresh, Call::Revocations, Call::DirectoryPage];
+    let calls = [Call::FindByEmail, Call::SessionCheck, Call::Refresh, Call::Revocations, Call::DirectoryPage];
     let (small, large) = (sqlite(SMALL).await, sqlite(LARGE).await);
     for call in calls {
         worst = worst.max(compare(&small, &large, call, "SQLite").await);

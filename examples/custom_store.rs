@@ -32,7 +32,9 @@ const APP_SCHEMA: &str = "CREATE TABLE IF NOT EXISTS app_users (
     plan            TEXT NOT NULL DEFAULT 'free',
     auth            TEXT NOT NULL,
     auth_changed_at INTEGER NOT NULL
-) STRICT; CREATE INDEX IF NOT EXISTS app_users_changed ON app_users (auth_changed_at, id)";
+) STRICT;
+CREATE INDEX IF NOT EXISTS app_users_changed ON app_users (auth_changed_at, id);
+CREATE TABLE IF NOT EXISTS app_dummy_writes (id INTEGER PRIMARY KEY, writes INTEGER NOT NULL) STRICT";
 
 /// The application's users, as the account system sees them. One tenant, no usernames.
 #[derive(Clone)]
@@ -148,6 +150,13 @@ impl UserStore for AppUsers {
             (consecutive_failures <= below).then(|| User { consecutive_failures, ..stored.clone() })
         };
         Ok(matches!(self.swap(tenant, id, decide).await?, Swap::Done(_)))
+    }
+
+    /// In the same file, or it would not take the same time. SQLite writes one thing at a time, so one row will do.
+    async fn dummy_write(&self) -> Result<(), StoreError> {
+        let statement = "INSERT INTO app_dummy_writes (id, writes) VALUES (1, 1) \
+            ON CONFLICT (id) DO UPDATE SET writes = writes + 1";
+        query(statement).execute(&self.pool).await.map(drop).map_err(store_error)
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {

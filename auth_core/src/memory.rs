@@ -162,6 +162,11 @@ impl UserStore for MemoryStore {
         Ok(true)
     }
 
+    /// There is nothing to wait for.
+    async fn dummy_write(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
         if let Some(user) = self.lock().users.get_mut(&(*tenant, *id)) {
             *user = login.apply(user);

@@ -56,6 +56,8 @@ enum UserBug {
     LateCount,
     /// Counts on and on.
     EndlessCount,
+    /// Writes to some account where there is none to write to.
+    MeaningfulDummy,
     /// Keeps deleted accounts to itself.
     DeletedIsGone,
     /// Forgets the tenant.
@@ -128,6 +130,15 @@ impl UserStore for Users {
         }
     }
 
+    async fn dummy_write(&self) -> Result<(), StoreError> {
+        if self.1 == UserBug::MeaningfulDummy {
+            let all = UserDirectory::list(&self.0, &TenantId::default(), None, None, 1).await?;
+            let change = UserChange { end_sessions: true, ..UserChange::default() };
+            UserStore::update_if(&self.0, &all[0], &change).await?;
+        }
+        UserStore::dummy_write(&self.0).await
+    }
+
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
         let mut login = login.clone();
         let stored = self.by_id(tenant, id).await;
@@ -171,6 +182,7 @@ fn bugs_in_a_user_store_are_named() {
         (UserBug::LoginOverwritesHash, &["a_login_replaces_only_the_hash_that_it_checked"]),
         (UserBug::LateCount, &["failures_are_counted_up_to_the_bound"]),
         (UserBug::EndlessCount, &["failures_are_counted_up_to_the_bound", "failures_are_counted_for_each_account"]),
+        (UserBug::MeaningfulDummy, &["dummy_writes_touch_no_account"]),
         (UserBug::DeletedIsGone, &["an_update_writes_what_it_names", "a_deleted_account_is_found"]),
         (UserBug::OneForAll, &["another_tenant_reaches_nothing"]),
         (UserBug::SkippingFeed, &["the_feed_tells_every_change_once", "what_changes_behind_a_reader_is_still_told"]),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use auth_core::Reason;
 use auth_core::flow::{LoginOutcome, LoginRequest, SignUpRequest};
-use auth_core::port::{Event, HashError, LoginRefusal, MailPurpose, UserChange};
+use auth_core::port::{Event, HashError, LoginRefusal, MailPurpose, UserChange, UserStore};
 use auth_core::proof::Authenticated;
 use auth_core::types::{
     AuthMethods, Channel, Client, CredentialId, EnrolledFactor, FactorKind, Password, PasswordHash, TenantId,
@@ -34,8 +34,9 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         ("disabled", PASSWORD, LoginRefusal::Disabled),
         ("disabled", OTHER_PASSWORD, LoginRefusal::WrongPassword),
         ("deleted", PASSWORD, LoginRefusal::Disabled),
+        ("guessed at", PASSWORD, LoginRefusal::PasswordOff),
     ] {
-        let world = World::new();
+        let world = World::with(|policy| policy.timed_limits = false);
         match kind {
             "unknown" => {}
             "unverified" => {
@@ -47,6 +48,11 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
             }
         }
         match kind {
+            "guessed at" => {
+                let (ada, below) = (world.user(ADA).await, world.auth.policy().max_consecutive_failures);
+                while UserStore::count_failure(&world.store, &ada.tenant, &ada.id, below).await.unwrap() {}
+                ada.revision
+            }
             "disabled" => world.set_status(ADA, UserStatus::Disabled).await.revision,
             "deleted" => world.set_status(ADA, UserStatus::Deleted).await.revision,
             "without a password" => {
@@ -66,12 +72,17 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         assert_eq!(refusal.retry_after(), None, "{kind}");
         assert_eq!(world.hasher.work() - work, 1, "{kind}");
         let calls = world.store.calls();
+        // One look and two writes, each of which waits for the disk.
+        let counts = if why == LoginRefusal::Unknown { "users.dummy_write" } else { "users.count_failure" };
         if why == LoginRefusal::Unverified {
-            // Only who knows the password can tell.
-            assert_eq!(calls, ["users.find", "users.count_failure", "outbox.enqueue"]);
+            // Only who reads its mail can tell.
+            assert_eq!(calls, ["users.find", counts, "outbox.enqueue"]);
             assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
+        } else if why == LoginRefusal::PasswordOff {
+            // What is not counted is not written.
+            assert_eq!(calls, ["users.find", counts, "users.dummy_write", "users.dummy_write"]);
         } else {
-            assert_eq!(calls, ["users.find", "users.count_failure"], "{kind}");
+            assert_eq!(calls, ["users.find", counts, "users.dummy_write"], "{kind}");
             assert_eq!(world.mails().await, [], "{kind}");
         }
         let id = user.as_ref().map(|user| user.id);
@@ -79,7 +90,8 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         assert_eq!(refusals[0], Event::LoginRefused { user: id, why }, "{kind}");
         assert_eq!(world.store.sessions(), [], "{kind}");
         if let Some(user) = user {
-            let counted = User { consecutive_failures: 1, ..user };
+            let counted = u32::from(why != LoginRefusal::PasswordOff);
+            let counted = User { consecutive_failures: user.consecutive_failures + counted, ..user };
             assert_eq!(world.user(ADA).await, counted, "{kind}");
         }
     }

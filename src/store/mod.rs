@@ -54,8 +54,8 @@
 //! }
 //! ```
 //!
-//! [`LoginRecord::apply`](auth_core::port::LoginRecord::apply) does the same for `record_login`, and `count_failure` adds
-//! one to a field. `examples/custom_store.rs` is the whole of it with sqlx, and `tests/custom_store.rs` runs the public
+//! [`LoginRecord::apply`](auth_core::port::LoginRecord::apply) does the same for `record_login`, `count_failure` adds
+//! one to a field, and `dummy_write` changes some other row of the same database. `examples/custom_store.rs` is the whole of it with sqlx, and `tests/custom_store.rs` runs the public
 //! conformance suite over it (`auth_core::conformance`, feature `conformance`), as you should over yours:
 //!
 //! ```

@@ -1,5 +1,7 @@
 //! Servers that a test may kill: a process of its own on a free port, with its files in a temporary folder.
 
+#![allow(clippy::disallowed_methods, reason = "other processes take the time of a clock on the wall")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

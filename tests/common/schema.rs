@@ -11,7 +11,11 @@ pub(crate) struct Schema {
 
 impl Schema {
     pub(crate) async fn create() -> Self {
-        let server = std::env::var("AUTH_TEST_POSTGRES").unwrap();
+        Self::create_on(std::env::var("AUTH_TEST_POSTGRES").unwrap()).await
+    }
+
+    /// On another server.
+    pub(crate) async fn create_on(server: String) -> Self {
         let mut connection = PgConnection::connect(&server).await.unwrap();
         // No two transactions of a server have the same number.
         let name = query_scalar("SELECT 'test_' || pg_current_xact_id()").fetch_one(&mut connection).await;

@@ -14,6 +14,7 @@ mod conventions;
 mod cookies;
 mod cross_origin;
 mod deactivate;
+mod disk;
 mod door;
 mod failures;
 #[cfg(feature = "smtp")]
@@ -39,6 +40,9 @@ mod outbox;
 mod parity;
 mod password_reset;
 mod place;
+#[path = "../common/postgres_server.rs"]
+#[allow(dead_code, reason = "each of its users needs a part")]
+mod postgres_server;
 mod races;
 mod reauthenticate;
 mod refresh;

@@ -103,6 +103,11 @@ impl Ground {
         let place = Place::of(self.store, &clock).await;
         World::start(self, clock, place, configure).await
     }
+
+    /// A world in a place that a test has made itself.
+    pub(crate) async fn world_at(self, place: Place, configure: impl FnOnce(&mut Config)) -> World {
+        World::start(self, ManualClock::new(), place, configure).await
+    }
 }
 
 pub(crate) fn config() -> Config {

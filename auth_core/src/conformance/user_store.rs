@@ -41,6 +41,7 @@ macro_rules! __user_store {
             a_login_replaces_only_the_hash_that_it_checked
             failures_are_counted_up_to_the_bound
             failures_are_counted_for_each_account
+            dummy_writes_touch_no_account
             a_new_password_starts_with_no_failures
             a_deleted_account_is_found
             another_tenant_reaches_nothing
@@ -415,6 +416,19 @@ pub async fn failures_are_counted_for_each_account(store: Arc<dyn UserStore>, cl
     store.record_login(&ada.tenant, &new_user("nobody").id, &login).await.unwrap();
 }
 
+/// Any number of dummy writes at once succeeds, and no account shows it.
+pub async fn dummy_writes_touch_no_account(store: Arc<dyn UserStore>, clock: ManualClock) {
+    let user = create(&*store, &new_user("ada")).await;
+    clock.advance(2 * SECOND);
+    let written = in_parallel(|_| {
+        let store = store.clone();
+        async move { store.dummy_write().await.is_ok() }
+    });
+    assert!(written.await.into_iter().all(|written| written));
+    assert_eq!(load(&*store, &user).await, user);
+    assert_eq!(changes(&*store, Since::Ago(SECOND), 9).await, []);
+}
+
 /// Of all changes only a new password clears the failures, those counted since the row was read among them.
 pub async fn a_new_password_starts_with_no_failures(store: Arc<dyn UserStore>, _: ManualClock) {
     let mut user = create(&*store, &new_user("ada")).await;
@@ -539,6 +553,7 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn UserStore>, clock: Manu
     assert_unavailable(store.insert(&new_user("ada")).await);
     assert_unavailable(store.find(&user.tenant, UserKey::Email(&user.email)).await);
     assert_unavailable(store.changes(&Since::Ago(SECOND), 9).await);
+    assert_unavailable(store.dummy_write().await);
 
     // Ids as stores have them: UUIDs, or numbers. One of the two is worth asking for.
     let mut down = [false; 4];

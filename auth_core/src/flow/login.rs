@@ -7,7 +7,7 @@ use crate::flow::password::Budget;
 use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
 use crate::proof::{Authenticated, FirstStep, verify_password};
 use crate::token::DeviceId;
-use crate::types::{AuthMethods, Channel, Client, Email, Password, Token, UserId, Username};
+use crate::types::{AuthMethods, Channel, Client, Email, Password, Token, User, Username};
 
 /// Who wants to log in.
 pub struct LoginRequest<'a> {
@@ -84,7 +84,7 @@ impl AuthSystem {
             Some(key) => ports.users.find(&client.tenant, key).await?,
             None => None,
         };
-        let open = self.count_failure(&client.tenant, user.as_ref(), known_device.is_some()).await?;
+        let open = self.count_failure(user.as_ref(), known_device.is_some()).await?;
         let against = user.as_ref().filter(|_| open);
         let proof = verify_password(hasher, ports.clock.as_ref(), ticket, against, request.password).await?;
 
@@ -94,16 +94,11 @@ impl AuthSystem {
                 Some(_) => LoginRefusal::WrongPassword,
                 None => LoginRefusal::Unknown,
             };
-            return Err(self.refuse_login(client, user.as_ref().map(|user| user.id), why));
+            return self.refuse_login(client, user.as_ref(), why).await;
         };
         let step = match Authenticated::by_password(proof, user) {
             Ok(step) => step,
-            Err(why) => {
-                if why == LoginRefusal::Unverified {
-                    self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
-                }
-                return Err(self.refuse_login(client, Some(user.id), why));
-            }
+            Err(why) => return self.refuse_login(client, Some(user), why).await,
         };
         let device = known_device.map_or_else(|| self.new_device(), Ok)?;
         let login = FirstFactor { identifier: identifier.as_str(), device, channel: request.channel };
@@ -165,9 +160,17 @@ impl AuthSystem {
         }
     }
 
-    fn refuse_login(&self, client: &Client, user: Option<UserId>, why: LoginRefusal) -> Error {
-        self.record(&client.tenant, Event::LoginRefused { user, why });
-        Reason::InvalidCredentials.into()
+    /// Who gave the right password of an unverified account shall verify it, and only the mail may tell them so: every
+    /// refusal writes as much.
+    async fn refuse_login<T>(&self, client: &Client, user: Option<&User>, why: LoginRefusal) -> Result<T, Error> {
+        match user {
+            Some(user) if why == LoginRefusal::Unverified => {
+                self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
+            }
+            _ => self.ports().users.dummy_write().await?,
+        }
+        self.record(&client.tenant, Event::LoginRefused { user: user.map(|user| user.id), why });
+        Err(Reason::InvalidCredentials.into())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::port::{AttemptKey, Event, HashError, LoginRecord};
 use crate::proof::{LiveSession, PasswordVerified, verify_password};
-use crate::types::{Client, Limit, Password, PasswordHash, TenantId, Timestamp, User, UserId};
+use crate::types::{Client, Limit, Password, PasswordHash, Timestamp, User};
 
 /// A timed window, and what it allows.
 pub(super) struct Budget {
@@ -29,7 +29,7 @@ impl AuthSystem {
         let budget = Budget { key: AttemptKey::new("password/user", &parts), limit: self.policy().login_attempts };
         let ticket = ports.hasher.admit(client.lane())?;
         self.count_attempt(&budget).await?;
-        let open = self.count_failure(&user.tenant, Some(user), true).await?;
+        let open = self.count_failure(Some(user), true).await?;
         let against = Some(user).filter(|_| open);
         let proof = verify_password(ports.hasher.as_ref(), ports.clock.as_ref(), ticket, against, password).await?;
         match &proof {
@@ -71,19 +71,20 @@ impl AuthSystem {
         Ok(())
     }
 
-    /// Counts a failure in advance; false when the password is off. An account that is not there costs the same call.
-    pub(super) async fn count_failure(
-        &self,
-        tenant: &TenantId,
-        user: Option<&User>,
-        known_device: bool,
-    ) -> Result<bool, Error> {
-        let nobody = UserId::default();
-        let id = user.map_or(&nobody, |user| &user.id);
+    /// Counts a failure in advance; false when the password is off, or there is no account. Each costs a write.
+    pub(super) async fn count_failure(&self, user: Option<&User>, known_device: bool) -> Result<bool, Error> {
+        let users = &self.ports().users;
         // Strangers cannot count past the first hundred, so they cannot use up what a known device has left.
         let strangers = self.policy().max_consecutive_failures;
         let below = if known_device { strangers.saturating_mul(2) } else { strangers };
-        Ok(self.ports().users.count_failure(tenant, id, below).await?)
+        let counted = match user {
+            Some(user) => users.count_failure(&user.tenant, &user.id, below).await?,
+            None => false,
+        };
+        if !counted {
+            users.dummy_write().await?;
+        }
+        Ok(counted)
     }
 
     /// Housekeeping after the password was right, `at` the login if it was one: that it fails must take nothing back.

@@ -130,20 +130,22 @@ impl AuthSystem {
         if namesake.is_some_and(|namesake| namesake.id != user.id || proof.is_none()) {
             return Err(taken(&["username"]));
         }
-        let mut password_cleared = false;
-        let purpose = match decide(&user, proof.is_some()) {
+        let decision = decide(&user, proof.is_some());
+        let password_cleared = decision == Decision::ClearPassword;
+        if password_cleared {
+            let change = UserChange { password_hash: Some(None), ..UserChange::default() };
+            match ports.users.update_if(&user, &change).await? {
+                UserUpdate::Done(user) => self.account_changed(&user),
+                UserUpdate::Stale | UserUpdate::Conflict(_) => return Ok(false),
+            }
+        } else {
+            // In place of the account that an unknown address gets.
+            ports.users.dummy_write().await?;
+        }
+        let purpose = match decision {
             Decision::TellOwner => MailPurpose::AccountExists,
             Decision::SendAgain => MailPurpose::VerifyEmail,
-            Decision::AskForPassword => MailPurpose::SetPassword,
-            Decision::ClearPassword => {
-                let change = UserChange { password_hash: Some(None), ..UserChange::default() };
-                match ports.users.update_if(&user, &change).await? {
-                    UserUpdate::Done(user) => self.account_changed(&user),
-                    UserUpdate::Stale | UserUpdate::Conflict(_) => return Ok(false),
-                }
-                password_cleared = true;
-                MailPurpose::SetPassword
-            }
+            Decision::ClearPassword | Decision::AskForPassword => MailPurpose::SetPassword,
         };
         self.record(&client.tenant, Event::SignUpRepeated { user: user.id, password_cleared });
         self.queue_mail(client, &user.email, purpose).await?;

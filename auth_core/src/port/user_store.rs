@@ -36,6 +36,12 @@ pub trait UserStore: Send + Sync + 'static {
     /// `record_login` takes it back.
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError>;
 
+    /// Writes what means nothing, in the time of a `count_failure` that counts: durable before it returns, if that is. It
+    /// takes the place of writes to an account that is not there, or is not to be changed: an answer that need not wait
+    /// for the disk would tell so. Calls at the same time should not wait for each other, as those for several accounts
+    /// do not.
+    async fn dummy_write(&self) -> Result<(), StoreError>;
+
     /// Notes that the right password was given: clears the consecutive failures, sets `last_login_at` where it was a
     /// login, and, where given, replaces a hash that still is the old one. Touches neither revision nor token version.
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError>;

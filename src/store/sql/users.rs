@@ -1,5 +1,7 @@
 //! The accounts.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use async_trait::async_trait;
 use auth_core::port::{
     ChangePage, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey, UserSecurity,
@@ -75,6 +77,8 @@ statements! {
     UPDATE_IF = update_if!("$15"), postgres: update_if!(clock!("$15"));
     COUNT_FAILURE = "UPDATE auth_users SET consecutive_failures = consecutive_failures + 1 \
         WHERE tenant = $1 AND id = $2 AND consecutive_failures < $3 RETURNING id";
+    DUMMY_WRITE = "INSERT INTO auth_dummy_writes (slot, writes) VALUES ($1, 1) \
+        ON CONFLICT (slot) DO UPDATE SET writes = auth_dummy_writes.writes + 1";
     RECORD_LOGIN = "UPDATE auth_users SET last_login_at = COALESCE($3, last_login_at), consecutive_failures = 0, \
         password_hash = CASE WHEN password_hash = $4 THEN $5 ELSE password_hash END WHERE tenant = $1 AND id = $2";
     CHANGES = changes!("$4"), postgres: changes!(clock!("$4"));
@@ -121,6 +125,13 @@ impl<D: Database> UserStore for SqlStore<D> {
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
         let statement = |_| query(COUNT_FAILURE).bind(tenant.as_str()).bind(id.as_str()).bind(below);
         Ok(!self.write(statement).await?.is_empty())
+    }
+
+    async fn dummy_write(&self) -> Result<(), StoreError> {
+        // One of many rows: calls at the same time are not to wait for each other.
+        let slot = RandomState::new().hash_one(()).to_le_bytes()[0];
+        self.write(|_| query(DUMMY_WRITE).bind(slot)).await?;
+        Ok(())
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {

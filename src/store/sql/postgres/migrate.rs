@@ -16,8 +16,11 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Times that a process begins again because another one was faster.
 const TRIES: u32 = 20;
 
-fn migrations() -> [Migration; 1] {
-    [migration(1, "accounts", include_str!("../migrations/postgres/0001_accounts.sql"))]
+fn migrations() -> [Migration; 2] {
+    [
+        migration(1, "accounts", include_str!("../migrations/postgres/0001_accounts.sql")),
+        migration(2, "dummy writes", include_str!("../migrations/postgres/0002_dummy_writes.sql")),
+    ]
 }
 
 /// Brings the schema up to date: of several processes one does it, the others find it done.
