@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use crate::cluster_servers::Cluster;
 use crate::redis_server::{Redis, free_port};
 use crate::server;
+use crate::world::World;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Who calls at once.
@@ -89,6 +90,19 @@ async fn keys_are_spread_over_all_nodes_whichever_of_them_the_settings_name() {
             store.clear(&attempts(number)).await.unwrap();
             assert!(allowed(&store, &attempts(number), 1).await.unwrap());
         }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Redis: tests/run starts one"]
+async fn people_log_in_with_two_factors() {
+    let cluster = Cluster::shared().await;
+    let world = World::new(RedisConfig { url: cluster.urls(), ..server::with_own_prefix() });
+    for name in ["ada", "eve", "joe"] {
+        let account = world.two_factor_account(&format!("{name}@example.org")).await;
+        let token = world.begin(&account.email).await.unwrap();
+        assert_eq!(world.verify(&token, "000000").await.code(), "invalid_code");
+        assert_eq!(world.verify(&token, &world.code(&account)).await.status, 200);
     }
 }
 

@@ -1,4 +1,7 @@
 //! Whom to ask: the only server, or the node of a cluster that has the slot of a key.
+//!
+//! The crate has a client for clusters, too. It follows redirections only if it also sends again what it had sent on a
+//! connection that broke, which may have been counted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
