@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use auth_core::AuthSystem;
+use auth_core::error::Error;
 use auth_core::policy::InvalidSetting;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -148,16 +149,21 @@ async fn sweep(system: AuthSystem) {
 
 /// One round; whether there may be more to remove.
 async fn purge(system: &AuthSystem) -> bool {
-    match system.purge_deleted_accounts().await {
-        Ok(accounts) => {
-            if accounts > 0 {
-                tracing::info!(target: "auth", accounts, "deleted accounts were removed");
-            }
-            accounts > 0
+    let accounts = removed("deleted accounts", system.purge_deleted_accounts().await);
+    let sessions = removed("ended sessions", system.purge_ended_sessions().await);
+    accounts || sessions
+}
+
+fn removed(what: &'static str, rows: Result<usize, Error>) -> bool {
+    match rows {
+        Ok(0) => false,
+        Ok(rows) => {
+            tracing::info!(target: "auth", what, rows, "removed");
+            true
         }
         Err(error) => {
             let cause = error.source().map(tracing::field::display);
-            tracing::warn!(target: "auth", %error, cause, "deleted accounts were not removed");
+            tracing::warn!(target: "auth", what, %error, cause, "not removed");
             false
         }
     }

@@ -7,6 +7,7 @@ use auth_system::auth_core::testing::ManualClock;
 
 #[cfg(feature = "postgres")]
 #[path = "common/proxy.rs"]
+#[allow(dead_code, reason = "each of its users needs a part")]
 mod proxy;
 #[cfg(feature = "postgres")]
 #[path = "common/schema.rs"]

@@ -237,6 +237,17 @@ impl SessionStore for MemoryStore {
         };
         self.page(rows, since, limit)
     }
+
+    async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
+        let mut state = self.lock();
+        let before = self.clock.now() - age;
+        let over = |session: &&Session| {
+            session.expires_at <= before || session.revoked_at.is_some() && session.changed_at <= before
+        };
+        let over: Vec<_> = state.sessions.values().filter(over).map(|session| session.id).take(limit).collect();
+        over.iter().for_each(|id| drop(state.sessions.remove(id)));
+        Ok(over.len())
+    }
 }
 
 #[async_trait]

@@ -202,6 +202,8 @@ enum SessionBug {
     RevokesAgain,
     /// Lets any number of sessions have a slot.
     ForgetsSlots,
+    /// Removes what just ended.
+    ForgetsEarly,
 }
 
 struct Sessions(MemoryStore, SessionBug);
@@ -234,6 +236,11 @@ impl SessionStore for Sessions {
     async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
         self.0.revocations(since, limit).await
     }
+
+    async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
+        let age = if self.1 == SessionBug::ForgetsEarly { Duration::ZERO } else { age };
+        self.0.purge_ended(age, limit).await
+    }
 }
 
 #[test]
@@ -242,6 +249,7 @@ fn bugs_in_a_session_store_are_named() {
         (SessionBug::None, &[][..]),
         (SessionBug::RotatesAnyway, &["one_of_many_rotations_wins", "an_older_generation_does_not_rotate"]),
         (SessionBug::RevokesAgain, &["one_of_many_revocations_ends_the_session"]),
+        (SessionBug::ForgetsEarly, &["only_what_ended_long_ago_is_removed"]),
         (SessionBug::ForgetsSlots, &["a_slot_holds_one_session", "an_ended_session_gives_its_slot_back"]),
     ] {
         assert_eq!(broken_promises(session_store::CASES, |store, _| Arc::new(Sessions(store, bug)) as _), expected);

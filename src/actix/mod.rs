@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use actix_web::body::SizedStream;
 use actix_web::dev::RequestHead;
 use actix_web::error::PayloadError;
+use actix_web::http::header::{HeaderValue, InvalidHeaderValue, TryIntoHeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Scope, guard, web};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -75,13 +76,26 @@ fn answer(response: http::Response<Bytes>) -> HttpResponse {
     let status = actix_web::http::StatusCode::from_u16(parts.status.as_u16());
     let mut answer = HttpResponse::build(status.unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR));
     for (name, value) in &parts.headers {
-        answer.append_header((name.as_str(), value.as_bytes()));
+        answer.append_header((name.as_str(), Value(value)));
     }
     // Only an answer to HEAD says its length itself. actix-web goes by what the body says, and sends none.
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     match length {
         Some(length) => answer.body(SizedStream::new(length, BodyDataStream::new(Empty::<Bytes>::new()))),
         None => answer.body(body),
+    }
+}
+
+/// A value in actix-web's type, which says of a cookie as ours does that nobody is to log it.
+struct Value<'v>(&'v http::HeaderValue);
+
+impl TryIntoHeaderValue for Value<'_> {
+    type Error = InvalidHeaderValue;
+
+    fn try_into_value(self) -> Result<HeaderValue, InvalidHeaderValue> {
+        let mut value = HeaderValue::from_bytes(self.0.as_bytes())?;
+        value.set_sensitive(self.0.is_sensitive());
+        Ok(value)
     }
 }
 

@@ -3,7 +3,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "what is measured is the time of a clock on the wall")]
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_system::auth_core::port::UserKey;
@@ -38,7 +37,7 @@ async fn actix_waits_for_the_disk_as_often_whoever_has_the_address() {
 
 async fn waits_as_often(driver: Driver) {
     let server = Postgres::start();
-    let place = Place::Servers(Arc::new(Schema::create_on(server.url()).await));
+    let place = Place::on(Schema::create_on(server.url()).await);
     let ground = Ground { store: Store::Servers, driver };
     let world = ground.world_at(place, |config| config.policy.max_consecutive_failures = FAILURES).await;
     let session = accounts(&world).await;

@@ -199,7 +199,9 @@ async fn read<B: MessageBody>(response: actix_web::HttpResponse<B>) -> Answer {
     let (head, body) = response.into_parts();
     let pair = |(name, value): (&actix_web::http::header::HeaderName, &actix_web::http::header::HeaderValue)| {
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).unwrap();
-        (name, HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        let mut translated = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        translated.set_sensitive(value.is_sensitive());
+        (name, translated)
     };
     let mut headers = HeaderMap::new();
     for (name, value) in head.headers().iter().map(pair) {

@@ -169,6 +169,10 @@ impl SessionStore for Faulty<dyn SessionStore> {
         self.faults.call("sessions.revoke", self.port.revoke(tenant, id, at)).await
     }
 
+    async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
+        self.faults.call("sessions.purge_ended", self.port.purge_ended(age, limit)).await
+    }
+
     async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
         self.faults.call("sessions.revocations", self.port.revocations(since, limit)).await
     }

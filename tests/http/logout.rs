@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use auth_system::auth_core::port::Event;
 use serde_json::json;
 
@@ -9,6 +11,7 @@ scenarios![
     either_cookie_is_enough,
     without_a_session_both_cookies_go_all_the_same,
     one_logout_leaves_other_devices_alone,
+    the_row_of_a_session_goes_once_no_token_of_it_can_be_alive,
 ];
 
 const CLEARED: [&str; 2] = [
@@ -71,4 +74,27 @@ async fn one_logout_leaves_other_devices_alone(ground: Ground) {
     world.send(post("logout/").jar(&phone)).await;
     assert_eq!(world.me(&laptop).await.status, 200);
     assert_eq!(world.refresh(&laptop).await.status, 200);
+}
+
+async fn the_row_of_a_session_goes_once_no_token_of_it_can_be_alive(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let [ended, forgotten] = [world.session("ada@example.org").await, world.session("ada@example.org").await];
+    world.send(post("logout/").jar(&ended)).await;
+    let system = world.auth.system();
+    assert_eq!(system.purge_ended_sessions().await.unwrap(), 0, "a token may still be alive");
+    let access = Duration::from_secs(15 * 60);
+    world.advance(access + Duration::from_secs(60));
+    assert_eq!(system.purge_ended_sessions().await.unwrap(), 1);
+    world.me(&ended).await.refused(401, "token_not_valid");
+    world.refresh(&ended).await.refused(401, "refresh_invalid");
+    world.send(post("logout/").jar(&ended)).await.refused(401, "not_authenticated");
+
+    // Nobody logged this one out; it may be refreshed for seven days, and at most for thirty.
+    assert_eq!(world.refresh(&forgotten).await.status, 200);
+    world.advance(Duration::from_secs(30 * 24 * 3600) - access);
+    assert_eq!(system.purge_ended_sessions().await.unwrap(), 0);
+    world.advance(access);
+    assert_eq!(system.purge_ended_sessions().await.unwrap(), 1);
+    world.refresh(&forgotten).await.refused(401, "refresh_invalid");
 }

@@ -43,8 +43,13 @@ mod place;
 #[path = "../common/postgres_server.rs"]
 #[allow(dead_code, reason = "each of its users needs a part")]
 mod postgres_server;
+#[path = "../common/proxy.rs"]
+mod proxy;
 mod races;
 mod reauthenticate;
+#[path = "../redis/server.rs"]
+#[allow(dead_code, reason = "each of its users needs a part")]
+mod redis_server;
 mod refresh;
 mod routing;
 #[path = "../common/schema.rs"]

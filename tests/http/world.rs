@@ -32,12 +32,15 @@ pub(crate) struct Ground {
     pub(crate) driver: Driver,
 }
 
-/// Runs each scenario on every ground.
+/// Runs each scenario on every ground; those that begin with `@kept`, where something is kept that one can look into.
 #[macro_export]
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
         $crate::scenarios!(@on [] memory_bare Memory Bare $($name)*);
         $crate::scenarios!(@on [] memory_axum Memory Axum $($name)*);
+        $crate::scenarios!(@kept $($name),*);
+    };
+    (@kept $($name:ident),* $(,)?) => {
         $crate::scenarios!(@on [] sqlite_axum Sqlite Axum $($name)*);
         $crate::scenarios!(@on [] sqlite_actix Sqlite Actix $($name)*);
         $crate::scenarios!(

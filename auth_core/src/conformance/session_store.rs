@@ -29,6 +29,7 @@ macro_rules! __session_store {
             a_session_that_ends_while_it_rotates_stays_ended
             the_feed_tells_every_revocation_once
             the_feed_starts_at_an_age
+            only_what_ended_long_ago_is_removed
         }
     };
 }
@@ -291,6 +292,33 @@ pub async fn the_feed_starts_at_an_age(store: Arc<dyn SessionStore>, clock: Manu
     }
 }
 
+/// By the store's clock, so many at a time, whatever it was that ended them.
+pub async fn only_what_ended_long_ago_is_removed(store: Arc<dyn SessionStore>, clock: ManualClock) {
+    let start = clock.now();
+    let lasting = |number, until| Session { expires_at: until, tenant: tenant("other"), ..session(number) };
+    let expired = [create(&*store, &lasting(1, start)).await, create(&*store, &lasting(2, start)).await];
+    let revoked = create(&*store, &lasting(3, start + 99 * SECOND)).await;
+    assert!(store.revoke(&revoked.tenant, revoked.id, start).await.unwrap());
+    clock.advance(SECOND);
+    let alive = create(&*store, &lasting(4, start + 99 * SECOND)).await;
+    let young = [create(&*store, &lasting(5, clock.now())).await, create(&*store, &lasting(6, alive.expires_at)).await];
+    // When it was told to end is not when it was.
+    assert!(store.revoke(&young[1].tenant, young[1].id, start).await.unwrap());
+
+    clock.advance(SECOND - TICK);
+    assert_eq!(store.purge_ended(2 * SECOND, 9).await.unwrap(), 0);
+    clock.advance(TICK);
+    assert_eq!(store.purge_ended(2 * SECOND, 2).await.unwrap(), 2);
+    assert_eq!(store.purge_ended(2 * SECOND, 2).await.unwrap(), 1);
+    assert_eq!(store.purge_ended(2 * SECOND, 2).await.unwrap(), 0);
+    for session in expired.iter().chain([&revoked]) {
+        assert!(store.find(&session.tenant, session.id).await.unwrap().is_none());
+    }
+    for session in young.iter().chain([&alive]) {
+        assert!(store.find(&session.tenant, session.id).await.unwrap().is_some());
+    }
+}
+
 /// Every verb of a store that is down says so; none guesses.
 pub async fn a_store_that_is_down_says_so(store: Arc<dyn SessionStore>, clock: ManualClock) {
     let session = session(1);
@@ -299,4 +327,5 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn SessionStore>, clock: M
     assert_unavailable(store.rotate_if(&session, &rotation(1, &clock)).await);
     assert_unavailable(store.revoke(&session.tenant, session.id, clock.now()).await);
     assert_unavailable(store.revocations(&Since::Ago(SECOND), 9).await);
+    assert_unavailable(store.purge_ended(SECOND, 9).await);
 }

@@ -1,7 +1,5 @@
-use std::fmt;
-use std::time::Duration;
-
 use super::{MAX_ATTEMPTS, contended};
+
 use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::port::{
@@ -11,11 +9,7 @@ use crate::port::{
 use crate::types::{
     Attributes, Client, Email, MailId, Personal, SUPERUSER, TenantId, TokenVersion, User, UserId, UserStatus, Username,
 };
-
-/// How long a row outlives the last token: every node has seen its end by then, a full resync included.
-const PURGE_MARGIN: Duration = Duration::from_secs(60);
-/// Rows a round.
-const PURGE_ROWS: usize = 1000;
+use std::fmt;
 
 /// The operator's verbs. Each change raises [`Event::Administered`] with the name of who acts.
 ///
@@ -310,19 +304,5 @@ impl Admin<'_> {
     fn record(&self, user: Option<UserId>, action: AdminAction) {
         let actor = self.actor.clone();
         self.system.record(&self.client.tenant, Event::Administered { actor, action, user });
-    }
-}
-
-impl AuthSystem {
-    /// Removes the rows of accounts that were marked as deleted so long ago that no token of theirs can be alive, up to
-    /// a thousand. The worker calls this; without a [`UserDirectory`] there is nothing to do.
-    ///
-    /// # Errors
-    /// `unavailable`.
-    pub async fn purge_deleted_accounts(&self) -> Result<usize, Error> {
-        let Some(directory) = &self.ports().directory else { return Ok(0) };
-        // Every node must have learnt of the end before the row that tells of it goes.
-        let age = self.policy().access_lifetime + PURGE_MARGIN;
-        Ok(directory.purge_deleted(age, PURGE_ROWS).await?)
     }
 }

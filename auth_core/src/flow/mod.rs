@@ -16,6 +16,7 @@ mod not_me;
 mod password;
 mod password_reset;
 mod profile;
+mod purge;
 mod reauthenticate;
 mod refresh;
 mod second_factor;

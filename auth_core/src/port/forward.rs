@@ -51,6 +51,7 @@ forward! {
         rotate_if(current: &Session, next: &Rotation) -> Option<Session>;
         revoke(tenant: &TenantId, id: SessionId, at: Timestamp) -> bool;
         revocations(since: &Since, limit: usize) -> ChangePage<SessionId>;
+        purge_ended(age: Duration, limit: usize) -> usize;
     }
     CredentialStore {
         insert(credential: &Credential) -> bool;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{ChangePage, Since, StoreError};
@@ -24,6 +26,10 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// The sessions of all tenants that were ended, by the time of the change: at most `limit`.
     async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError>;
+
+    /// Removes sessions of all tenants that were ended, or reached their `expires_at`, at least `age` ago by the store's
+    /// clock: at most `limit`. Tells how many it removed.
+    async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError>;
 }
 
 /// A row together with the store's own time at which it was read.

@@ -263,6 +263,10 @@ impl<S: Store> SessionStore for FaultyStore<S> {
         self.call("sessions.revoke", self.inner.revoke(tenant, id, at)).await
     }
 
+    async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
+        self.call("sessions.purge_ended", self.inner.purge_ended(age, limit)).await
+    }
+
     async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
         self.call("sessions.revocations", self.inner.revocations(since, limit)).await
     }

@@ -1,18 +1,34 @@
 //! The sessions.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use auth_core::port::{At, ChangePage, Rotation, SessionInsert, SessionStore, Since, StoreError};
 use auth_core::types::{Session, SessionId, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::row::{FeedStart, Fields, page, sql_limit, uuid_bytes};
-use super::statement::{Statement, query};
+use super::row::{FeedStart, Fields, page, sql_limit, sql_micros, uuid_bytes};
+use super::statement::{Statement, StoreTime, query};
 use super::{Database, SqlStore};
 
 macro_rules! columns {
     () => {
         "id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at, idle_expires_at, \
          expires_at, auth_time, methods, channel, context, slot, revoked_at, changed_at"
+    };
+}
+
+macro_rules! insert {
+    ($now:expr) => {
+        concat!(
+            "INSERT INTO auth_sessions (",
+            columns!(),
+            ") ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, ",
+            $now,
+            ") ",
+            "ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id",
+        )
     };
 }
 
@@ -44,25 +60,42 @@ macro_rules! revocations {
     };
 }
 
+// Chosen once and locked, as with attempts.
+macro_rules! purge {
+    ($ended:literal, $now:expr, $lock:literal) => {
+        concat!(
+            "WITH ended AS MATERIALIZED ",
+            "(SELECT id FROM auth_sessions WHERE ",
+            $ended,
+            " <= (SELECT ",
+            $now,
+            " - $2) LIMIT $3",
+            $lock,
+            ") ",
+            "DELETE FROM auth_sessions WHERE id IN (SELECT id FROM ended) RETURNING id",
+        )
+    };
+}
+
 statements! {
-    INSERT = concat!(
-        "INSERT INTO auth_sessions (", columns!(), ") ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ",
-        "ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id",
-    );
+    INSERT = insert!("$17"), postgres: insert!(clock!("$17"));
     FIND = find!("$3"), postgres: find!(clock!("$3"));
     ROTATE_IF = concat!(
         "UPDATE auth_sessions SET generation = $4, rotated_at = $5, last_seen_at = $5, idle_expires_at = $6 ",
         "WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING ", columns!(),
     );
     REVOKE = revoke!("$4"), postgres: revoke!(clock!("$4"));
+    PURGE_EXPIRED = purge!("expires_at", "$1", ""),
+        postgres: purge!("expires_at", clock!("$1"), " FOR UPDATE SKIP LOCKED");
+    PURGE_REVOKED = purge!("revoked_at IS NOT NULL AND changed_at", "$1", ""),
+        postgres: purge!("revoked_at IS NOT NULL AND changed_at", clock!("$1"), " FOR UPDATE SKIP LOCKED");
     REVOCATIONS = revocations!("$3"), postgres: revocations!(clock!("$3"));
 }
 
 #[async_trait]
 impl<D: Database> SessionStore for SqlStore<D> {
     async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
-        let rows = self.write(|_| insert(session)).await?;
+        let rows = self.write(|now| insert(session, now)).await?;
         Ok(if rows.is_empty() { SessionInsert::SlotTaken } else { SessionInsert::Created })
     }
 
@@ -103,9 +136,18 @@ impl<D: Database> SessionStore for SqlStore<D> {
             Ok((id, id.to_string()))
         })
     }
+
+    async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
+        let mut purged = 0;
+        for statement in [PURGE_EXPIRED, PURGE_REVOKED] {
+            let left = sql_limit(limit.saturating_sub(purged));
+            purged += self.write(|now| query(statement).bind(now).bind(sql_micros(age)).bind(left)).await?.len();
+        }
+        Ok(purged)
+    }
 }
 
-fn insert(session: &Session) -> Statement {
+fn insert(session: &Session, now: StoreTime) -> Statement {
     query(INSERT)
         .bind(uuid_bytes(session.id.0))
         .bind(session.tenant.as_str())
@@ -123,5 +165,5 @@ fn insert(session: &Session) -> Statement {
         .bind(session.context.to_string())
         .bind(session.slot)
         .bind(session.revoked_at.map(Timestamp::micros))
-        .bind(session.changed_at.micros())
+        .bind(now)
 }

@@ -16,10 +16,11 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Times that a process begins again because another one was faster.
 const TRIES: u32 = 20;
 
-fn migrations() -> [Migration; 2] {
+fn migrations() -> [Migration; 3] {
     [
         migration(1, "accounts", include_str!("../migrations/postgres/0001_accounts.sql")),
         migration(2, "dummy writes", include_str!("../migrations/postgres/0002_dummy_writes.sql")),
+        migration(3, "session expiry", include_str!("../migrations/postgres/0003_session_expiry.sql")),
     ]
 }
 

@@ -1,0 +1,36 @@
+//! Removing rows that nobody needs any more. The worker calls these.
+
+use std::time::Duration;
+
+use crate::AuthSystem;
+use crate::error::Error;
+
+/// How long a row outlives the last token: every node has seen its end by then, a full resync included.
+const MARGIN: Duration = Duration::from_secs(60);
+/// Rows a round.
+const ROWS: usize = 1000;
+
+impl AuthSystem {
+    /// Removes the rows of accounts that were marked as deleted so long ago that no token of theirs can be alive, up to
+    /// a thousand. Without a [`UserDirectory`](crate::port::UserDirectory) there is nothing to do.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn purge_deleted_accounts(&self) -> Result<usize, Error> {
+        let Some(directory) = &self.ports().directory else { return Ok(0) };
+        Ok(directory.purge_deleted(self.purge_age(), ROWS).await?)
+    }
+
+    /// Removes the rows of sessions that ended so long ago that no token of theirs can be alive, up to a thousand.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn purge_ended_sessions(&self) -> Result<usize, Error> {
+        Ok(self.ports().sessions.purge_ended(self.purge_age(), ROWS).await?)
+    }
+
+    /// Every node must have learnt of an end before the row that tells of it goes.
+    fn purge_age(&self) -> Duration {
+        self.policy().access_lifetime + MARGIN
+    }
+}
