@@ -78,7 +78,7 @@
 //! | `actix` | the same for actix-web: the scope, the middleware and the extractors |
 //! | `tower` | the middleware for your own routes |
 //! | `sqlite` | [`store`]`::SqliteStore` |
-//! | `redis` | [`store`]`::RedisStore`: pending logins and timed limits in Redis or Valkey, beside the accounts |
+//! | `redis` | [`store`]`::RedisStore`: pending logins and timed limits in Redis or Valkey, or a cluster of it, beside the accounts |
 //! | `postgres` | [`store`]`::PostgresStore` |
 //! | `memory` | [`store`]`::MemoryStore`, for tests and demonstrations |
 //! | `mail` | mails as `.eml` files |

@@ -22,7 +22,7 @@ impl Redis {
     /// With settings in the words of its command line.
     pub(crate) fn start_with(settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let process = run(port, &folder, &settings);
         Self { port, folder, settings, process }
@@ -39,9 +39,18 @@ impl Redis {
         self.process = run(self.port, &self.folder, &self.settings);
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port())
+    }
+}
+
+/// A port of the loopback interface that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for Redis {

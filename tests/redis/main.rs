@@ -5,8 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
 mod clock;
+mod cluster;
+mod cluster_down;
+mod cluster_servers;
 mod down;
 mod dump;
+mod fake_node;
 mod races;
 #[path = "../common/redis_server.rs"]
 mod redis_server;

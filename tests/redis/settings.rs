@@ -1,14 +1,13 @@
 //! Every setting at work, and what is refused.
 
 use std::fs;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use auth_system::auth_core::port::{AttemptKey, AttemptStore as _, StoreError};
 use auth_system::auth_core::types::Limit;
 use auth_system::store::{RedisConfig, RedisStore};
 
-use crate::redis_server::Redis;
+use crate::redis_server::{Redis, free_port};
 use crate::server;
 
 const MINUTE: Limit = Limit::new(1, Duration::from_secs(60));
@@ -54,8 +53,37 @@ fn what_cannot_be_is_refused_without_repeating_the_password() {
 }
 
 #[test]
+fn the_nodes_of_a_cluster_have_commas_between_them_and_settings_in_common() {
+    let works = |urls: &str| drop(RedisStore::open(urls).unwrap());
+    works("redis://a,redis://b:7000/, redis://c:7001/0");
+    works("redis://u:hunter2@a,redis://u:hunter2@b");
+    works("rediss://a,rediss://b");
+    // A comma of a password, which one server may have in any database.
+    works("redis://u:hunter,2@a/3");
+    works("redis://u:hunter,2@a,redis://u:hunter,2@b");
+    for (urls, why) in [
+        ("redis://u:hunter2@a,redis://b", "same"),
+        ("redis://u:hunter2@a,redis://u:hunter3@b", "same"),
+        ("redis://u:hunter2@a,redis://v:hunter2@b", "same"),
+        ("redis://u:hunter2@a,rediss://u:hunter2@b", "same"),
+        ("redis://u:hunter2@a/3,redis://u:hunter2@b/3", "database"),
+        ("redis://u:hunter2@a,redis://u:hunter2@b/1", "database"),
+        ("rediss://u:hunter2@a,rediss://u:hunter2@b/#insecure", "insecure"),
+        ("redis://u:hunter2@a,http://u:hunter2@b", "URL"),
+        ("redis://u:hunter2@a,", "scheme"),
+        ("redis://u:hunter2@a,b:7000", "scheme"),
+        ("rediss://u:hunter2@a:7000,b:7000", ""),
+        (",redis://u:hunter2@a", "URL"),
+    ] {
+        let (setting, text) = refusal(RedisConfig::new(urls));
+        assert!(setting == "redis.url" && text.contains(why), "{urls}: {setting} {text}");
+        assert!(!text.contains("hunter"), "{text}");
+    }
+}
+
+#[test]
 fn debug_output_shows_no_password() {
-    let config = RedisConfig::new("redis://u:hunter2@h/");
+    let config = RedisConfig::new("redis://u:hunter2@h/,redis://u:hunter2@i/");
     let text = format!("{config:?} {:?}", RedisStore::open(config.clone()).unwrap());
     assert!(text.contains("auth:") && !text.contains("hunter2"), "{text}");
 }
@@ -102,7 +130,7 @@ async fn tls_needs_a_certificate_that_is_trusted_and_no_provider_of_the_applicat
     let (pem, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     fs::write(&pem, own.cert.pem()).unwrap();
     fs::write(&key, own.signing_key.serialize_pem()).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = free_port().to_string();
     let (pem_file, key_file) = (pem.to_str().unwrap(), key.to_str().unwrap());
     let settings = ["--tls-port", &port, "--tls-cert-file", pem_file, "--tls-key-file", key_file];
     let no_clients = ["--tls-ca-cert-file", pem_file, "--tls-auth-clients", "no"];

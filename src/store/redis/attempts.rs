@@ -8,6 +8,7 @@ use auth_core::port::{AttemptKey, AttemptStore, Hit, StoreError};
 use auth_core::types::Limit;
 use redis::Script;
 
+use super::call::Call;
 use super::{GRACE, RedisStore, micros, millis, script};
 
 /// ARGV is the time, the length of a window, and how long to keep it. The answer is the count and how much of its window
@@ -40,16 +41,14 @@ impl RedisStore {
 #[async_trait]
 impl AttemptStore for RedisStore {
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
-        let mut hit = HIT.key(self.attempts_key(key));
+        let mut hit = Call::script(&HIT, self.attempts_key(key));
         hit.arg(self.now()).arg(micros(limit.window)).arg(millis(limit.window + GRACE));
-        let (attempts, reset_after): (u64, u64) = self.connection().run(&hit).await?;
+        let (attempts, reset_after): (u64, u64) = self.call(hit).await?;
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
         Ok(Hit::of(attempts, limit, Duration::from_micros(reset_after)))
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
-        let mut delete = redis::cmd("DEL");
-        delete.arg(self.attempts_key(key));
-        self.connection().query(delete).await
+        self.call(Call::command("DEL", self.attempts_key(key))).await
     }
 }

@@ -1,21 +1,21 @@
-//! The connection: shared by all calls, made when one is needed, replaced when it is dead.
+//! The connection to one server: shared by all calls, made when one is needed, replaced when it is dead.
 
 use std::time::Duration;
 
-use auth_core::port::StoreError;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, ScriptInvocation};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value,
+};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::error::{Failure, is_dead};
+use super::call::Call;
+use super::error::{Trouble, is_dead};
 
-/// How long a call takes at most.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// How long connecting takes at most, and how long one command.
 const TURN: Duration = Duration::from_millis(500);
 /// How long nobody tries to connect again after it failed: meanwhile all calls fail at once.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// After how long without a call a connection is asked whether it still lives. Servers and firewalls close idle ones,
 /// and a command that found out by itself could not be sent again: it may have been counted.
 const IDLE: Duration = Duration::from_secs(1);
@@ -44,35 +44,59 @@ impl Connection {
         Self { client, state: Mutex::new(State::None(None)) }
     }
 
-    /// Runs one command.
-    pub(super) async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T, StoreError> {
-        self.call(async |connection| command.query_async(connection).await).await
-    }
-
-    /// Runs a script: by its name, and once more with its text if the server does not know it.
-    pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        self.call(async |connection| script.invoke_async(connection).await).await
-    }
-
-    async fn call<T: FromRedisValue>(
-        &self,
-        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<redis::Value, RedisError>,
-    ) -> Result<T, StoreError> {
-        let answer = timeout(PATIENCE, async {
-            let mut open = self.open().await?;
-            let answer = command(&mut open.connection).await;
-            if let Err(error) = &answer
-                && is_dead(error)
-            {
-                self.give_up(&open).await;
+    /// A connection with the same settings to another server.
+    pub(super) fn to(&self, host: String, port: u16) -> Result<Self, RedisError> {
+        let settings = self.client.get_connection_info().clone();
+        let address = match settings.addr().clone() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
             }
-            answer
-        });
-        let answer = match answer.await {
-            Ok(answer) => answer.map_err(Failure::from)?,
-            Err(_) => return Err(Failure::late().into()),
+            _ => ConnectionAddr::Tcp(host, port),
         };
-        T::from_redis_value(answer).map_err(StoreError::corrupt)
+        Client::open(settings.set_addr(address)).map(Self::new)
+    }
+
+    /// The name or the number of the server's machine, unless it is this one by a path.
+    pub(super) fn host(&self) -> Option<&str> {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => Some(host),
+            _ => None,
+        }
+    }
+
+    /// Sends a command that changes nothing.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        self.send(async |connection| command.query_async(connection).await).await.map_err(RedisError::from)
+    }
+
+    /// Runs a script by its name, and once more with its text if the server does not know it, or a command. After
+    /// `asking` a node of a cluster also serves a slot that it is about to get.
+    pub(super) async fn call(&self, call: &Call, asking: bool) -> Result<Value, Trouble> {
+        self.send(async |connection| {
+            let answer = once(connection, &call.command, asking).await;
+            match (&answer, call.script) {
+                (Err(error), Some(script)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    script.prepare_invoke().load_async(connection).await?;
+                    once(connection, &call.command, asking).await
+                }
+                _ => answer,
+            }
+        })
+        .await
+    }
+
+    async fn send<T>(
+        &self,
+        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
+    ) -> Result<T, Trouble> {
+        let mut open = self.open().await.map_err(Trouble::Unreachable)?;
+        let answer = command(&mut open.connection).await;
+        if let Err(error) = &answer
+            && is_dead(error)
+        {
+            self.give_up(&open).await;
+        }
+        answer.map_err(Trouble::Answer)
     }
 
     /// A connection that lives. One caller at a time makes one; the others wait for it, or fail as it does.
@@ -112,5 +136,19 @@ impl Connection {
         if matches!(&*state, State::Open(open) if open.since == dead.since) {
             *state = State::None(None);
         }
+    }
+}
+
+/// Sends a command once.
+async fn once(connection: &mut MultiplexedConnection, command: &Cmd, asking: bool) -> Result<Value, RedisError> {
+    if !asking {
+        return command.query_async(connection).await;
+    }
+    // Both in one piece: ASKING holds for the next command, which must not be that of another caller.
+    let mut both = redis::pipe();
+    both.cmd("ASKING").add_command(command.clone());
+    match connection.send_packed_commands(&both, 1, 1).await?.pop() {
+        Some(answer) => answer.extract_error(),
+        None => Err((ErrorKind::Parse, "no answer to the second of two commands").into()),
     }
 }

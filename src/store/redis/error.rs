@@ -34,8 +34,24 @@ impl From<Failure> for StoreError {
     }
 }
 
+/// Why a server did not do what it was asked for.
+pub(super) enum Trouble {
+    /// There is no connection, so nothing was sent.
+    Unreachable(RedisError),
+    /// What the server says, or that it says nothing: then it may have been done.
+    Answer(RedisError),
+}
+
+impl From<Trouble> for RedisError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unreachable(error) | Trouble::Answer(error) => error,
+        }
+    }
+}
+
 /// Whether waiting cannot help: a key of ours holds something else. Everything else is about the server.
-fn is_defect(error: &RedisError) -> bool {
+pub(super) fn is_defect(error: &RedisError) -> bool {
     const WRONG_TYPE: &str = "WRONGTYPE";
     // Servers before Redis 7 wrap what a script met into a general error.
     error.code() == Some(WRONG_TYPE) || error.detail().is_some_and(|detail| detail.contains(WRONG_TYPE))

@@ -4,10 +4,13 @@
 //! done all or nothing. Nothing of the crate `redis` shows outside this folder.
 
 mod attempts;
+mod call;
+mod cluster;
 mod config;
 mod connection;
 mod error;
 mod pending_sessions;
+mod servers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,16 +20,18 @@ use auth_core::policy::InvalidSetting;
 use auth_core::port::{Clock, StoreError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use redis::Script;
+use redis::{FromRedisValue, Script};
 
+use self::call::Call;
 pub use self::config::RedisConfig;
-use self::connection::Connection;
+use self::servers::Servers;
 
 /// How much longer than it counts a key is kept. Whether a pending session is over is decided by the clock of the
 /// application, which may be behind that of Redis; it is not for Redis to forget it earlier.
 const GRACE: Duration = Duration::from_secs(10 * 60);
 
-/// Pending sessions and attempts in Redis 5 or later, or in Valkey. Clones share one connection.
+/// Pending sessions and attempts in Redis 5 or later, or in Valkey. Clones share one connection, or one to each node of a
+/// cluster.
 ///
 /// ```no_run
 /// # #[cfg(feature = "sqlite")]
@@ -56,14 +61,18 @@ const GRACE: Duration = Duration::from_secs(10 * 60);
 /// loading, full, read-only, or refuses the password; no limit is skipped. Nothing that may have been counted is sent
 /// again. Each call finds the server anew, five times a second at most, so that a server that is back is used at once.
 ///
-/// A cluster is reached through a proxy: the store follows no redirections.
+/// # Clusters
+/// The address of one node is enough, or several with commas between them, of which one has to answer at the start. Calls
+/// go to the node that has their key, follow slots that move, and go to a replica as soon as it has taken over; what one
+/// has not heard of yet is forgotten, as above. All nodes take the same user and password, who may ask `CLUSTER SLOTS`,
+/// their clocks agree within seconds, and with TLS each has a certificate for the host that it announces.
 #[derive(Clone)]
 pub struct RedisStore {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    connection: Connection,
+    servers: Servers,
     prefix: String,
     /// Where there is none, that of Redis.
     clock: Option<Arc<dyn Clock>>,
@@ -91,8 +100,8 @@ impl RedisStore {
 
     fn connect(config: RedisConfig, clock: Option<Arc<dyn Clock>>) -> Result<Self, InvalidSetting> {
         config.check()?;
-        let connection = Connection::new(config.client()?);
-        Ok(Self { inner: Arc::new(Inner { connection, prefix: config.prefix, clock }) })
+        let servers = Servers::new(config.clients()?);
+        Ok(Self { inner: Arc::new(Inner { servers, prefix: config.prefix, clock }) })
     }
 
     /// Asks whether Redis answers: for an application that had rather not start without.
@@ -100,11 +109,14 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`] if it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.connection().query::<()>(redis::cmd("PING")).await
+        // What is asked for a key finds out whether a cluster can serve it.
+        let mut ping = Call::command("HMGET", self.key("ping", b""));
+        ping.arg("ping");
+        self.call(ping).await
     }
 
-    fn connection(&self) -> &Connection {
-        &self.inner.connection
+    async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, StoreError> {
+        self.inner.servers.call(call).await
     }
 
     /// The time as scripts take it: empty where theirs is that of the server.

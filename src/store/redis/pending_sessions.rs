@@ -7,6 +7,7 @@ use auth_core::port::{PendingSessionStore, StoreError};
 use auth_core::types::{Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp, TokenVersion, UserId};
 use redis::Script;
 
+use super::call::Call;
 use super::{GRACE, RedisStore, millis, script};
 
 /// The fields of a hash, in the order of [`Values`].
@@ -50,24 +51,24 @@ impl RedisStore {
 #[async_trait]
 impl PendingSessionStore for RedisStore {
     async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
-        let mut put = PUT.key(self.pending_key(&pending.id));
+        let mut put = Call::script(&PUT, self.pending_key(&pending.id));
         put.arg(self.now()).arg(pending.expires_at.micros()).arg(millis(GRACE));
         for (name, value) in FIELDS.into_iter().zip(values(pending)) {
             put.arg(name).arg(value);
         }
-        self.connection().run(&put).await
+        self.call(put).await
     }
 
     async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
-        let mut find = redis::cmd("HMGET");
-        find.arg(self.pending_key(id)).arg(&FIELDS);
-        read(id, self.connection().query(find).await?, now)
+        let mut find = Call::command("HMGET", self.pending_key(id));
+        find.arg(&FIELDS);
+        read(id, self.call(find).await?, now)
     }
 
     async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
-        let mut take = TAKE.key(self.pending_key(id));
+        let mut take = Call::script(&TAKE, self.pending_key(id));
         take.arg(now.micros()).arg(&FIELDS);
-        read(id, self.connection().run(&take).await?, now)
+        read(id, self.call(take).await?, now)
     }
 }
 

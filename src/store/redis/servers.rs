@@ -1,0 +1,163 @@
+//! Whom to ask: the only server, or the node of a cluster that has the slot of a key.
+//!
+//! The crate has a client for clusters, too. It follows redirections only if it also sends again what it had sent on a
+//! connection that broke, which may have been counted.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use auth_core::port::StoreError;
+use redis::{Client, ErrorKind, FromRedisValue, RedisError, Value};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::call::Call;
+use super::cluster::{Cluster, Redirection};
+use super::connection::{Connection, PAUSE};
+use super::error::{Failure, Trouble, is_defect};
+
+/// How long a call takes at most.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a call is sent at most.
+const TURNS: u32 = 5;
+/// How long a call waits, between its turns, for somebody to serve its slot.
+const WAIT: Duration = Duration::from_millis(100);
+
+pub(super) struct Servers {
+    /// Those of the settings: the only server, or nodes of a cluster.
+    seeds: Vec<Arc<Connection>>,
+    cluster: Mutex<Cluster>,
+    search: tokio::sync::Mutex<Search>,
+}
+
+/// How the nodes are asked who has which slots: by one caller at a time.
+#[derive(Default)]
+struct Search {
+    last: Option<(Instant, Result<(), RedisError>)>,
+    /// With whom it begins, so that one who does not answer, or is behind, does not come first for ever.
+    turn: usize,
+}
+
+impl Servers {
+    pub(super) fn new(clients: Vec<Client>) -> Self {
+        let seeds = clients.into_iter().map(|client| Arc::new(Connection::new(client))).collect();
+        Self { seeds, cluster: Mutex::default(), search: tokio::sync::Mutex::default() }
+    }
+
+    pub(super) async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, StoreError> {
+        match timeout(PATIENCE, self.follow(&call)).await {
+            Ok(answer) => T::from_redis_value(answer.map_err(Failure::from)?).map_err(StoreError::corrupt),
+            Err(_) => Err(Failure::late().into()),
+        }
+    }
+
+    /// Sends a call to whoever has its key, and again only if it cannot have been done.
+    async fn follow(&self, call: &Call) -> Result<Value, RedisError> {
+        let (mut node, mut asking) = (self.find(call).await?, false);
+        for _ in 1..TURNS {
+            match node.call(call, asking).await {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => (node, asking) = self.next(call, &node, trouble).await?,
+            }
+        }
+        Ok(node.call(call, asking).await?)
+    }
+
+    /// Where to send a call that a node has not done, and whether with ASKING.
+    async fn next(
+        &self,
+        call: &Call,
+        node: &Arc<Connection>,
+        trouble: Trouble,
+    ) -> Result<(Arc<Connection>, bool), RedisError> {
+        let error = match trouble {
+            Trouble::Answer(error) => error,
+            Trouble::Unreachable(error) => {
+                self.search_if_cluster().await;
+                let other = self.find(call).await?;
+                return if Arc::ptr_eq(&other, node) { Err(error) } else { Ok((other, false)) };
+            }
+        };
+        match Redirection::of(&error, node) {
+            Some(Redirection::Moved(address)) => {
+                let next = self.cluster().node(address, node)?;
+                // It has just shown that it knows more. Whoever is asking around already spares this call the time.
+                if let Ok(mut search) = self.search.try_lock() {
+                    _ = self.learn(&mut search, vec![node.clone()]).await;
+                }
+                Ok((next, false))
+            }
+            Some(Redirection::Ask(address)) => Ok((self.cluster().node(address, node)?, true)),
+            Some(Redirection::Wait) => {
+                sleep(WAIT).await;
+                _ = self.search().await;
+                Ok((self.find(call).await?, false))
+            }
+            None => {
+                // It may have been done; the next call is to go where the slot is by then.
+                if !is_defect(&error) {
+                    self.search_if_cluster().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The server that has a key, as far as that is known.
+    async fn find(&self, call: &Call) -> Result<Arc<Connection>, RedisError> {
+        if let Some(node) = self.cluster().node_of(&call.key) {
+            return Ok(node.clone());
+        }
+        if let [only] = &*self.seeds {
+            return Ok(only.clone());
+        }
+        // Servers that are no cluster would each allow as much as the limit says.
+        self.search().await?;
+        let cluster = self.cluster();
+        cluster.node_of(&call.key).cloned().ok_or_else(|| (ErrorKind::Client, "no node of the cluster is known").into())
+    }
+
+    /// After trouble with a node that a single server may have as well.
+    async fn search_if_cluster(&self) {
+        let is_cluster = self.cluster().is_known();
+        if is_cluster {
+            _ = self.search().await;
+        }
+    }
+
+    /// Asks all nodes that are known, one after the other, until one tells who has which slots.
+    async fn search(&self) -> Result<(), RedisError> {
+        let mut search = self.search.lock().await;
+        let mut nodes: Vec<_> = self.cluster().nodes().chain(&self.seeds).cloned().collect();
+        let first = search.turn % nodes.len().max(1);
+        nodes.rotate_left(first);
+        self.learn(&mut search, nodes).await
+    }
+
+    /// Asks these nodes, unless somebody just did: five times a second is enough.
+    async fn learn(&self, search: &mut Search, nodes: Vec<Arc<Connection>>) -> Result<(), RedisError> {
+        if let Some((at, outcome)) = &search.last
+            && at.elapsed() < PAUSE
+        {
+            return outcome.clone();
+        }
+        let mut outcome = Ok(());
+        for node in nodes {
+            search.turn = search.turn.wrapping_add(1);
+            outcome = self.ask(&node).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        search.last = Some((Instant::now(), outcome.clone()));
+        outcome
+    }
+
+    async fn ask(&self, node: &Connection) -> Result<(), RedisError> {
+        let slots: Vec<Value> = node.query(redis::cmd("CLUSTER").arg("SLOTS")).await?;
+        self.cluster().learn(&slots, node)
+    }
+
+    fn cluster(&self) -> MutexGuard<'_, Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
