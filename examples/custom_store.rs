@@ -153,7 +153,7 @@ impl UserStore for AppUsers {
     }
 
     /// In the same file, or it would not take the same time. SQLite writes one thing at a time, so one row will do.
-    async fn dummy_write(&self) -> Result<(), StoreError> {
+    async fn dummy_write(&self, _: &str) -> Result<(), StoreError> {
         let statement = "INSERT INTO app_dummy_writes (id, writes) VALUES (1, 1) \
             ON CONFLICT (id) DO UPDATE SET writes = writes + 1";
         query(statement).execute(&self.pool).await.map(drop).map_err(store_error)

@@ -16,6 +16,8 @@ use tokio::time::{sleep, timeout};
 const MAIL_PAUSE: Duration = Duration::from_secs(5);
 /// How long rows that nobody needs any more wait to be removed.
 const SWEEP_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Between two rounds, for the sake of those who wait to write.
+const ROUND_PAUSE: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for mails.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a worker rests after a panic, which may come again at once.
@@ -141,9 +143,8 @@ async fn follow_revocations(system: AuthSystem) {
 /// Removes what is over: at the start, and then once an hour.
 async fn sweep(system: AuthSystem) {
     loop {
-        if !purge(&system).await {
-            sleep(SWEEP_PAUSE).await;
-        }
+        let more = purge(&system).await;
+        sleep(if more { ROUND_PAUSE } else { SWEEP_PAUSE }).await;
     }
 }
 

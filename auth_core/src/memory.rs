@@ -163,7 +163,7 @@ impl UserStore for MemoryStore {
     }
 
     /// There is nothing to wait for.
-    async fn dummy_write(&self) -> Result<(), StoreError> {
+    async fn dummy_write(&self, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
 

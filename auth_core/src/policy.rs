@@ -12,6 +12,8 @@ use crate::types::{Limit, SUPERUSER};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most that [`Policy::access_lifetime`] may be.
+pub(crate) const MAX_ACCESS_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// The rules of the account system. `Policy::default()` is safe; [`check`](Policy::check) refuses contradictions.
 #[derive(Clone, Debug)]
@@ -193,7 +195,7 @@ impl Policy {
         };
         let second = Duration::from_secs(1);
         within("refresh_window", self.refresh_window, Duration::ZERO, MINUTE)?;
-        within("access_lifetime", self.access_lifetime, self.refresh_window + second, 60 * MINUTE)?;
+        within("access_lifetime", self.access_lifetime, self.refresh_window + second, MAX_ACCESS_LIFETIME)?;
         within("idle_lifetime", self.idle_lifetime, self.access_lifetime, 365 * DAY)?;
         within("session_lifetime", self.session_lifetime, self.idle_lifetime, 3650 * DAY)?;
         within("revocation_lag", self.revocation_lag, Duration::from_millis(10), MINUTE)?;

@@ -130,13 +130,13 @@ impl UserStore for Users {
         }
     }
 
-    async fn dummy_write(&self) -> Result<(), StoreError> {
+    async fn dummy_write(&self, row: &str) -> Result<(), StoreError> {
         if self.1 == UserBug::MeaningfulDummy {
             let all = UserDirectory::list(&self.0, &TenantId::default(), None, None, 1).await?;
             let change = UserChange { end_sessions: true, ..UserChange::default() };
             UserStore::update_if(&self.0, &all[0], &change).await?;
         }
-        UserStore::dummy_write(&self.0).await
+        UserStore::dummy_write(&self.0, row).await
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {

@@ -19,7 +19,7 @@ use crate::world::{Call, Ground, Jar, PASSWORD, World, post};
 /// What a commit waits, if it changed anything. All else that an answer waits for is far less.
 const DISK: Duration = Duration::from_millis(60);
 const WRONG: &str = "wrong horse battery";
-const FAILURES: u32 = 12;
+const FAILURES: u32 = 20;
 /// The states of accounts; each has one, named after it. The first is no account.
 const ACCOUNTS: [&str; 7] = ["unknown", "known", "unverified", "squatted", "disabled", "deleted", "guessed-at"];
 
@@ -69,6 +69,27 @@ async fn waits_as_often(driver: Driver) {
             assert_eq!(waited, commits, "{path} {account} {password:?} took {times:?}");
         }
     }
+
+    // Guesses at the same moment wait for each other where there is an account, and so they do where there is none.
+    let known = at_once(&world, "caller").await;
+    assert!(known > 5 * DISK, "{known:?}");
+    for account in ["unknown", "guessed-at"] {
+        let other = at_once(&world, account).await;
+        assert!(known.abs_diff(other) < 3 * DISK, "{known:?} {account} {other:?}");
+    }
+}
+
+/// The median time in which six wrong passwords for one address are all answered.
+async fn at_once(world: &World, account: &str) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let guess = async || world.log_in(&address(account), WRONG).await.refused(401, "invalid_credentials").status;
+        let start = Instant::now();
+        tokio::join!(guess(), guess(), guess(), guess(), guess(), guess());
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    times[1]
 }
 
 fn address(name: &str) -> String {

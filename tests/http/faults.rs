@@ -138,8 +138,8 @@ impl UserStore for Faulty<dyn UserStore> {
         self.faults.call("users.count_failure", self.port.count_failure(tenant, id, below)).await
     }
 
-    async fn dummy_write(&self) -> Result<(), StoreError> {
-        self.faults.call("users.dummy_write", self.port.dummy_write()).await
+    async fn dummy_write(&self, row: &str) -> Result<(), StoreError> {
+        self.faults.call("users.dummy_write", self.port.dummy_write(row)).await
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {

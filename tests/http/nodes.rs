@@ -4,15 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_system::Config;
+use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Event, UserKey};
+use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer};
 use auth_system::auth_core::types::{Email, Limit, TenantId};
+use auth_system::{Auth, Config};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::door::Driver;
+use crate::logs::Logs;
+use crate::place::Store;
 use crate::races::succeeded;
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, PASSWORD, World, claims, get, post};
+use crate::world::{Answer, Call, Ground, PASSWORD, World, claims, config, get, post};
 
 scenarios![
     a_limit_is_one_limit_on_both_nodes,
@@ -74,6 +79,25 @@ async fn a_limit_is_one_limit_on_both_nodes(ground: Ground) {
     }
     one.advance(Duration::from_secs(301));
     assert_eq!(other.send(guess(PASSWORD)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_off_says_so() {
+    for (seconds, is_off) in [(5, false), (6, true)] {
+        // Bare, so that all of it runs in the thread of this test.
+        let world = Ground { store: Store::Memory, driver: Driver::Bare }.world().await;
+        let stores = ManualClock::new();
+        let builder = Auth::builder(config()).store(MemoryStore::new(Arc::new(stores.clone())));
+        let builder = builder.mailer(RecordingMailer::default()).hasher(InsecurePlainHasher::default());
+        let node = world.clock.clone();
+        let world = world.around(builder.clock(node.clone()).without_workers().build().unwrap());
+        world.auth.admin().ensure_superuser(ADA, PASSWORD).await.unwrap();
+        let jar = world.session(ADA).await;
+        node.advance(Duration::from_secs(seconds));
+        let (logs, _guard) = Logs::of_this_thread();
+        assert_eq!(world.refresh(&jar).await.status, 200);
+        assert_eq!(logs.take().contains("the clocks of this node and of its store differ"), is_off, "{seconds}");
+    }
 }
 
 async fn a_durable_count_is_one_count_on_both_nodes(ground: Ground) {

@@ -1,6 +1,7 @@
 //! Nodes of a cluster that die, hang, lose what they had, or send others away for ever.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use auth_system::auth_core::port::{AttemptKey, AttemptStore as _, StoreError};
@@ -291,6 +292,26 @@ async fn one_who_is_behind_is_not_believed_for_ever() {
     let store = RedisStore::open([behind.url(), heir.url()].join(",").as_str()).unwrap();
     unavailable(&hit(&store, &attempts(0)).await);
     assert!(recovers(&store, &attempts(0)).await);
+}
+
+#[tokio::test]
+async fn a_cluster_that_a_single_server_replaced_is_forgotten() {
+    let (gone, is_replaced) = (free_port(), Arc::new(AtomicBool::new(false)));
+    let replaced = is_replaced.clone();
+    let seed = FakeNode::start(move |_, name| {
+        Some(match (name, replaced.load(Ordering::SeqCst)) {
+            ("CLUSTER", false) => all_slots_at("127.0.0.1", gone),
+            ("CLUSTER", true) => "-ERR This instance has cluster support disabled\r\n".into(),
+            (_, false) => format!("-MOVED 1 127.0.0.1:{gone}\r\n"),
+            (_, true) => COUNTED.into(),
+        })
+    })
+    .await;
+    let store = RedisStore::open(seed.url().as_str()).unwrap();
+    unavailable(&hit(&store, &attempts(0)).await);
+    is_replaced.store(true, Ordering::SeqCst);
+    assert!(recovers(&store, &attempts(0)).await);
+    assert!(hit(&store, &attempts(0)).await.unwrap());
 }
 
 #[tokio::test]

@@ -420,9 +420,9 @@ pub async fn failures_are_counted_for_each_account(store: Arc<dyn UserStore>, cl
 pub async fn dummy_writes_touch_no_account(store: Arc<dyn UserStore>, clock: ManualClock) {
     let user = create(&*store, &new_user("ada")).await;
     clock.advance(2 * SECOND);
-    let written = in_parallel(|_| {
-        let store = store.clone();
-        async move { store.dummy_write().await.is_ok() }
+    let written = in_parallel(|number| {
+        let (store, row) = (store.clone(), format!("nobody{}@example.org", number % 4));
+        async move { store.dummy_write(&row).await.is_ok() }
     });
     assert!(written.await.into_iter().all(|written| written));
     assert_eq!(load(&*store, &user).await, user);
@@ -553,7 +553,7 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn UserStore>, clock: Manu
     assert_unavailable(store.insert(&new_user("ada")).await);
     assert_unavailable(store.find(&user.tenant, UserKey::Email(&user.email)).await);
     assert_unavailable(store.changes(&Since::Ago(SECOND), 9).await);
-    assert_unavailable(store.dummy_write().await);
+    assert_unavailable(store.dummy_write("nobody@example.org").await);
 
     // Ids as stores have them: UUIDs, or numbers. One of the two is worth asking for.
     let mut down = [false; 4];

@@ -84,7 +84,7 @@ impl AuthSystem {
             Some(key) => ports.users.find(&client.tenant, key).await?,
             None => None,
         };
-        let open = self.count_failure(user.as_ref(), known_device.is_some()).await?;
+        let open = self.count_failure(user.as_ref(), identifier.as_str(), known_device.is_some()).await?;
         let against = user.as_ref().filter(|_| open);
         let proof = verify_password(hasher, ports.clock.as_ref(), ticket, against, request.password).await?;
 
@@ -94,11 +94,11 @@ impl AuthSystem {
                 Some(_) => LoginRefusal::WrongPassword,
                 None => LoginRefusal::Unknown,
             };
-            return self.refuse_login(client, user.as_ref(), why).await;
+            return self.refuse_login(client, &identifier, user.as_ref(), why).await;
         };
         let step = match Authenticated::by_password(proof, user) {
             Ok(step) => step,
-            Err(why) => return self.refuse_login(client, Some(user), why).await,
+            Err(why) => return self.refuse_login(client, &identifier, Some(user), why).await,
         };
         let device = known_device.map_or_else(|| self.new_device(), Ok)?;
         let login = FirstFactor { identifier: identifier.as_str(), device, channel: request.channel };
@@ -162,12 +162,18 @@ impl AuthSystem {
 
     /// Who gave the right password of an unverified account shall verify it, and only the mail may tell them so: every
     /// refusal writes as much.
-    async fn refuse_login<T>(&self, client: &Client, user: Option<&User>, why: LoginRefusal) -> Result<T, Error> {
+    async fn refuse_login<T>(
+        &self,
+        client: &Client,
+        identifier: &Identifier,
+        user: Option<&User>,
+        why: LoginRefusal,
+    ) -> Result<T, Error> {
         match user {
             Some(user) if why == LoginRefusal::Unverified => {
                 self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
             }
-            _ => self.ports().users.dummy_write().await?,
+            _ => self.ports().users.dummy_write(&format!("mail to {}", identifier.as_str())).await?,
         }
         self.record(&client.tenant, Event::LoginRefused { user: user.map(|user| user.id), why });
         Err(Reason::InvalidCredentials.into())

@@ -29,7 +29,7 @@ impl AuthSystem {
         let budget = Budget { key: AttemptKey::new("password/user", &parts), limit: self.policy().login_attempts };
         let ticket = ports.hasher.admit(client.lane())?;
         self.count_attempt(&budget).await?;
-        let open = self.count_failure(Some(user), true).await?;
+        let open = self.count_failure(Some(user), user.email.as_str(), true).await?;
         let against = Some(user).filter(|_| open);
         let proof = verify_password(ports.hasher.as_ref(), ports.clock.as_ref(), ticket, against, password).await?;
         match &proof {
@@ -71,18 +71,25 @@ impl AuthSystem {
         Ok(())
     }
 
-    /// Counts a failure in advance; false when the password is off, or there is no account. Each costs a write.
-    pub(super) async fn count_failure(&self, user: Option<&User>, known_device: bool) -> Result<bool, Error> {
+    /// Counts a failure in advance; false when the password is off, or there is no account that `identifier` names. Each
+    /// costs a write.
+    pub(super) async fn count_failure(
+        &self,
+        user: Option<&User>,
+        identifier: &str,
+        known_device: bool,
+    ) -> Result<bool, Error> {
         let users = &self.ports().users;
         // Strangers cannot count past the first hundred, so they cannot use up what a known device has left.
         let strangers = self.policy().max_consecutive_failures;
         let below = if known_device { strangers.saturating_mul(2) } else { strangers };
-        let counted = match user {
+        // Whose row shows that the password is off is not asked for again: that would take longer.
+        let counted = match user.filter(|user| user.consecutive_failures < below) {
             Some(user) => users.count_failure(&user.tenant, &user.id, below).await?,
             None => false,
         };
         if !counted {
-            users.dummy_write().await?;
+            users.dummy_write(&format!("failures of {identifier}")).await?;
         }
         Ok(counted)
     }

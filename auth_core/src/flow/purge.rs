@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use crate::AuthSystem;
 use crate::error::Error;
+use crate::policy::MAX_ACCESS_LIFETIME;
 
-/// How long a row outlives the last token: every node has seen its end by then, a full resync included.
-const MARGIN: Duration = Duration::from_secs(60);
+/// After so long no access token can be alive, whatever the settings of another node say, and every node has seen the end,
+/// a full resync included.
+const AGE: Duration = MAX_ACCESS_LIFETIME.saturating_add(Duration::from_secs(60));
 /// Rows a round.
 const ROWS: usize = 1000;
 
@@ -18,7 +20,7 @@ impl AuthSystem {
     /// `unavailable`.
     pub async fn purge_deleted_accounts(&self) -> Result<usize, Error> {
         let Some(directory) = &self.ports().directory else { return Ok(0) };
-        Ok(directory.purge_deleted(self.purge_age(), ROWS).await?)
+        Ok(directory.purge_deleted(AGE, ROWS).await?)
     }
 
     /// Removes the rows of sessions that ended so long ago that no token of theirs can be alive, up to a thousand.
@@ -26,11 +28,6 @@ impl AuthSystem {
     /// # Errors
     /// `unavailable`.
     pub async fn purge_ended_sessions(&self) -> Result<usize, Error> {
-        Ok(self.ports().sessions.purge_ended(self.purge_age(), ROWS).await?)
-    }
-
-    /// Every node must have learnt of an end before the row that tells of it goes.
-    fn purge_age(&self) -> Duration {
-        self.policy().access_lifetime + MARGIN
+        Ok(self.ports().sessions.purge_ended(AGE, ROWS).await?)
     }
 }

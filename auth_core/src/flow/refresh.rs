@@ -5,7 +5,7 @@ use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::flow::SessionTokens;
 use crate::port::{At, Event, Rotation, UserKey};
-use crate::token::RefreshClaims;
+use crate::token::{MAX_SKEW, RefreshClaims};
 use crate::types::{Session, Timestamp, User};
 
 /// What becomes of a genuine refresh token.
@@ -44,6 +44,14 @@ fn decide(
     }
 }
 
+/// The new tokens are dated by the store, and whoever checks them has a clock of its own.
+fn warn_of_skew(ours: Timestamp, stores: Timestamp) {
+    let skew = ours.since(stores).max(stores.since(ours));
+    if skew > MAX_SKEW {
+        tracing::warn!(target: "auth", ?skew, "the clocks of this node and of its store differ: tokens will be refused");
+    }
+}
+
 impl AuthSystem {
     /// Exchanges a refresh token for the session's next tokens.
     ///
@@ -61,6 +69,7 @@ impl AuthSystem {
         for _ in 0..MAX_ATTEMPTS {
             let found = ports.sessions.find(&presented.tenant, presented.session).await?;
             let At { row: session, now } = found.ok_or(Reason::RefreshInvalid)?;
+            warn_of_skew(ports.clock.now(), now);
             let user = ports.users.find(&session.tenant, UserKey::Id(&session.user)).await?;
             match decide(&presented, &session, user.as_ref(), self.policy().refresh_window, now) {
                 Decision::Rotate => {

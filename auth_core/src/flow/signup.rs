@@ -140,7 +140,7 @@ impl AuthSystem {
             }
         } else {
             // In place of the account that an unknown address gets.
-            ports.users.dummy_write().await?;
+            ports.users.dummy_write(&format!("account of {}", user.email.as_str())).await?;
         }
         let purpose = match decision {
             Decision::TellOwner => MailPurpose::AccountExists,

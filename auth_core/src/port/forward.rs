@@ -37,7 +37,7 @@ forward! {
         find(tenant: &TenantId, key: UserKey<'_>) -> Option<User>;
         update_if(current: &User, change: &UserChange) -> UserUpdate;
         count_failure(tenant: &TenantId, id: &UserId, below: u32) -> bool;
-        dummy_write() -> ();
+        dummy_write(row: &str) -> ();
         record_login(tenant: &TenantId, id: &UserId, login: &LoginRecord) -> ();
         changes(since: &Since, limit: usize) -> ChangePage<UserSecurity>;
     }

@@ -38,9 +38,11 @@ pub trait UserStore: Send + Sync + 'static {
 
     /// Writes what means nothing, in the time of a `count_failure` that counts: durable before it returns, if that is. It
     /// takes the place of writes to an account that is not there, or is not to be changed: an answer that need not wait
-    /// for the disk would tell so. Calls at the same time should not wait for each other, as those for several accounts
-    /// do not.
-    async fn dummy_write(&self) -> Result<(), StoreError>;
+    /// for the disk would tell so.
+    ///
+    /// `row` names what would be written. Of calls at the same time, those with one name should wait for each other, as
+    /// writes to one account do, and others should not. It holds what a client sent, and must not be kept as it is.
+    async fn dummy_write(&self, row: &str) -> Result<(), StoreError>;
 
     /// Notes that the right password was given: clears the consecutive failures, sets `last_login_at` where it was a
     /// login, and, where given, replaces a hash that still is the old one. Touches neither revision nor token version.

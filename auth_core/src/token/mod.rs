@@ -28,8 +28,9 @@ use std::time::Duration;
 use crate::policy::{InvalidSetting, Policy};
 use crate::types::{Timestamp, Token};
 
-/// How far another node's clock may be ahead, in seconds (RFC 8725 leaves it to us; ASVS wants it small).
-const LEEWAY_SECONDS: i64 = 5;
+/// How far the clock that dated a token may be ahead (RFC 8725 leaves it to us; ASVS wants it small).
+pub(crate) const MAX_SKEW: Duration = Duration::from_secs(5);
+const LEEWAY_SECONDS: i64 = MAX_SKEW.as_secs().cast_signed();
 
 /// Makes and checks every token of one account system.
 pub struct Tokens {

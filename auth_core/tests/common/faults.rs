@@ -231,8 +231,8 @@ impl<S: Store> UserStore for FaultyStore<S> {
         self.call("users.count_failure", UserStore::count_failure(&self.inner, tenant, id, below)).await
     }
 
-    async fn dummy_write(&self) -> Result<(), StoreError> {
-        self.call("users.dummy_write", self.inner.dummy_write()).await
+    async fn dummy_write(&self, row: &str) -> Result<(), StoreError> {
+        self.call("users.dummy_write", self.inner.dummy_write(row)).await
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {

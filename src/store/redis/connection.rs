@@ -51,7 +51,9 @@ impl Connection {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
                 ConnectionAddr::TcpTls { host, port, insecure, tls_params }
             }
-            _ => ConnectionAddr::Tcp(host, port),
+            ConnectionAddr::Tcp(..) => ConnectionAddr::Tcp(host, port),
+            // What was for this machine alone, a password say, is not sent to others.
+            _ => return Err((ErrorKind::Client, "a cluster is not followed from a socket in the file system").into()),
         };
         Client::open(settings.set_addr(address)).map(Self::new)
     }

@@ -50,6 +50,11 @@ impl From<Trouble> for RedisError {
     }
 }
 
+/// Whether it comes from a server that is no node of a cluster, and was asked for what only one knows.
+pub(super) fn is_no_cluster(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("cluster support disabled"))
+}
+
 /// Whether waiting cannot help: a key of ours holds something else. Everything else is about the server.
 pub(super) fn is_defect(error: &RedisError) -> bool {
     const WRONG_TYPE: &str = "WRONGTYPE";

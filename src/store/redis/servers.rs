@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::call::Call;
 use super::cluster::{Cluster, Redirection};
 use super::connection::{Connection, PAUSE};
-use super::error::{Failure, Trouble, is_defect};
+use super::error::{Failure, Trouble, is_defect, is_no_cluster};
 
 /// How long a call takes at most.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -153,8 +153,15 @@ impl Servers {
     }
 
     async fn ask(&self, node: &Connection) -> Result<(), RedisError> {
-        let slots: Vec<Value> = node.query(redis::cmd("CLUSTER").arg("SLOTS")).await?;
-        self.cluster().learn(&slots, node)
+        let slots = node.query::<Vec<Value>>(redis::cmd("CLUSTER").arg("SLOTS")).await;
+        if let (Err(error), [only]) = (&slots, &*self.seeds)
+            && std::ptr::eq(node, &**only)
+            && is_no_cluster(error)
+        {
+            // Where there was one, there is a single server now.
+            *self.cluster() = Cluster::default();
+        }
+        self.cluster().learn(&slots?, node)
     }
 
     fn cluster(&self) -> MutexGuard<'_, Cluster> {

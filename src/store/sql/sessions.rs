@@ -60,20 +60,29 @@ macro_rules! revocations {
     };
 }
 
-// Chosen once and locked, as with attempts.
+// Chosen once and locked, as with attempts. PostgreSQL gets an array of ids, by which it always uses the index.
 macro_rules! purge {
-    ($ended:literal, $now:expr, $lock:literal) => {
+    ($whose:literal, $ended:literal, $now:expr, $in:literal, $close:literal) => {
         concat!(
-            "WITH ended AS MATERIALIZED ",
-            "(SELECT id FROM auth_sessions WHERE ",
+            "DELETE FROM auth_sessions WHERE id ",
+            $in,
+            "SELECT id FROM auth_sessions WHERE ",
+            $whose,
             $ended,
             " <= (SELECT ",
             $now,
-            " - $2) LIMIT $3",
-            $lock,
-            ") ",
-            "DELETE FROM auth_sessions WHERE id IN (SELECT id FROM ended) RETURNING id",
+            " - $2) ORDER BY ",
+            $ended,
+            " LIMIT $3",
+            $close,
+            " RETURNING id",
         )
+    };
+    (sqlite $whose:literal $ended:literal) => {
+        purge!($whose, $ended, "$1", "IN (", ")")
+    };
+    (postgres $whose:literal $ended:literal) => {
+        purge!($whose, $ended, clock!("$1"), "= ANY (ARRAY(", " FOR UPDATE SKIP LOCKED))")
     };
 }
 
@@ -85,10 +94,9 @@ statements! {
         "WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING ", columns!(),
     );
     REVOKE = revoke!("$4"), postgres: revoke!(clock!("$4"));
-    PURGE_EXPIRED = purge!("expires_at", "$1", ""),
-        postgres: purge!("expires_at", clock!("$1"), " FOR UPDATE SKIP LOCKED");
-    PURGE_REVOKED = purge!("revoked_at IS NOT NULL AND changed_at", "$1", ""),
-        postgres: purge!("revoked_at IS NOT NULL AND changed_at", clock!("$1"), " FOR UPDATE SKIP LOCKED");
+    PURGE_EXPIRED = purge!(sqlite "" "expires_at"), postgres: purge!(postgres "" "expires_at");
+    PURGE_REVOKED = purge!(sqlite "revoked_at IS NOT NULL AND " "changed_at"),
+        postgres: purge!(postgres "revoked_at IS NOT NULL AND " "changed_at");
     REVOCATIONS = revocations!("$3"), postgres: revocations!(clock!("$3"));
 }
 

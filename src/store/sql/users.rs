@@ -1,6 +1,6 @@
 //! The accounts.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use async_trait::async_trait;
 use auth_core::port::{
@@ -127,9 +127,12 @@ impl<D: Database> UserStore for SqlStore<D> {
         Ok(!self.write(statement).await?.is_empty())
     }
 
-    async fn dummy_write(&self) -> Result<(), StoreError> {
-        // One of many rows: calls at the same time are not to wait for each other.
-        let slot = RandomState::new().hash_one(()).to_le_bytes()[0];
+    async fn dummy_write(&self, row: &str) -> Result<(), StoreError> {
+        // One of 65,536 rows, by a hash that says the same on every node.
+        let mut hasher = DefaultHasher::new();
+        row.hash(&mut hasher);
+        let [low, high, ..] = hasher.finish().to_le_bytes();
+        let slot = u32::from(u16::from_le_bytes([low, high]));
         self.write(|_| query(DUMMY_WRITE).bind(slot)).await?;
         Ok(())
     }

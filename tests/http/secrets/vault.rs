@@ -189,11 +189,6 @@ impl Vault {
         let ring = DataRing::new(&RootSecret::parse(DATA_KEY).unwrap(), &[]);
         let keys = ring.keys_for("pepper").into_iter().map(|(_, key)| key.to_vec());
         let keys = keys.chain([SECRET, DATA_KEY].map(|hex| (0..32).map(|at| byte(hex, at)).collect()));
-        let spellings = |key: Vec<u8>| {
-            let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
-            let list = format!("{key:?}").trim_matches(['[', ']']).to_owned();
-            [hex, list, STANDARD_NO_PAD.encode(&key), URL_SAFE_NO_PAD.encode(&key)]
-        };
         let tokens = self.tokens.lock().unwrap();
         let parts = tokens.iter().map(|token| token.rsplit('.').next().unwrap_or(token).to_owned());
         let links = self.links.lock().unwrap();
@@ -201,7 +196,7 @@ impl Vault {
         let secret =
             |token: &str| token.split_once('-').map(|(_, mac)| mac).filter(|mac| mac.len() == 43).map(str::to_owned);
         let links = links.iter().map(|link| secret(&link.token).unwrap_or_else(|| link.token.clone()));
-        keys.flat_map(spellings)
+        keys.flat_map(|key: Vec<u8>| spellings(&key))
             .chain(parts)
             .chain(links)
             .chain(TYPED.into_iter().chain([SERVER_PASSWORD]).map(str::to_owned))
@@ -331,4 +326,11 @@ impl Vault {
 
 fn byte(hex: &str, at: usize) -> u8 {
     u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()
+}
+
+/// How somebody may write bytes down.
+pub(super) fn spellings(bytes: &[u8]) -> [String; 4] {
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let list = format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
+    [hex, list, STANDARD_NO_PAD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes)]
 }

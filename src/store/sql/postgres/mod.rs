@@ -49,7 +49,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Time
 /// Whatever nodes must agree on, which change was first and whether a window is over, goes by the server's clock at the
 /// statement. A statement takes three seconds at most, and nodes read the feed of changes ten seconds back. When a link, a
-/// token or a pending login expires is told by the clock of the node that is asked.
+/// token or a pending login expires is told by the clock of the node that is asked; so the clocks of the nodes and of the
+/// server must agree to within five seconds, or tokens that are dated by one are refused by the other. A refresh that
+/// sees more logs a warning.
 pub type PostgresStore = SqlStore<Postgres>;
 
 /// What a [`PostgresStore`] runs on: connections to a PostgreSQL server, or to one that speaks its protocol.

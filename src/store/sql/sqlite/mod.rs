@@ -37,8 +37,7 @@ const READERS: usize = 4;
 /// # Durability
 /// The file is in WAL mode with `synchronous=NORMAL`. What was acknowledged survives a process that is killed at any
 /// moment. A power cut leaves a sound file but may take back the writes of the last moments, a logout among them.
-/// Waiting for the disk at each write (`FULL`) was measured to make sign-up and refresh two to five times slower, and
-/// would tell by its time a sign-up that finds its address taken: it has nothing to wait for.
+/// Waiting for the disk at each write (`FULL`) was measured to make sign-up and refresh two to five times slower.
 ///
 /// # Availability
 /// Whatever keeps the database from answering within three seconds is [`StoreError::Unavailable`]: a lock of another
