@@ -32,10 +32,10 @@ fn at_every_call<S, T>(
         for fault in [Fault::FailBefore, Fault::FailAfter, Fault::HangBefore, Fault::HangAfter] {
             let world = World::new();
             let state = now(set_up(&world));
-            world.store.plan(move |number, _| (number == call).then(|| fault.clone()));
+            world.faults.plan(move |number, _| (number == call).then(|| fault.clone()));
             let outcome = poll_once(flow(&world, &state));
-            world.store.heal();
-            if world.store.calls().len() <= call {
+            world.faults.heal();
+            if world.faults.calls().len() <= call {
                 assert!(matches!(outcome, Some(Ok(_))), "the flow fails without a fault");
                 return call;
             }
@@ -50,7 +50,7 @@ fn at_every_call<S, T>(
 
 async fn no_session_is_alive_beyond_its_account(world: &World) {
     world.pass_lag();
-    for session in world.store.sessions() {
+    for session in world.faults.sessions() {
         let user = world.user(ADA).await;
         let may = user.is_active() && user.is_verified() && user.token_version == session.token_version;
         for node in [&world.auth, &world.node()] {
@@ -170,7 +170,7 @@ fn a_refresh_that_broke_off_is_answered_at_the_second_try() {
             if let Some(Ok(first)) = outcome {
                 assert_eq!(bytes(&first), bytes(&again));
             }
-            let session = world.store.memory().find_session(tokens.session).await;
+            let session = world.store.find_session(tokens.session).await;
             assert_eq!((session.generation, session.revoked_at), (1, None));
             world.clock.advance(MINUTE);
             world.auth.refresh(again.refresh.token.expose()).await.unwrap();
@@ -426,7 +426,7 @@ fn a_code_opens_at_most_one_session_wherever_the_login_breaks_off() {
         let calls = at_every_call(
             async |world| {
                 let (_, _, authenticator) = with_two_factors(world).await;
-                let sessions = world.store.sessions().len();
+                let sessions = world.faults.sessions().len();
                 (authenticator, first_step(&world.auth, ADA, PASSWORD).await.unwrap(), sessions)
             },
             async |world, (authenticator, pending, _)| {
@@ -439,7 +439,7 @@ fn a_code_opens_at_most_one_session_wherever_the_login_breaks_off() {
                 let given = usize::from(matches!(outcome, Some(Ok(_)))) + usize::from(again) + usize::from(elsewhere);
                 assert!(given <= 1, "{outcome:?}, again {again}, elsewhere {elsewhere}");
                 // One that was made and that nobody holds counts as well.
-                assert!(world.store.sessions().len() <= sessions + 1);
+                assert!(world.faults.sessions().len() <= sessions + 1);
                 world.clock.advance(MINUTE);
                 verify(world, &authenticator.code(&world.clock)).await.unwrap();
                 verify(world, &authenticator.backup_codes[1]).await.unwrap();

@@ -89,10 +89,10 @@ fn an_import_that_breaks_off_opens_nothing_and_can_be_repeated() {
         for call in 0.. {
             for fault in [Fault::FailBefore, Fault::FailAfter, Fault::HangBefore, Fault::HangAfter] {
                 let world = World::new();
-                world.store.plan(move |number, _| (number == call).then(|| fault.clone()));
+                world.faults.plan(move |number, _| (number == call).then(|| fault.clone()));
                 let outcome: Option<Result<UserImport, Error>> = poll_once(world.auth.import_user(&user));
-                world.store.heal();
-                calls = world.store.calls().len();
+                world.faults.heal();
+                calls = world.faults.calls().len();
                 if calls <= call {
                     assert!(matches!(outcome, Some(Ok(UserImport::Created(_)))));
                     continue;

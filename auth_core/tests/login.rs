@@ -64,14 +64,14 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         let user = if kind == "unknown" { None } else { Some(world.user(ADA).await) };
         let work = world.hasher.work();
         world.events.take();
-        world.store.calls();
+        world.faults.calls();
 
         let refusal = world.login(ADA, password).await.unwrap_err();
         assert_eq!(refusal.reason(), Reason::InvalidCredentials, "{kind}");
         assert_eq!(refusal.to_string(), "invalid_credentials", "{kind}");
         assert_eq!(refusal.retry_after(), None, "{kind}");
         assert_eq!(world.hasher.work() - work, 1, "{kind}");
-        let calls = world.store.calls();
+        let calls = world.faults.calls();
         // One look and two writes, each of which waits for the disk.
         let counts = match why {
             LoginRefusal::Unknown | LoginRefusal::PasswordOff => "users.dummy_write",
@@ -88,7 +88,7 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         let id = user.as_ref().map(|user| user.id);
         let refusals: Vec<_> = world.events.take();
         assert_eq!(refusals[0], Event::LoginRefused { user: id, why }, "{kind}");
-        assert_eq!(world.store.sessions(), [], "{kind}");
+        assert_eq!(world.faults.sessions(), [], "{kind}");
         if let Some(user) = user {
             let counted = u32::from(why != LoginRefusal::PasswordOff);
             let counted = User { consecutive_failures: user.consecutive_failures + counted, ..user };
@@ -112,7 +112,7 @@ async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
         LoginRequest { identifier: " ADA@example.org", password: &password, channel: Channel::Cookie, device: None };
     let tokens = world.auth.login(&client, request).await.unwrap().logged_in().unwrap().session;
     let user = world.user(ADA).await;
-    let session = world.store.memory().find_session(tokens.session).await;
+    let session = world.store.find_session(tokens.session).await;
     assert_eq!(world.events.take(), [Event::LoggedIn { user: id, session: session.id }]);
     assert_eq!((session.user, session.token_version, session.generation), (id, user.token_version, 0));
     assert_eq!(session.created_at + 7 * DAY, session.idle_expires_at);
@@ -149,7 +149,7 @@ async fn a_listed_factor_is_never_skipped() {
     let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header, device: None };
     let outcome = world.auth.login(&world.client, request).await.unwrap();
     assert!(matches!(outcome, LoginOutcome::SecondFactorRequired(_)), "{outcome:?}");
-    assert_eq!(world.store.sessions(), []);
+    assert_eq!(world.faults.sessions(), []);
     assert_eq!(world.user(ADA).await.last_login_at, None);
     // Without the password nobody learns of it.
     assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
@@ -192,8 +192,8 @@ async fn a_rehash_never_overwrites_a_password_that_was_set_meanwhile() {
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
     let user = world.change(ADA, old_hash(PASSWORD)).await;
-    let store = world.store.memory().clone();
-    world.store.plan(move |_, name| {
+    let store = world.store.clone();
+    world.faults.plan(move |_, name| {
         if name == "users.record_login" {
             let hash = PasswordHash::new(format!("$plain${OTHER_PASSWORD}"));
             let change = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
@@ -213,7 +213,7 @@ async fn a_rehash_never_overwrites_a_password_that_was_set_meanwhile() {
 async fn a_password_that_changes_while_it_is_checked_opens_nothing() {
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
-    let (user, store) = (world.user(ADA).await, world.store.memory().clone());
+    let (user, store) = (world.user(ADA).await, world.store.clone());
     let node = world.node_that_checks(move || {
         let hash = PasswordHash::new(format!("$plain${OTHER_PASSWORD}"));
         let change = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
@@ -231,7 +231,7 @@ async fn what_fails_after_the_session_was_made_does_not_take_it_back() {
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
     world.change(ADA, old_hash(PASSWORD)).await;
-    world.store.plan(|_, name| (name == "users.record_login").then_some(Fault::FailBefore));
+    world.faults.plan(|_, name| (name == "users.record_login").then_some(Fault::FailBefore));
     let tokens = world.login(ADA, PASSWORD).await.unwrap();
     world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     world.auth.refresh(tokens.refresh.token.expose()).await.unwrap();
@@ -242,13 +242,13 @@ async fn a_store_that_is_down_means_unavailable_for_everybody() {
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
     for call in ["users.find", "sessions.insert"] {
-        world.store.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
+        world.faults.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
         let refusal = world.login(ADA, PASSWORD).await.unwrap_err();
         assert_eq!((refusal.reason(), refusal.retry_after()), (Reason::Unavailable, Some(SECOND)));
         // What the store said is for operators.
         assert_eq!(refusal.to_string(), "unavailable");
     }
-    world.store.plan(|_, name| (name == "users.find").then_some(Fault::FailBefore));
+    world.faults.plan(|_, name| (name == "users.find").then_some(Fault::FailBefore));
     assert_eq!(refused(world.login("unknown@example.org", PASSWORD).await), Reason::Unavailable);
 }
 
@@ -261,7 +261,7 @@ async fn too_much_work_is_refused_alike_for_known_and_unknown() {
         let refusal = login(&busy, email, PASSWORD).await.unwrap_err();
         assert_eq!((refusal.reason(), refusal.retry_after()), (Reason::Overloaded, Some(3 * SECOND)), "{email}");
     }
-    assert_eq!(world.store.sessions(), []);
+    assert_eq!(world.faults.sessions(), []);
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn the_eleventh_attempt_in_ten_minutes_is_refused_for_known_and_unknown_al
             refusals.push((throttle.name, throttle.limit, throttle.hit, refusal.to_string()));
         }
         assert_eq!(world.hasher.work(), work, "a refused guess was evaluated");
-        assert_eq!(world.store.sessions(), []);
+        assert_eq!(world.faults.sessions(), []);
     }
     assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
 }
@@ -114,7 +114,7 @@ async fn parallel_guesses_are_evaluated_no_more_often_than_the_limit_allows() {
         let world = if timed { world().await } else { untimed().await };
         let limit = if timed { 10 } else { 100 };
         let work = world.hasher.work();
-        world.store.plan(|_, _| Some(Fault::Yield));
+        world.faults.plan(|_, _| Some(Fault::Yield));
         let tasks: Vec<_> = (0..150)
             .map(|_| {
                 let auth = world.auth.clone();
@@ -275,14 +275,14 @@ impl PasswordHasher for FullHasher {
 async fn a_flood_that_is_not_admitted_costs_nobody_an_attempt() {
     let world = world().await;
     let flooded = common::node(&Ports { hasher: Arc::new(FullHasher), ..world.ports.clone() }, &world.policy);
-    world.store.calls();
+    world.faults.calls();
     for email in [ADA, UNKNOWN] {
         for _ in 0..20 {
             let refusal = attempt(&flooded, email, PASSWORD, None).await.unwrap_err();
             assert_eq!((refusal.reason(), refusal.retry_after()), (Reason::Overloaded, Some(2 * SECOND)));
         }
     }
-    assert_eq!(world.store.calls(), [""; 0]);
+    assert_eq!(world.faults.calls(), [""; 0]);
     attempt(&world.auth, ADA, PASSWORD, None).await.unwrap();
 }
 
@@ -291,19 +291,19 @@ async fn what_cannot_be_counted_is_not_evaluated() {
     for calls in [&["attempts.hit"][..], &["users.count_failure", "users.dummy_write"]] {
         let world = world().await;
         let work = world.hasher.work();
-        world.store.plan(move |_, name| calls.contains(&name).then_some(Fault::FailBefore));
+        world.faults.plan(move |_, name| calls.contains(&name).then_some(Fault::FailBefore));
         for email in [ADA, UNKNOWN] {
             assert_eq!(refused(attempt(&world.auth, email, PASSWORD, None).await), Reason::Unavailable, "{calls:?}");
         }
         assert_eq!(world.hasher.work(), work, "{calls:?}");
-        assert_eq!(world.store.sessions(), []);
+        assert_eq!(world.faults.sessions(), []);
     }
 }
 
 #[tokio::test]
 async fn that_attempts_cannot_be_cleared_does_not_take_the_login_back() {
     let world = world().await;
-    world.store.plan(|_, name| (name == "attempts.clear").then_some(Fault::FailBefore));
+    world.faults.plan(|_, name| (name == "attempts.clear").then_some(Fault::FailBefore));
     attempt(&world.auth, ADA, PASSWORD, None).await.unwrap();
 }
 
@@ -311,9 +311,9 @@ async fn that_attempts_cannot_be_cleared_does_not_take_the_login_back() {
 async fn every_refusal_is_counted_first_and_writes_as_much() {
     for (email, counts) in [(ADA, "users.count_failure"), (UNKNOWN, "users.dummy_write")] {
         let world = world().await;
-        world.store.calls();
+        world.faults.calls();
         guess(&world, 1, email, None).await;
-        assert_eq!(world.store.calls(), ["attempts.hit", "users.find", counts, "users.dummy_write"]);
+        assert_eq!(world.faults.calls(), ["attempts.hit", "users.find", counts, "users.dummy_write"]);
     }
 }
 
@@ -335,8 +335,8 @@ async fn every_limit_of_the_policy_is_obeyed() {
         policy.max_consecutive_failures = 10;
     })
     .await;
-    durable.store.calls();
+    durable.faults.calls();
     guess(&durable, 10, ADA, None).await;
     assert_eq!(refused(attempt(&durable.auth, ADA, PASSWORD, None).await), Reason::InvalidCredentials);
-    assert!(!durable.store.calls().contains(&"attempts.hit"), "counted although the timed limits are off");
+    assert!(!durable.faults.calls().contains(&"attempts.hit"), "counted although the timed limits are off");
 }

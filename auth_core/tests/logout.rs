@@ -98,9 +98,9 @@ async fn a_store_that_is_down_means_not_logged_out() {
     let world = World::new();
     let tokens = world.logged_in().await;
     let both = (Some(tokens.access.token.expose()), Some(tokens.refresh.token.expose()));
-    world.store.plan(|_, name| (name == "sessions.revoke").then_some(Fault::FailBefore));
+    world.faults.plan(|_, name| (name == "sessions.revoke").then_some(Fault::FailBefore));
     assert_eq!(refused(world.auth.logout(both.0, both.1).await), Reason::Unavailable);
-    world.store.heal();
+    world.faults.heal();
     assert_eq!(world.events.take(), []);
     world.auth.logout(both.0, both.1).await.unwrap();
     assert_dead(&world, &tokens).await;
@@ -110,7 +110,7 @@ async fn a_store_that_is_down_means_not_logged_out() {
 async fn no_refresh_gets_past_a_logout() {
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
-    world.store.plan(|_, _| Some(Fault::Yield));
+    world.faults.plan(|_, _| Some(Fault::Yield));
     for _ in 0..50 {
         let tokens = world.login(ADA, PASSWORD).await.unwrap();
         let refresh = |_| {
@@ -128,7 +128,7 @@ async fn no_refresh_gets_past_a_logout() {
             }
         }
         assert_dead(&world, &tokens).await;
-        assert!(world.store.memory().find_session(tokens.session).await.revoked_at.is_some());
+        assert!(world.store.find_session(tokens.session).await.revoked_at.is_some());
     }
 }
 
@@ -136,7 +136,7 @@ async fn no_refresh_gets_past_a_logout() {
 async fn of_parallel_logouts_one_ends_the_session() {
     let world = World::new();
     let tokens = world.logged_in().await;
-    world.store.plan(|_, _| Some(Fault::Yield));
+    world.faults.plan(|_, _| Some(Fault::Yield));
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let (auth, token) = (world.auth.clone(), tokens.access.token.expose().to_owned());

@@ -131,9 +131,9 @@ async fn a_worker_that_dies_leaves_its_mail_to_the_next_after_the_lease() {
         let world = World::new();
         world.sign_up(ADA, PASSWORD).await.unwrap();
         let fault = if dies_at == "outbox.claim" { Fault::HangAfter } else { Fault::HangBefore };
-        world.store.plan(move |_, name| (name == dies_at).then(|| fault.clone()));
+        world.faults.plan(move |_, name| (name == dies_at).then(|| fault.clone()));
         assert!(common::poll_once(world.auth.deliver_mail()).is_none(), "{dies_at}");
-        world.store.heal();
+        world.faults.heal();
         let next = world.node();
         world.clock.advance(LEASE - TICK);
         assert_eq!(next.deliver_mail().await.unwrap(), IDLE, "{dies_at}");
@@ -150,12 +150,12 @@ async fn a_store_that_is_down_loses_no_mail() {
     for call in ["outbox.claim", "users.find", "outbox.settle"] {
         let world = World::new();
         world.sign_up(ADA, PASSWORD).await.unwrap();
-        world.store.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
+        world.faults.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
         match world.auth.deliver_mail().await {
             Ok(delivery) => assert_eq!((call, delivery), ("users.find", Delivery { delayed: 1, ..IDLE })),
             Err(error) => assert_eq!(error.reason(), Reason::Unavailable, "{call}"),
         }
-        world.store.heal();
+        world.faults.heal();
         world.clock.advance(LEASE);
         assert!(!world.mails().await.is_empty(), "{call}");
     }
@@ -165,12 +165,12 @@ async fn a_store_that_is_down_loses_no_mail() {
 async fn a_mail_that_takes_a_worker_down_each_time_is_given_up() {
     let world = World::with(|policy| policy.mail_attempts = 3);
     world.sign_up(ADA, PASSWORD).await.unwrap();
-    world.store.plan(|_, name| (name == "outbox.settle").then_some(Fault::HangBefore));
+    world.faults.plan(|_, name| (name == "outbox.settle").then_some(Fault::HangBefore));
     for _ in 0..3 {
         assert!(common::poll_once(world.auth.deliver_mail()).is_none());
         world.clock.advance(LEASE);
     }
-    world.store.heal();
+    world.faults.heal();
     assert_eq!(world.mailer.take().len(), 3);
     assert_eq!(world.auth.deliver_mail().await.unwrap(), Delivery { dead: 1, ..IDLE });
     assert_eq!(world.mailer.take().len(), 0);
@@ -184,7 +184,7 @@ async fn a_mail_in_trouble_holds_up_no_other() {
     }
     let mut troubled = true;
     world
-        .store
+        .faults
         .plan(move |_, name| (name == "users.find" && std::mem::take(&mut troubled)).then_some(Fault::FailBefore));
     assert_eq!(world.auth.deliver_mail().await.unwrap(), Delivery { sent: 4, delayed: 1, ..IDLE });
     world.clock.advance(10 * SECOND);
@@ -199,7 +199,7 @@ async fn a_slow_server_costs_no_mail_its_lease() {
         world.sign_up(&format!("ada{number}@example.org"), PASSWORD).await.unwrap();
     }
     let (clock, sent) = (world.clock.clone(), RecordingMailer::default());
-    let (outbox, stolen) = (world.store.memory().clone(), Arc::new(Mutex::new(0)));
+    let (outbox, stolen) = (world.store.clone(), Arc::new(Mutex::new(0)));
     let slow = with_mailer(&world, {
         let (clock, sent, stolen) = (clock.clone(), sent.clone(), stolen.clone());
         move |mail| {
@@ -285,7 +285,7 @@ async fn enqueue(world: &World, purpose: MailPurpose) {
         locale: Locale::default(),
     };
     let id = auth_core::types::MailId(uuid::Uuid::from_u128(purpose as u128 + 1));
-    world.store.memory().enqueue(id, &intent, auth_core::port::Clock::now(&world.clock)).await.unwrap();
+    world.store.enqueue(id, &intent, auth_core::port::Clock::now(&world.clock)).await.unwrap();
 }
 
 #[tokio::test]
@@ -351,14 +351,14 @@ fn a_notice_is_not_lost_to_a_worker_that_looks_while_the_change_is_made() {
         let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
         let old_password = Password::new(PASSWORD).unwrap();
         let request = || PasswordChangeRequest { old_password: &old_password, new_password: OTHER_PASSWORD };
-        world.store.plan(|_, name| (name == "users.update_if").then_some(Fault::FailBefore));
+        world.faults.plan(|_, name| (name == "users.update_if").then_some(Fault::FailBefore));
         world.auth.change_password(&world.client, &live, request()).await.unwrap_err();
         assert!(world.mails().await.is_empty());
         world.clock.advance(MINUTE - SECOND);
 
         let gate = Gate::default();
         let wait = Fault::Wait(gate.clone());
-        world.store.plan(move |_, name| (name == "users.update_if").then(|| wait.clone()));
+        world.faults.plan(move |_, name| (name == "users.update_if").then(|| wait.clone()));
         let mut change = pin!(world.auth.change_password(&world.client, &live, request()));
         assert!(poll_once(change.as_mut()).is_none());
         assert!(world.mails().await.is_empty(), "nothing was changed yet");

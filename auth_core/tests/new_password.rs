@@ -74,13 +74,13 @@ async fn sign_up_asks_the_applications_check_for_known_and_unknown_addresses_ali
     world.mails().await;
     let (auth, check) = with_check(&world);
     for email in [ADA, "waiting@example.org", "unknown@example.org"] {
-        let work = (world.hasher.work(), world.store.calls());
+        let work = (world.hasher.work(), world.faults.calls());
         let refusal = auth.sign_up(&world.client, sign_up(email, "a leaked password")).await;
         assert_eq!(wrong_fields(refusal), [("password", FieldReason::PasswordRefused(KNOWN_ELSEWHERE))]);
         assert_eq!(refused(auth.sign_up(&world.client, sign_up(email, "an outage of it")).await), Reason::Unavailable);
         let asked: Vec<_> = check.asked().into_iter().map(|(_, email, _)| email).collect();
         assert_eq!(asked, vec![Some(email.to_owned()); 2]);
-        assert_eq!((world.hasher.work(), world.store.calls()), (work.0, vec![]), "nothing was looked up or hashed");
+        assert_eq!((world.hasher.work(), world.faults.calls()), (work.0, vec![]), "nothing was looked up or hashed");
     }
     assert_eq!(world.mails().await, []);
     auth.sign_up(&world.client, sign_up("unknown@example.org", PASSWORD)).await.unwrap();

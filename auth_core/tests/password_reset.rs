@@ -22,7 +22,7 @@ async fn a_link_sets_the_password() {
     assert_eq!(after.email_verified_at, before.email_verified_at);
     assert_eq!(world.events.take().last(), Some(&Event::PasswordReset { user: id }));
     // It does not log in.
-    assert_eq!(world.store.sessions(), []);
+    assert_eq!(world.faults.sessions(), []);
     world.login(ADA, OTHER_PASSWORD).await.unwrap();
     assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
 }
@@ -36,9 +36,9 @@ async fn a_request_costs_the_same_for_every_address() {
     let mut costs = Vec::new();
     for email in [ADA, "unverified@example.org", "unknown@example.org"] {
         let work = world.hasher.work();
-        world.store.calls();
+        world.faults.calls();
         world.auth.request_password_reset(&world.client, email).await.unwrap();
-        costs.push((world.store.calls(), world.hasher.work() - work));
+        costs.push((world.faults.calls(), world.hasher.work() - work));
     }
     assert_eq!(costs, vec![(vec!["outbox.enqueue"], 0); 3]);
     assert_eq!(world.mails().await.len(), 2);
@@ -182,9 +182,9 @@ async fn a_lost_race_checks_the_link_again() {
     // The account changes between the check of the link and the write: the write alone must not be repeated.
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
-    let (link, user, store) = (world.reset_link().await, world.user(ADA).await, world.store.memory().clone());
+    let (link, user, store) = (world.reset_link().await, world.user(ADA).await, world.store.clone());
     let mut done = false;
-    world.store.plan(move |_, name| {
+    world.faults.plan(move |_, name| {
         if name == "users.update_if" && !std::mem::replace(&mut done, true) {
             let change = auth_core::port::UserChange { status: Some(UserStatus::Disabled), ..Default::default() };
             common::now(auth_core::port::UserStore::update_if(&store, &user, &change)).unwrap();
@@ -200,8 +200,8 @@ async fn a_lost_race_checks_the_link_again() {
 async fn a_row_under_constant_fire_means_try_again() {
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
-    let (link, store, email) = (world.reset_link().await, world.store.memory().clone(), world.user(ADA).await.email);
-    world.store.plan(move |_, name| {
+    let (link, store, email) = (world.reset_link().await, world.store.clone(), world.user(ADA).await.email);
+    world.faults.plan(move |_, name| {
         if name == "users.update_if" {
             use auth_core::port::{UserChange, UserKey, UserStore};
             let user = common::now(UserStore::find(&store, &TenantId::default(), UserKey::Email(&email)));
@@ -213,7 +213,7 @@ async fn a_row_under_constant_fire_means_try_again() {
     let work = world.hasher.work();
     assert_eq!(refused(world.reset(&link, OTHER_PASSWORD).await), Reason::Unavailable);
     assert_eq!(world.hasher.work() - work, 1, "hashed more than once");
-    world.store.heal();
+    world.faults.heal();
     world.reset(&link, OTHER_PASSWORD).await.unwrap();
 }
 
@@ -224,7 +224,7 @@ async fn of_parallel_uses_of_a_link_one_sets_the_password() {
         world.verified(ADA, PASSWORD).await;
         let link = world.reset_link().await;
         world.events.take();
-        world.store.plan(|_, _| Some(Fault::Yield));
+        world.faults.plan(|_, _| Some(Fault::Yield));
         let tasks: Vec<_> = (0..20)
             .map(|number| {
                 let (auth, link) = (world.auth.clone(), link.clone());
@@ -252,7 +252,7 @@ async fn of_parallel_uses_of_a_link_one_sets_the_password() {
 async fn no_login_with_the_old_password_gets_past_a_reset() {
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
-    world.store.plan(|_, _| Some(Fault::Yield));
+    world.faults.plan(|_, _| Some(Fault::Yield));
     let passwords = [PASSWORD, OTHER_PASSWORD];
     for round in 0..50 {
         let (old, new) = (passwords[round % 2], passwords[(round + 1) % 2]);

@@ -64,7 +64,7 @@ async fn revocation_lag() {
     let world = World::with(|policy| policy.revocation_lag = 5 * SECOND);
     let tokens = world.logged_in().await;
     world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
-    world.store.plan(|_, _| Some(Fault::FailBefore));
+    world.faults.plan(|_, _| Some(Fault::FailBefore));
     world.clock.advance(5 * SECOND);
     world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     world.clock.advance(TICK);

@@ -26,12 +26,12 @@ async fn refuses(world: &World, tokens: &SessionTokens) {
 }
 
 async fn generation(world: &World, tokens: &SessionTokens) -> u32 {
-    world.store.memory().find_session(tokens.session).await.generation
+    world.store.find_session(tokens.session).await.generation
 }
 
 /// Whether the session was ended, and by an event that says why.
 async fn assert_ended_by_reuse(world: &World, tokens: &SessionTokens) {
-    let session = world.store.memory().find_session(tokens.session).await;
+    let session = world.store.find_session(tokens.session).await;
     assert!(session.revoked_at.is_some());
     assert_eq!(world.events.take(), [Event::RefreshReused { user: session.user, session: session.id }]);
     assert_eq!(refused(world.auth.authenticate(tokens.access.token.expose()).await), Reason::NotAuthenticated);
@@ -41,13 +41,13 @@ async fn assert_ended_by_reuse(world: &World, tokens: &SessionTokens) {
 async fn a_refresh_token_is_exchanged_for_the_next_one() {
     let world = World::new();
     let first = world.logged_in().await;
-    let before = world.store.memory().find_session(first.session).await;
+    let before = world.store.find_session(first.session).await;
     world.clock.advance(MINUTE);
     let second = refresh(&world, &first).await;
     assert_eq!((second.session, second.channel), (first.session, first.channel));
     assert_ne!(bytes(&first), bytes(&second));
     assert_eq!(world.events.take(), [Event::Refreshed { session: first.session, generation: 1 }]);
-    let after = world.store.memory().find_session(first.session).await;
+    let after = world.store.find_session(first.session).await;
     assert_eq!((after.generation, after.rotated_at), (1, before.rotated_at + MINUTE));
     assert_eq!(after.last_seen_at, after.rotated_at);
     assert_eq!(after.idle_expires_at, before.idle_expires_at + MINUTE);
@@ -115,12 +115,12 @@ async fn an_older_token_ends_the_session_even_within_the_window() {
 async fn a_token_from_the_future_ends_the_session() {
     let world = World::new();
     let tokens = world.logged_in().await;
-    let mut session = world.store.memory().find_session(tokens.session).await;
+    let mut session = world.store.find_session(tokens.session).await;
     for ahead in [1, 2, u32::MAX] {
         session.generation = ahead;
         let world = World::new();
         let tokens = world.logged_in().await;
-        let stored = world.store.memory().find_session(tokens.session).await;
+        let stored = world.store.find_session(tokens.session).await;
         let future = world.tokens().refresh(&auth_core::types::Session { generation: ahead, ..stored });
         assert_eq!(refused(world.auth.refresh(future.token.expose()).await), Reason::RefreshInvalid);
         assert_ended_by_reuse(&world, &tokens).await;
@@ -146,7 +146,7 @@ async fn reuse_is_reported_once_however_often_it_happens() {
     refresh(&world, &first).await;
     world.clock.advance(MINUTE);
     world.events.take();
-    world.store.plan(|_, _| Some(Fault::Yield));
+    world.faults.plan(|_, _| Some(Fault::Yield));
     let token = first.refresh.token.expose().to_owned();
     let tasks: Vec<_> = (0..20)
         .map(|_| {
@@ -206,12 +206,12 @@ async fn a_refresh_never_raises_the_version_of_a_session() {
         world.clock.advance(MINUTE);
         tokens = refresh(&world, &tokens).await;
     }
-    assert_eq!(world.store.memory().find_session(tokens.session).await.token_version, version);
+    assert_eq!(world.store.find_session(tokens.session).await.token_version, version);
     // Nor does one that is under way while the version is bumped.
-    let store = world.store.memory().clone();
+    let store = world.store.clone();
     let user = world.user(ADA).await;
     world.clock.advance(MINUTE);
-    world.store.plan(move |_, name| {
+    world.faults.plan(move |_, name| {
         if name == "sessions.rotate_if" {
             let change = UserChange { status: Some(UserStatus::Active), ..UserChange::default() };
             common::now(auth_core::port::UserStore::update_if(&store, &user, &change)).unwrap();
@@ -219,8 +219,8 @@ async fn a_refresh_never_raises_the_version_of_a_session() {
         None
     });
     let late = refresh(&world, &tokens).await;
-    assert_eq!(world.store.memory().find_session(tokens.session).await.token_version, version);
-    world.store.heal();
+    assert_eq!(world.store.find_session(tokens.session).await.token_version, version);
+    world.faults.heal();
     world.pass_lag();
     assert_eq!(refused(world.auth.authenticate(late.access.token.expose()).await), Reason::NotAuthenticated);
     refuses(&world, &late).await;
@@ -268,7 +268,7 @@ async fn a_clock_that_goes_back_counts_as_just_now() {
     for tokens in [&first, &second] {
         assert_eq!(bytes(&refresh(&world, tokens).await), bytes(&second));
     }
-    let session = world.store.memory().find_session(first.session).await;
+    let session = world.store.find_session(first.session).await;
     assert_eq!((session.generation, session.revoked_at), (1, None));
 }
 
@@ -277,7 +277,7 @@ async fn what_is_no_refresh_token_of_ours_changes_nothing() {
     let world = World::new();
     let tokens = world.logged_in().await;
     let stranger = world.tokens().refresh(&session());
-    let stored = world.store.memory().find_session(tokens.session).await;
+    let stored = world.store.find_session(tokens.session).await;
     let of_another = auth_core::types::Session { user: session().user, ..stored.clone() };
     let of_another = world.tokens().refresh(&of_another);
     let of_old = auth_core::types::Session { token_version: stored.token_version.next(), ..stored.clone() };
@@ -292,7 +292,7 @@ async fn what_is_no_refresh_token_of_ours_changes_nothing() {
     ] {
         assert_eq!(refused(world.auth.refresh(token).await), Reason::RefreshInvalid);
     }
-    assert_eq!(world.store.memory().find_session(tokens.session).await, stored);
+    assert_eq!(world.store.find_session(tokens.session).await, stored);
     refresh(&world, &tokens).await;
 }
 
@@ -301,9 +301,9 @@ async fn a_store_that_is_down_neither_rotates_nor_ends() {
     for call in ["sessions.find", "users.find", "sessions.rotate_if"] {
         let world = World::new();
         let tokens = world.logged_in().await;
-        world.store.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
+        world.faults.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
         assert_eq!(refused(world.auth.refresh(tokens.refresh.token.expose()).await), Reason::Unavailable, "{call}");
-        world.store.heal();
+        world.faults.heal();
         assert_eq!(generation(&world, &refresh(&world, &tokens).await).await, 1);
     }
 }
@@ -312,7 +312,7 @@ async fn a_store_that_is_down_neither_rotates_nor_ends() {
 async fn a_session_that_another_node_ended_is_over_and_no_theft() {
     let world = World::new();
     let tokens = world.logged_in().await;
-    assert!(world.store.memory().revoke(&world.client.tenant, tokens.session, tokens.access.issued_at).await.unwrap());
+    assert!(world.store.revoke(&world.client.tenant, tokens.session, tokens.access.issued_at).await.unwrap());
     refuses(&world, &tokens).await;
     assert_eq!(world.events.take(), []);
 }
@@ -321,7 +321,7 @@ async fn a_session_that_another_node_ended_is_over_and_no_theft() {
 async fn of_parallel_refreshes_one_rotates_and_all_get_the_very_same_bytes() {
     let world = World::new();
     let mut tokens = world.logged_in().await;
-    world.store.plan(|_, _| Some(Fault::Yield));
+    world.faults.plan(|_, _| Some(Fault::Yield));
     for round in 1..=50 {
         world.clock.advance(MINUTE);
         let token = tokens.refresh.token.expose().to_owned();

@@ -38,7 +38,7 @@ async fn two_nodes() -> (World, AuthSystem, SessionTokens) {
     let other = world.node();
     check(&world.auth, &tokens).await.unwrap();
     check(&other, &tokens).await.unwrap();
-    world.store.calls();
+    world.faults.calls();
     (world, other, tokens)
 }
 
@@ -92,17 +92,17 @@ async fn a_node_knows_its_own_changes_at_once_and_without_asking() {
     let (world, _, tokens) = two_nodes().await;
     world.auth.logout(Some(tokens.access.token.expose()), None).await.unwrap();
     assert_eq!(refused(check(&world.auth, &tokens).await), Reason::NotAuthenticated);
-    assert_eq!(world.store.calls(), ["sessions.revoke"]);
+    assert_eq!(world.faults.calls(), ["sessions.revoke"]);
 
     let (world, _, tokens) = two_nodes().await;
     let link = world.reset_link().await;
     world.reset(&link, OTHER_PASSWORD).await.unwrap();
-    world.store.calls();
+    world.faults.calls();
     assert_eq!(refused(check(&world.auth, &tokens).await), Reason::NotAuthenticated);
-    assert_eq!(world.store.calls(), [""; 0]);
+    assert_eq!(world.faults.calls(), [""; 0]);
     // What ended is refused even while the view is too old to accept anything.
     world.clock.advance(HOUR / 6);
-    world.store.plan(|_, _| Some(Fault::FailBefore));
+    world.faults.plan(|_, _| Some(Fault::FailBefore));
     assert_eq!(refused(check(&world.auth, &tokens).await), Reason::NotAuthenticated);
 }
 
@@ -113,10 +113,10 @@ async fn a_fresh_view_answers_without_the_store() {
     for _ in 0..10 {
         check(&other, &tokens).await.unwrap();
     }
-    assert_eq!(world.store.calls(), [""; 0]);
+    assert_eq!(world.faults.calls(), [""; 0]);
     world.clock.advance(TICK);
     check(&other, &tokens).await.unwrap();
-    assert_eq!(world.store.calls(), POLL);
+    assert_eq!(world.faults.calls(), POLL);
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn the_check_without_io_says_nothing_rather_than_something_old() {
     assert_eq!(refused(other.authenticate_now("rubbish").unwrap()), Reason::TokenInvalid);
     world.clock.advance(HOUR);
     assert_eq!(refused(at_once(&other).unwrap()), Reason::TokenExpired);
-    assert_eq!(world.store.calls(), ["sessions.revoke"]);
+    assert_eq!(world.faults.calls(), ["sessions.revoke"]);
 }
 
 #[tokio::test]
@@ -143,9 +143,9 @@ async fn nobody_is_let_in_before_the_first_look() {
     let (world, _, tokens) = two_nodes().await;
     for call in POLL {
         let node = world.node();
-        world.store.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
+        world.faults.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
         assert_eq!(refused(check(&node, &tokens).await), Reason::Unavailable, "{call}");
-        world.store.heal();
+        world.faults.heal();
         check(&node, &tokens).await.unwrap();
     }
     let late = world.node();
@@ -159,7 +159,7 @@ async fn a_store_that_is_down_means_unavailable_and_never_a_skipped_check() {
         let (world, other, tokens) = two_nodes().await;
         world.auth.logout(Some(tokens.access.token.expose()), None).await.unwrap();
         let second = world.login(ADA, PASSWORD).await.unwrap();
-        world.store.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
+        world.faults.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
         // What was known is good for the lag, and for no tick more.
         world.clock.advance(LAG);
         check(&other, &second).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_store_that_is_down_means_unavailable_and_never_a_skipped_check() {
             assert!(matches!(refusal, Reason::Unavailable | Reason::NotAuthenticated), "{call}");
             world.clock.advance(MINUTE);
         }
-        world.store.heal();
+        world.faults.heal();
         check(&other, &second).await.unwrap();
         assert_eq!(refused(check(&other, &tokens).await), Reason::NotAuthenticated, "{call}");
     }
@@ -179,7 +179,7 @@ async fn a_store_that_is_down_means_unavailable_and_never_a_skipped_check() {
 #[tokio::test]
 async fn a_feed_of_many_pages_is_read_to_its_end() {
     let world = World::new();
-    let store = world.store.memory();
+    let store = &world.store;
     let numbers = 0..2500_u32;
     // All at one moment, so that pages are told apart by id alone.
     for number in numbers.clone() {
@@ -196,7 +196,7 @@ async fn a_feed_of_many_pages_is_read_to_its_end() {
         world.auth.authenticate(token.token.expose()).await.is_ok()
     };
     assert!(accepted(session()).await);
-    assert_eq!(world.store.calls(), [[POLL[0]; 3], [POLL[1]; 3]].concat());
+    assert_eq!(world.faults.calls(), [[POLL[0]; 3], [POLL[1]; 3]].concat());
     for number in numbers {
         let ended = Session { id: SessionId(Uuid::from_u128(number.into())), ..session() };
         assert!(!accepted(ended).await, "session {number}");
@@ -219,7 +219,7 @@ async fn insert_user(world: &World, id: &str, token_version: TokenVersion) -> Us
         attributes: Default::default(),
         created_at,
     };
-    match UserStore::insert(world.store.memory(), &new).await.unwrap() {
+    match UserStore::insert(&world.store, &new).await.unwrap() {
         auth_core::port::UserInsert::Created(user) => user,
         other => panic!("{other:?}"),
     }
@@ -231,11 +231,11 @@ async fn one_poll_serves_a_hundred_who_wait() {
     world.clock.advance(LAG + TICK);
     let gate = Gate::default();
     let held = gate.clone();
-    world.store.plan(move |_, name| (name == POLL[0]).then(|| Fault::Wait(held.clone())));
+    world.faults.plan(move |_, name| (name == POLL[0]).then(|| Fault::Wait(held.clone())));
     let checks = start(100, &other, tokens.access.token.expose());
     gate.open();
     assert!(finish(checks).iter().all(Result::is_ok));
-    assert_eq!(world.store.calls(), POLL);
+    assert_eq!(world.faults.calls(), POLL);
 }
 
 #[tokio::test]
@@ -244,15 +244,15 @@ async fn one_failed_poll_is_enough_for_a_hundred_who_wait() {
     world.clock.advance(LAG + TICK);
     let gate = Gate::default();
     let held = gate.clone();
-    world.store.plan(move |_, name| (name == POLL[1]).then(|| Fault::WaitAndFail(held.clone())));
+    world.faults.plan(move |_, name| (name == POLL[1]).then(|| Fault::WaitAndFail(held.clone())));
     let checks = start(100, &other, tokens.access.token.expose());
     gate.open();
     for answer in finish(checks) {
         assert_eq!(refused(answer), Reason::Unavailable);
     }
-    assert_eq!(world.store.calls(), POLL);
+    assert_eq!(world.faults.calls(), POLL);
     // Whoever comes later does not inherit the failure.
-    world.store.heal();
+    world.faults.heal();
     check(&other, &tokens).await.unwrap();
 }
 
@@ -262,14 +262,14 @@ async fn a_poll_slower_than_the_lag_still_serves_those_who_waited_for_it() {
     world.clock.advance(LAG + TICK);
     let gate = Gate::default();
     let held = gate.clone();
-    world.store.plan(move |number, _| (number == 0).then(|| Fault::Wait(held.clone())));
+    world.faults.plan(move |number, _| (number == 0).then(|| Fault::Wait(held.clone())));
     let mut checks = start(50, &other, tokens.access.token.expose());
     world.clock.advance(LAG);
     checks.extend(start(50, &other, tokens.access.token.expose()));
     world.clock.advance(3 * LAG);
     gate.open();
     assert!(finish(checks).iter().all(Result::is_ok));
-    assert_eq!(world.store.calls(), POLL);
+    assert_eq!(world.faults.calls(), POLL);
 }
 
 #[tokio::test]
@@ -278,13 +278,13 @@ async fn whoever_comes_too_late_for_a_slow_poll_has_another_one() {
     world.clock.advance(LAG + TICK);
     let gate = Gate::default();
     let held = gate.clone();
-    world.store.plan(move |number, _| (number == 0).then(|| Fault::Wait(held.clone())));
+    world.faults.plan(move |number, _| (number == 0).then(|| Fault::Wait(held.clone())));
     let mut checks = start(1, &other, tokens.access.token.expose());
     world.clock.advance(LAG + TICK);
     checks.extend(start(20, &other, tokens.access.token.expose()));
     gate.open();
     assert!(finish(checks).iter().all(Result::is_ok));
-    assert_eq!(world.store.calls(), [POLL, POLL].concat());
+    assert_eq!(world.faults.calls(), [POLL, POLL].concat());
 }
 
 #[tokio::test]
@@ -292,11 +292,11 @@ async fn whoever_gives_up_waiting_leaves_the_poll_to_the_next() {
     for hang in [Fault::HangBefore, Fault::HangAfter] {
         let (world, other, tokens) = two_nodes().await;
         world.clock.advance(LAG + TICK);
-        world.store.plan(move |number, _| (number == 0).then(|| hang.clone()));
+        world.faults.plan(move |number, _| (number == 0).then(|| hang.clone()));
         let mut checks = start(10, &other, tokens.access.token.expose());
         drop(checks.remove(0));
         assert!(finish(checks).iter().all(Result::is_ok));
-        assert_eq!(world.store.calls(), [&POLL[..1], &POLL].concat());
+        assert_eq!(world.faults.calls(), [&POLL[..1], &POLL].concat());
     }
 }
 
@@ -328,7 +328,7 @@ async fn a_login_that_was_long_under_way_gets_no_time_that_nobody_remembers() {
     // The password waits a minute for its check; the account is shut right after its row was read.
     let world = World::new();
     world.verified(ADA, PASSWORD).await;
-    let (clock, store, user) = (world.clock.clone(), world.store.memory().clone(), world.user(ADA).await);
+    let (clock, store, user) = (world.clock.clone(), world.store.clone(), world.user(ADA).await);
     let slow = world.node_that_checks(move || {
         let change = UserChange { status: Some(UserStatus::Disabled), ..UserChange::default() };
         common::now(store.update_if(&user, &change)).unwrap();
@@ -358,9 +358,9 @@ async fn a_login_after_a_change_is_welcome_where_the_change_is_not_yet_known() {
     let link = world.reset_link().await;
     world.reset(&link, PASSWORD).await.unwrap();
     let third = world.login(ADA, PASSWORD).await.unwrap();
-    world.store.calls();
+    world.faults.calls();
     check(&other, &third).await.unwrap();
-    assert_eq!(world.store.calls(), [""; 0]);
+    assert_eq!(world.faults.calls(), [""; 0]);
     world.clock.advance(LAG + TICK);
     check(&other, &third).await.unwrap();
     assert_eq!(refused(check(&other, &second).await), Reason::NotAuthenticated);
@@ -389,9 +389,9 @@ async fn a_version_may_wrap_around() {
     let user = insert_user(&world, "u1", TokenVersion::new(u32::MAX)).await;
     let before = world.login("u1@example.org", PASSWORD).await.unwrap();
     let change = UserChange { status: Some(UserStatus::Active), ..UserChange::default() };
-    world.store.memory().update_if(&user, &change).await.unwrap();
+    world.store.update_if(&user, &change).await.unwrap();
     let after = world.login("u1@example.org", PASSWORD).await.unwrap();
-    assert_eq!(world.store.memory().find_session(after.session).await.token_version, TokenVersion::new(0));
+    assert_eq!(world.store.find_session(after.session).await.token_version, TokenVersion::new(0));
     for node in [&world.auth, &world.node()] {
         assert_eq!(refused(check(node, &before).await), Reason::NotAuthenticated);
         check(node, &after).await.unwrap();
@@ -403,7 +403,7 @@ async fn an_account_of_another_tenant_is_another_account() {
     let (world, other, tokens) = two_nodes().await;
     world.set_status(ADA, UserStatus::Disabled).await;
     world.clock.advance(LAG + TICK);
-    let stored = world.store.memory().find_session(tokens.session).await;
+    let stored = world.store.find_session(tokens.session).await;
     let namesake = Session { tenant: TenantId::parse("other").unwrap(), ..stored };
     let token = world.tokens().access(&namesake);
     other.authenticate(token.token.expose()).await.unwrap();
@@ -423,7 +423,7 @@ async fn a_statement_that_was_slow_to_commit_is_not_missed() {
         world.clock.advance(LAG + TICK);
         check(&world.auth, &tokens).await.unwrap();
         store_clock.set_seconds(-late_by);
-        world.store.memory().revoke(&TenantId::default(), tokens.session, tokens.access.issued_at).await.unwrap();
+        world.store.revoke(&TenantId::default(), tokens.session, tokens.access.issued_at).await.unwrap();
         store_clock.set_seconds(0);
         world.clock.advance(known_after);
         assert_eq!(refused(check(&world.auth, &tokens).await), Reason::NotAuthenticated, "{late_by} s late");
@@ -436,12 +436,12 @@ async fn a_worker_that_looks_often_spares_requests_the_wait() {
     for _ in 0..5 {
         world.clock.advance(LAG / 2);
         other.sync_revocations(LAG / 2).await.unwrap();
-        assert_eq!(world.store.calls(), [""; 0], "nothing to do within the age asked for");
+        assert_eq!(world.faults.calls(), [""; 0], "nothing to do within the age asked for");
         world.clock.advance(TICK);
         other.sync_revocations(LAG / 2).await.unwrap();
-        assert_eq!(world.store.calls(), POLL);
+        assert_eq!(world.faults.calls(), POLL);
         check(&other, &tokens).await.unwrap();
-        assert_eq!(world.store.calls(), [""; 0]);
+        assert_eq!(world.faults.calls(), [""; 0]);
     }
 }
 
@@ -457,7 +457,7 @@ async fn an_explicit_load_sees_the_row_as_it_is() {
     let ghost = Session { user: UserId::parse("ghost").unwrap(), ..session() };
     let ghost = other.authenticate(world.tokens().access(&ghost).token.expose()).await.unwrap();
     assert_eq!(refused(other.current_user(&ghost).await), Reason::UserNotFound);
-    world.store.plan(|_, _| Some(Fault::FailBefore));
+    world.faults.plan(|_, _| Some(Fault::FailBefore));
     assert_eq!(refused(other.current_user(&live).await), Reason::Unavailable);
 }
 

@@ -61,7 +61,7 @@ async fn rows_show_neither_hash_nor_address() {
     let world = World::new();
     let tokens = world.logged_in().await;
     let user = world.user(ADA).await;
-    let sessions = world.store.sessions();
+    let sessions = world.faults.sessions();
     let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     let shown = format!("{user:?}{sessions:?}{live:?}{:?}{:?}", world.auth, world.tokens());
     assert_clean(&shown, &[PASSWORD.to_owned(), "$plain$".to_owned(), "ada@".to_owned()]);

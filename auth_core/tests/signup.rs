@@ -30,7 +30,7 @@ async fn a_sign_up_makes_an_unverified_account_and_queues_one_mail() {
     assert_eq!(world.events.take(), [Event::SignedUp { user: user.id }]);
     assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
     assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
-    assert_eq!(world.store.sessions(), []);
+    assert_eq!(world.faults.sessions(), []);
 }
 
 /// Makes Ada's account into one of a kind.
@@ -69,11 +69,11 @@ async fn the_answer_and_the_work_are_the_same_for_every_address() {
             let world = World::new();
             prepare(&world, kind).await;
             let work = world.hasher.work();
-            world.store.calls();
+            world.faults.calls();
             assert_eq!(world.sign_up(ADA, password).await.unwrap(), SignedUp, "{kind}");
             assert_eq!(world.hasher.work() - work, 1, "{kind}");
             // Two writes, each of which waits for the disk.
-            let [.., first, "outbox.enqueue"] = world.store.calls()[..] else { panic!("{kind}: no mail") };
+            let [.., first, "outbox.enqueue"] = world.faults.calls()[..] else { panic!("{kind}: no mail") };
             let account = ["users.insert", "users.update_if"];
             assert!(first == "users.dummy_write" || account.contains(&first), "{kind}: {first}");
             // All queue a mail; the worker finds that a deleted account has nobody to tell.
@@ -173,10 +173,10 @@ async fn sign_up_is_no_way_to_guess_a_password() {
             world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
             let link = world.link().await;
             world.verify(&link).await.unwrap();
-            let _ = (world.store.calls(), world.events.take());
+            let _ = (world.faults.calls(), world.events.take());
             let request = SignUpRequest { username, ..request(ADA, password) };
             let answer = world.auth.sign_up(&world.client, request).await.map_err(|error| error.to_string());
-            (answer, world.store.calls(), world.events.take(), world.mails().await)
+            (answer, world.faults.calls(), world.events.take(), world.mails().await)
         };
         assert_eq!(outcome(PASSWORD).await, outcome(OTHER_PASSWORD).await, "{username:?}");
     }
@@ -223,13 +223,13 @@ async fn all_wrong_fields_are_told_at_once_and_nothing_is_done() {
         ("password", FieldReason::PasswordTooShort(8)),
     ];
     assert_eq!(wrong_fields(refusal), expected);
-    assert_eq!((world.hasher.work(), world.store.calls(), world.mails().await), (0, vec![], vec![]));
+    assert_eq!((world.hasher.work(), world.faults.calls(), world.mails().await), (0, vec![], vec![]));
 }
 
 #[tokio::test]
 async fn what_was_done_is_reported_even_if_the_mail_cannot_be_queued() {
     let world = World::new();
-    world.store.plan(|_, name| (name == "outbox.enqueue").then_some(Fault::FailBefore));
+    world.faults.plan(|_, name| (name == "outbox.enqueue").then_some(Fault::FailBefore));
     assert_eq!(refused(world.sign_up(ADA, PASSWORD).await), Reason::Unavailable);
     let user = world.user(ADA).await.id;
     assert_eq!(world.events.take(), [Event::SignedUp { user }]);
@@ -346,7 +346,7 @@ async fn of_parallel_sign_ups_for_one_address_one_makes_the_account() {
     for same_password in [true, false] {
         for _ in 0..20 {
             let world = World::new();
-            world.store.plan(|_, _| Some(Fault::Yield));
+            world.faults.plan(|_, _| Some(Fault::Yield));
             let sign_up = |number: usize| {
                 let auth = world.auth.clone();
                 let password = if same_password { PASSWORD.to_owned() } else { format!("password no. {number}") };

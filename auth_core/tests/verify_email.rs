@@ -20,7 +20,7 @@ async fn a_link_verifies_and_then_the_owner_can_log_in() {
     assert_eq!((after.token_version, after.password_hash), (before.token_version, before.password_hash));
     assert_eq!(world.events.take(), [Event::EmailVerified { user: before.id }]);
     // It does not log in.
-    assert_eq!(world.store.sessions(), []);
+    assert_eq!(world.faults.sessions(), []);
     world.login(ADA, PASSWORD).await.unwrap();
 }
 
@@ -108,7 +108,7 @@ async fn of_parallel_uses_of_a_link_one_verifies() {
         world.sign_up(ADA, PASSWORD).await.unwrap();
         let link = world.link().await;
         world.events.take();
-        world.store.plan(|_, _| Some(Fault::Yield));
+        world.faults.plan(|_, _| Some(Fault::Yield));
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let (auth, link) = (world.auth.clone(), link.clone());
@@ -135,9 +135,9 @@ async fn a_resend_costs_the_same_for_every_address() {
     world.mails().await;
     let mut costs = Vec::new();
     for email in [ADA, "verified@example.org", "unknown@example.org"] {
-        world.store.calls();
+        world.faults.calls();
         world.auth.resend_verification(&world.client, email).await.unwrap();
-        costs.push(world.store.calls());
+        costs.push(world.faults.calls());
     }
     assert_eq!(costs, vec![vec!["outbox.enqueue"]; 3]);
     assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);

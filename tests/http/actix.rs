@@ -112,12 +112,12 @@ async fn no_handler_runs_for_somebody_whose_session_cannot_be_checked() {
     let app = test::init_service(app.wrap(actix_web::middleware::DefaultHeaders::new().add(("x-own", "1")))).await;
     assert_eq!(through(&app, get("/").jar(&jar)).await.status, 200);
     world.advance(Duration::from_secs(11));
-    faults.store(Fault::Down);
+    faults.stores.always(Fault::FailBefore);
     let refused = through(&app, get("/").jar(&jar)).await;
     refused.refused(503, "unavailable");
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(runs.get(), 1);
-    faults.store(Fault::None);
+    faults.stores.heal();
     assert_eq!(through(&app, get("/").jar(&jar)).await.status, 200);
     assert_eq!(runs.get(), 2);
 }

@@ -289,7 +289,7 @@ async fn a_store_that_is_down_is_503_on_every_endpoint(ground: Ground) {
     let world = faults.around(ground.world().await, |_| {});
     let calls = successes(&world).await;
     world.advance(Duration::from_secs(11));
-    faults.store(Fault::Down);
+    faults.stores.always(Fault::FailBefore);
     for call in &calls {
         let answer = world.send(call.clone()).await;
         answer.refused(503, "unavailable");
@@ -302,7 +302,7 @@ async fn a_store_that_is_down_is_503_on_every_endpoint(ground: Ground) {
     // What needs no store does not miss it.
     world.send(get("me/")).await.refused(401, "not_authenticated");
     world.send(post("refresh/")).await.refused(401, "refresh_invalid");
-    faults.store(Fault::None);
+    faults.stores.heal();
     for call in calls {
         let answer = world.send(call.clone()).await;
         assert!(answer.status.is_success(), "{call:?} {answer:?}");
@@ -313,7 +313,7 @@ async fn a_store_that_holds_nonsense_is_500_and_says_no_more(ground: Ground) {
     let faults = Faults::default();
     let world = faults.around(ground.world().await, |_| {});
     let calls = successes(&world).await;
-    faults.store(Fault::Corrupt);
+    faults.stores.always(Fault::Corrupt);
     for call in calls {
         let answer = world.send(call).await;
         answer.refused(500, "internal");
@@ -359,10 +359,10 @@ async fn a_store_that_hangs_keeps_nobody_waiting_for_the_access_check(ground: Gr
     let me = successes(&world).await[5].clone();
     assert_eq!(world.send(me.clone()).await.status, 200);
     world.advance(Duration::from_secs(11));
-    faults.store(Fault::Hangs);
+    faults.stores.always(Fault::HangBefore);
     let answer = tokio::time::timeout(Duration::from_secs(5), world.send(me.clone())).await.unwrap();
     answer.refused(503, "unavailable");
     assert_eq!(answer.header("retry-after"), "1");
-    faults.store(Fault::None);
+    faults.stores.heal();
     assert_eq!(world.send(me).await.status, 200);
 }

@@ -223,19 +223,19 @@ async fn a_schema_that_is_gone_is_an_error_of_ours() {
 #[tokio::test]
 async fn a_check_that_failed_is_no_verdict_on_one_of_two_cookies() {
     let (logs, _guard) = Logs::of_this_thread();
-    for (fault, status) in [(Fault::Corrupt, 500), (Fault::Down, 503)] {
+    for (fault, status) in [(Fault::Corrupt, 500), (Fault::FailBefore, 503)] {
         let faults = Faults::default();
         let world = faults.around(MEMORY.world().await, |_| {});
         world.account("ada@example.org").await;
         let jar = world.session("ada@example.org").await;
         world.advance(LAG);
-        faults.store(fault);
+        faults.stores.always(fault);
         logs.take();
         let two = get("me/").header("cookie", &format!("access_token=x; access_token={}", jar.access()));
         let answer = world.send(two.clone()).await;
         assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (status, 0));
         assert_eq!(errors_about(&logs, Faults::CAUSE), 1);
-        faults.store(Fault::None);
+        faults.stores.heal();
         assert_eq!(world.send(two).await.status, 200);
     }
 }
@@ -248,7 +248,7 @@ async fn a_check_that_took_too_long_says_so() {
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
     world.advance(LAG);
-    faults.store(Fault::Hangs);
+    faults.stores.always(Fault::HangBefore);
     logs.take();
     unavailable(&world.app(get("/whoami").jar(&jar)).await);
     assert_eq!(errors_about(&logs, "the store took too long"), 1);

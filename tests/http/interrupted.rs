@@ -43,18 +43,18 @@ async fn at_every_call<T>(
     mend: impl AsyncFn(&World, Call, T),
 ) -> Vec<&'static str> {
     for number in 0.. {
-        for fault in [Fault::Down, Fault::Lost] {
+        for fault in [Fault::FailBefore, Fault::FailAfter] {
             let faults = Faults::default();
             let world = faults.around(ground.world().await, |config| config.policy.timed_limits = true);
             let (call, prepared) = prepare(&world).await;
-            faults.store_at(number, fault);
+            faults.stores.at(number, fault);
             let answer = if call.path.starts_with("/api/") {
                 world.send(call.clone()).await
             } else {
                 world.app(call.clone()).await
             };
-            faults.store(Fault::None);
-            let calls = faults.calls();
+            faults.stores.heal();
+            let calls = faults.stores.calls();
             if calls.len() <= number || HOUSEKEEPING.contains(&calls[number]) {
                 assert_eq!(answer.status.as_u16(), usual, "{calls:?} {answer:?}");
             } else {
@@ -302,16 +302,16 @@ async fn a_reset(ground: Ground) {
 async fn the_delivery_of_mails(ground: Ground) {
     let addresses = ["ada@example.org", "bob@example.org"];
     for number in 0.. {
-        for fault in [Fault::Down, Fault::Lost] {
+        for fault in [Fault::FailBefore, Fault::FailAfter] {
             let faults = Faults::default();
             let world = faults.around(ground.world().await, |_| {});
             for address in addresses {
                 world.sign_up(address, PASSWORD).await;
             }
-            faults.store_at(number, fault);
+            faults.stores.at(number, fault);
             let delivered = world.auth.system().deliver_mail().await;
-            faults.store(Fault::None);
-            let calls = faults.calls().len();
+            faults.stores.heal();
+            let calls = faults.stores.calls().len();
             // A lease, or the first pause.
             world.advance(Duration::from_secs(120));
             let mut sent: Vec<_> = world.mails().await.into_iter().map(|mail| mail.to).collect();

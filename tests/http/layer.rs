@@ -176,9 +176,9 @@ async fn where_the_store_is_down_nobody_is_taken_for_nobody(ground: Ground) {
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
     assert_eq!(all(&world, |path| get(path).jar(&jar)).await, [200; 4]);
-    for (fault, status) in [(Fault::Down, 503), (Fault::Corrupt, 500)] {
+    for (fault, status) in [(Fault::FailBefore, 503), (Fault::Corrupt, 500)] {
         world.advance(Duration::from_secs(11));
-        faults.store(fault);
+        faults.stores.always(fault.clone());
         assert_eq!(all(&world, |path| get(path).jar(&jar)).await, [200, status, status, status], "{fault:?}");
         for path in ["/maybe", "/whoami", "/required"] {
             let answer = world.app(get(path).jar(&jar)).await;
@@ -188,7 +188,7 @@ async fn where_the_store_is_down_nobody_is_taken_for_nobody(ground: Ground) {
         // Who brings no token, or none of ours, needs no store.
         assert_eq!(all(&world, get).await, [200, 200, 401, 401]);
         assert_eq!(all(&world, |path| get(path).jar(&Jar::of("access_token", "x"))).await, [200, 200, 401, 401]);
-        faults.store(Fault::None);
+        faults.stores.heal();
         assert_eq!(all(&world, |path| get(path).jar(&jar)).await, [200; 4]);
     }
 }

@@ -9,6 +9,8 @@ mod bad_body;
 mod bad_input;
 mod change_email;
 mod change_password;
+#[path = "../../auth_core/tests/common/mod.rs"]
+mod common;
 mod contract;
 mod conventions;
 mod cookies;

@@ -278,11 +278,11 @@ async fn an_outage_is_told_once_with_its_cause_and_ends_by_itself() {
     sleep(Duration::from_millis(200)).await;
     assert_eq!(world.app(get("/whoami").jar(&jar)).await.status, 200);
 
-    faults.store(Fault::Down);
-    faults.calls();
+    faults.stores.always(Fault::FailBefore);
+    faults.stores.calls();
     let mut polls = 0;
     eventually("twenty polls", || {
-        polls += faults.calls().iter().filter(|call| **call == "users.changes").count();
+        polls += faults.stores.calls().iter().filter(|call| **call == "users.changes").count();
         (polls >= 20).then_some(())
     })
     .await;
@@ -293,15 +293,15 @@ async fn an_outage_is_told_once_with_its_cause_and_ends_by_itself() {
     let told = lines.lines().filter(|line| line.contains("revocations cannot be read")).collect::<Vec<_>>();
     assert!(told.len() == 1 && told[0].contains(Faults::CAUSE), "{told:?}");
 
-    faults.store(Fault::None);
+    faults.stores.heal();
     eventually("the recovery", || logs.take().contains("revocations are read again").then_some(())).await;
     assert_eq!(world.app(get("/whoami").jar(&jar)).await.status, 200);
 
     // The outbox, too, names what it suffers from.
     world.mailer.set_down(false);
-    faults.store_at(1, Fault::Down);
+    faults.stores.at(1, Fault::FailBefore);
     world.sign_up("bob@example.org", PASSWORD).await;
-    faults.store(Fault::Down);
+    faults.stores.always(Fault::FailBefore);
     let named = |line: &str| line.contains("the outbox does not answer") && line.contains(Faults::CAUSE);
     eventually("the line", || logs.take().lines().any(named).then_some(())).await;
 }

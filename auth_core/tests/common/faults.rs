@@ -1,18 +1,18 @@
-//! A store that does as it is told: it fails, hangs or waits at chosen calls, and remembers what it was asked.
+//! Stores that do as they are told: they fail, hang or wait at chosen calls, and remember what they were asked.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_core::memory::MemoryStore;
+use auth_core::Ports;
 use auth_core::port::{
-    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, CredentialStore, DeadMails, Hit, LoginRecord, MailIntent,
-    MailOutbox, NewUser, PendingSessionStore, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError,
-    UserChange, UserDirectory, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, CredentialStore, Hit, LoginRecord, MailIntent, MailOutbox,
+    NewUser, PendingSessionStore, Rotation, SessionInsert, SessionStore, Settlement, Since, StoreError, UserChange,
+    UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };
 use auth_core::types::{
     Credential, CredentialId, FactorKind, Limit, MailId, Payload, PendingId, PendingSession, Session, SessionId,
@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     FailBefore,
     /// It does its work, yet the caller is told that it failed.
     FailAfter,
+    /// It finds what nobody can read.
+    Corrupt,
     /// It never answers and does nothing: whoever polls drops the caller.
     HangBefore,
     /// It does its work and never answers.
@@ -67,86 +69,57 @@ struct Script {
     calls: Vec<&'static str>,
     sessions: Vec<Session>,
     hangs: bool,
+    /// Of whoever waits until a call hangs.
+    waker: Option<Waker>,
 }
 
-/// What keeps everything.
-pub(crate) trait Store:
-    UserStore
-    + SessionStore
-    + AttemptStore
-    + MailOutbox
-    + CredentialStore
-    + PendingSessionStore
-    + UserDirectory
-    + DeadMails
-    + Clone
-{
-}
+/// What the stores are told. Clones are one.
+#[derive(Clone, Default)]
+pub(crate) struct Faults(Arc<Mutex<Script>>);
 
-impl<S> Store for S where
-    S: UserStore
-        + SessionStore
-        + AttemptStore
-        + MailOutbox
-        + CredentialStore
-        + PendingSessionStore
-        + UserDirectory
-        + DeadMails
-        + Clone
-{
-}
+impl Faults {
+    /// What a store says when it fails; clients must never read it.
+    pub(crate) const CAUSE: &str = "disk 7 of db.internal is gone";
 
-/// All stores in one. Clones share everything.
-#[derive(Clone)]
-pub(crate) struct FaultyStore<S = MemoryStore> {
-    inner: S,
-    script: Arc<Mutex<Script>>,
-}
-
-impl FaultyStore {
-    /// The store itself, without faults.
-    pub(crate) fn memory(&self) -> &MemoryStore {
-        &self.inner
-    }
-}
-
-impl<S> FaultyStore<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner, script: Arc::default() }
+    /// A store that does what these say.
+    pub(crate) fn around<P: ?Sized>(&self, port: &Arc<P>) -> Faulty<P> {
+        Faulty { port: port.clone(), faults: self.clone() }
     }
 
-    /// The store itself, without faults.
-    pub(crate) fn inner(&self) -> &S {
-        &self.inner
-    }
-
-    /// Runs a flow to its end, or until a call hangs for good: `None` then.
-    pub(crate) async fn until_it_hangs<T>(&self, flow: impl Future<Output = T>) -> Option<T> {
-        let mut flow = pin!(flow);
-        poll_fn(|context| match flow.as_mut().poll(context) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending if self.script.lock().unwrap().hangs => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
-    }
-
-    async fn hang<T>(&self) -> T {
-        self.script.lock().unwrap().hangs = true;
-        pending().await
+    /// The same ports, with stores that do what these say.
+    pub(crate) fn in_front_of(&self, ports: &Ports) -> Ports {
+        Ports {
+            users: Arc::new(self.around(&ports.users)),
+            sessions: Arc::new(self.around(&ports.sessions)),
+            outbox: Arc::new(self.around(&ports.outbox)),
+            attempts: Arc::new(self.around(&ports.attempts)),
+            credentials: Arc::new(self.around(&ports.credentials)),
+            pending: Arc::new(self.around(&ports.pending)),
+            ..ports.clone()
+        }
     }
 
     /// From now on asks `plan` at each call, with the number of calls since and the call's name.
     pub(crate) fn plan(&self, plan: impl FnMut(usize, &'static str) -> Option<Fault> + Send + 'static) {
-        let mut script = self.script.lock().unwrap();
+        let mut script = self.0.lock().unwrap();
         script.plan = Some(Box::new(plan));
         script.calls.clear();
         script.hangs = false;
     }
 
-    /// From now on the store is well.
+    /// From now on the same at every call.
+    pub(crate) fn always(&self, fault: Fault) {
+        self.plan(move |_, _| Some(fault.clone()));
+    }
+
+    /// Once, at one call of the next ones.
+    pub(crate) fn at(&self, call: usize, fault: Fault) {
+        self.plan(move |number, _| (number == call).then(|| fault.clone()));
+    }
+
+    /// From now on the stores are well.
     pub(crate) fn heal(&self) {
-        let mut script = self.script.lock().unwrap();
+        let mut script = self.0.lock().unwrap();
         script.plan = None;
         // Or the next flow that really waits would be taken for one that hangs.
         script.hangs = false;
@@ -154,12 +127,37 @@ impl<S> FaultyStore<S> {
 
     /// Takes out the names of the calls so far.
     pub(crate) fn calls(&self) -> Vec<&'static str> {
-        std::mem::take(&mut self.script.lock().unwrap().calls)
+        std::mem::take(&mut self.0.lock().unwrap().calls)
     }
 
     /// Every session that was ever handed in.
     pub(crate) fn sessions(&self) -> Vec<Session> {
-        self.script.lock().unwrap().sessions.clone()
+        self.0.lock().unwrap().sessions.clone()
+    }
+
+    /// Runs a flow to its end, or until a call hangs for good: `None` then.
+    pub(crate) async fn until_it_hangs<T>(&self, flow: impl Future<Output = T>) -> Option<T> {
+        let mut flow = pin!(flow);
+        poll_fn(|context| {
+            // Before the flow is polled: it may run elsewhere and hang meanwhile.
+            self.0.lock().unwrap().waker = Some(context.waker().clone());
+            match flow.as_mut().poll(context) {
+                Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                Poll::Pending if self.0.lock().unwrap().hangs => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    async fn hang<T>(&self) -> T {
+        let waker = {
+            let mut script = self.0.lock().unwrap();
+            script.hangs = true;
+            script.waker.take()
+        };
+        waker.inspect(Waker::wake_by_ref);
+        pending().await
     }
 
     async fn call<T>(
@@ -168,16 +166,17 @@ impl<S> FaultyStore<S> {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let fault = {
-            let mut script = self.script.lock().unwrap();
+            let mut script = self.0.lock().unwrap();
             let number = script.calls.len();
             script.calls.push(name);
             script.plan.as_mut().and_then(|plan| plan(number, name))
         };
-        let down = || Err(StoreError::unavailable("out of order"));
+        let down = || Err(StoreError::unavailable(Self::CAUSE));
         match fault {
             None => work.await,
             Some(Fault::FailBefore) => down(),
             Some(Fault::FailAfter) => work.await.and_then(|_| down()),
+            Some(Fault::Corrupt) => Err(StoreError::corrupt(Self::CAUSE)),
             Some(Fault::HangBefore) => self.hang().await,
             Some(Fault::HangAfter) => {
                 work.await?;
@@ -201,6 +200,12 @@ impl<S> FaultyStore<S> {
     }
 }
 
+/// A store behind [`Faults`].
+pub(crate) struct Faulty<P: ?Sized> {
+    port: Arc<P>,
+    faults: Faults,
+}
+
 async fn yield_once() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -214,98 +219,98 @@ async fn yield_once() {
 }
 
 #[async_trait]
-impl<S: Store> UserStore for FaultyStore<S> {
+impl UserStore for Faulty<dyn UserStore> {
     async fn insert(&self, user: &NewUser) -> Result<UserInsert, StoreError> {
-        self.call("users.insert", UserStore::insert(&self.inner, user)).await
+        self.faults.call("users.insert", self.port.insert(user)).await
     }
 
     async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError> {
-        self.call("users.find", UserStore::find(&self.inner, tenant, key)).await
+        self.faults.call("users.find", self.port.find(tenant, key)).await
     }
 
     async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError> {
-        self.call("users.update_if", UserStore::update_if(&self.inner, current, change)).await
+        self.faults.call("users.update_if", self.port.update_if(current, change)).await
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
-        self.call("users.count_failure", UserStore::count_failure(&self.inner, tenant, id, below)).await
+        self.faults.call("users.count_failure", self.port.count_failure(tenant, id, below)).await
     }
 
     async fn dummy_write(&self, row: &str) -> Result<(), StoreError> {
-        self.call("users.dummy_write", self.inner.dummy_write(row)).await
+        self.faults.call("users.dummy_write", self.port.dummy_write(row)).await
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
-        self.call("users.record_login", self.inner.record_login(tenant, id, login)).await
+        self.faults.call("users.record_login", self.port.record_login(tenant, id, login)).await
     }
 
     async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError> {
-        self.call("users.changes", self.inner.changes(since, limit)).await
+        self.faults.call("users.changes", self.port.changes(since, limit)).await
     }
 }
 
 #[async_trait]
-impl<S: Store> SessionStore for FaultyStore<S> {
+impl SessionStore for Faulty<dyn SessionStore> {
     async fn insert(&self, session: &Session) -> Result<SessionInsert, StoreError> {
-        self.script.lock().unwrap().sessions.push(session.clone());
-        self.call("sessions.insert", SessionStore::insert(&self.inner, session)).await
+        self.faults.0.lock().unwrap().sessions.push(session.clone());
+        self.faults.call("sessions.insert", self.port.insert(session)).await
     }
 
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
-        self.call("sessions.find", SessionStore::find(&self.inner, tenant, id)).await
+        self.faults.call("sessions.find", self.port.find(tenant, id)).await
     }
 
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
-        self.call("sessions.rotate_if", self.inner.rotate_if(current, next)).await
+        self.faults.call("sessions.rotate_if", self.port.rotate_if(current, next)).await
     }
 
     async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
-        self.call("sessions.revoke", self.inner.revoke(tenant, id, at)).await
+        self.faults.call("sessions.revoke", self.port.revoke(tenant, id, at)).await
     }
 
     async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
-        self.call("sessions.purge_ended", self.inner.purge_ended(age, limit)).await
+        self.faults.call("sessions.purge_ended", self.port.purge_ended(age, limit)).await
     }
 
     async fn revocations(&self, since: &Since, limit: usize) -> Result<ChangePage<SessionId>, StoreError> {
-        self.call("sessions.revocations", self.inner.revocations(since, limit)).await
+        self.faults.call("sessions.revocations", self.port.revocations(since, limit)).await
     }
 }
 
 #[async_trait]
-impl<S: Store> AttemptStore for FaultyStore<S> {
+impl AttemptStore for Faulty<dyn AttemptStore> {
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
-        self.call("attempts.hit", self.inner.hit(key, limit)).await
+        self.faults.call("attempts.hit", self.port.hit(key, limit)).await
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
-        self.call("attempts.clear", self.inner.clear(key)).await
+        self.faults.call("attempts.clear", self.port.clear(key)).await
     }
 }
 
 #[async_trait]
-impl<S: Store> MailOutbox for FaultyStore<S> {
+impl MailOutbox for Faulty<dyn MailOutbox> {
     async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
-        self.call("outbox.enqueue", self.inner.enqueue(id, intent, now)).await
+        self.faults.call("outbox.enqueue", self.port.enqueue(id, intent, now)).await
     }
 
     async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<ClaimedMail>, StoreError> {
-        self.call("outbox.claim", self.inner.claim(now, lease, limit)).await
+        self.faults.call("outbox.claim", self.port.claim(now, lease, limit)).await
     }
 
     async fn settle(&self, claim: &ClaimedMail, settlement: Settlement) -> Result<bool, StoreError> {
-        self.call("outbox.settle", self.inner.settle(claim, settlement)).await
+        self.faults.call("outbox.settle", self.port.settle(claim, settlement)).await
     }
 }
 
 #[async_trait]
-impl<S: Store> CredentialStore for FaultyStore<S> {
+impl CredentialStore for Faulty<dyn CredentialStore> {
     async fn insert(&self, credential: &Credential) -> Result<bool, StoreError> {
-        self.call("credentials.insert", CredentialStore::insert(&self.inner, credential)).await
+        self.faults.call("credentials.insert", self.port.insert(credential)).await
     }
 
     async fn find(&self, tenant: &TenantId, id: CredentialId) -> Result<Option<Credential>, StoreError> {
-        self.call("credentials.find", CredentialStore::find(&self.inner, tenant, id)).await
+        self.faults.call("credentials.find", self.port.find(tenant, id)).await
     }
 
     async fn find_by_key(
@@ -314,37 +319,37 @@ impl<S: Store> CredentialStore for FaultyStore<S> {
         kind: &FactorKind,
         key: &[u8],
     ) -> Result<Option<Credential>, StoreError> {
-        self.call("credentials.find_by_key", self.inner.find_by_key(tenant, kind, key)).await
+        self.faults.call("credentials.find_by_key", self.port.find_by_key(tenant, kind, key)).await
     }
 
     async fn of_user(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Credential>, StoreError> {
-        self.call("credentials.of_user", self.inner.of_user(tenant, user)).await
+        self.faults.call("credentials.of_user", self.port.of_user(tenant, user)).await
     }
 
     async fn update_if(&self, current: &Credential, payload: &Payload) -> Result<Option<Credential>, StoreError> {
-        self.call("credentials.update_if", CredentialStore::update_if(&self.inner, current, payload)).await
+        self.faults.call("credentials.update_if", self.port.update_if(current, payload)).await
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: CredentialId, below: u32) -> Result<bool, StoreError> {
-        self.call("credentials.count_failure", CredentialStore::count_failure(&self.inner, tenant, id, below)).await
+        self.faults.call("credentials.count_failure", self.port.count_failure(tenant, id, below)).await
     }
 
     async fn remove(&self, tenant: &TenantId, id: CredentialId) -> Result<bool, StoreError> {
-        self.call("credentials.remove", self.inner.remove(tenant, id)).await
+        self.faults.call("credentials.remove", self.port.remove(tenant, id)).await
     }
 }
 
 #[async_trait]
-impl<S: Store> PendingSessionStore for FaultyStore<S> {
+impl PendingSessionStore for Faulty<dyn PendingSessionStore> {
     async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
-        self.call("pending.put", self.inner.put(pending)).await
+        self.faults.call("pending.put", self.port.put(pending)).await
     }
 
     async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
-        self.call("pending.find", PendingSessionStore::find(&self.inner, id, now)).await
+        self.faults.call("pending.find", self.port.find(id, now)).await
     }
 
     async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
-        self.call("pending.take", self.inner.take(id, now)).await
+        self.faults.call("pending.take", self.port.take(id, now)).await
     }
 }

@@ -20,7 +20,8 @@ use auth_core::flow::{LoginRequest, PasswordResetConfirm, SessionTokens, SignUpR
 use auth_core::memory::MemoryStore;
 use auth_core::policy::Policy;
 use auth_core::port::{
-    Clock, HashError, MailPurpose, NewUser, PasswordHasher, Ticket, UserChange, UserKey, UserStore, UserUpdate, Verdict,
+    AttemptStore, Clock, CredentialStore, DeadMails, HashError, MailOutbox, MailPurpose, NewUser, PasswordHasher,
+    PendingSessionStore, SessionStore, Ticket, UserChange, UserDirectory, UserKey, UserStore, UserUpdate, Verdict,
 };
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{DataRing, RootSecret, TokenRing, Tokens};
@@ -32,7 +33,7 @@ use auth_core::{AuthSystem, Ports, Reason};
 use uuid::Uuid;
 
 pub(crate) use authenticator::{Authenticator, first_step, second_step};
-pub(crate) use faults::{Fault, FaultyStore, Gate, Store};
+pub(crate) use faults::{Fault, Faults, Gate};
 
 pub(crate) const ADA: &str = "ada@example.org";
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -45,10 +46,40 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The smallest step of time that stores keep.
 pub(crate) const TICK: Duration = Duration::from_micros(1);
 
+/// What keeps everything.
+pub(crate) trait Store:
+    UserStore
+    + SessionStore
+    + AttemptStore
+    + MailOutbox
+    + CredentialStore
+    + PendingSessionStore
+    + UserDirectory
+    + DeadMails
+    + Clone
+{
+}
+
+impl<S> Store for S where
+    S: UserStore
+        + SessionStore
+        + AttemptStore
+        + MailOutbox
+        + CredentialStore
+        + PendingSessionStore
+        + UserDirectory
+        + DeadMails
+        + Clone
+{
+}
+
 /// An account system and all its parts.
 pub(crate) struct World<S = MemoryStore> {
     pub(crate) clock: ManualClock,
-    pub(crate) store: FaultyStore<S>,
+    /// The store itself, without faults.
+    pub(crate) store: S,
+    /// What befalls it where the flows call it.
+    pub(crate) faults: Faults,
     pub(crate) hasher: InsecurePlainHasher,
     pub(crate) mailer: RecordingMailer,
     pub(crate) events: RecordingEvents,
@@ -90,20 +121,19 @@ impl World {
 impl<S: Store> World<S> {
     /// A world on a store.
     pub(crate) fn over(store: S, clock: ManualClock, adjust: impl FnOnce(&mut Policy)) -> Self {
-        let store = FaultyStore::new(store);
-        let (hasher, mailer, events) = Default::default();
+        let (hasher, mailer, events, faults): (_, _, _, Faults) = Default::default();
         // Most tests log in more often than anybody may.
         let mut policy = Policy { timed_limits: false, ..Policy::default() };
         adjust(&mut policy);
-        let ports = Ports {
+        let ports = faults.in_front_of(&Ports {
             users: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             attempts: Arc::new(store.clone()),
             credentials: Arc::new(store.clone()),
             pending: Arc::new(store.clone()),
             second_factor_rule: None,
-            directory: Some(Arc::new(store.inner().clone())),
-            dead_mails: Some(Arc::new(store.inner().clone())),
+            directory: Some(Arc::new(store.clone())),
+            dead_mails: Some(Arc::new(store.clone())),
             outbox: Arc::new(store.clone()),
             mailer: Arc::new(RecordingMailer::clone(&mailer)),
             hasher: Arc::new(InsecurePlainHasher::clone(&hasher)),
@@ -111,9 +141,9 @@ impl<S: Store> World<S> {
             events: Arc::new(RecordingEvents::clone(&events)),
             clock: Arc::new(clock.clone()),
             random: Arc::new(InsecureCountingRandom::default()),
-        };
+        });
         let auth = node(&ports, &policy);
-        Self { clock, store, hasher, mailer, events, policy, ports, auth, client: Client::default() }
+        Self { clock, store, faults, hasher, mailer, events, policy, ports, auth, client: Client::default() }
     }
 
     /// Another node over the same stores, as after a restart.
@@ -209,14 +239,14 @@ impl<S: Store> World<S> {
 
     pub(crate) async fn user(&self, email: &str) -> User {
         let email = Email::parse(email).unwrap();
-        let found = UserStore::find(self.store.inner(), &self.client.tenant, UserKey::Email(&email)).await;
+        let found = UserStore::find(&self.store, &self.client.tenant, UserKey::Email(&email)).await;
         found.unwrap().expect("no such account")
     }
 
     /// Changes an account behind the flows' back, as an operator or another node would.
     pub(crate) async fn change(&self, email: &str, change: UserChange) -> User {
         let user = self.user(email).await;
-        match UserStore::update_if(self.store.inner(), &user, &change).await.unwrap() {
+        match UserStore::update_if(&self.store, &user, &change).await.unwrap() {
             UserUpdate::Done(user) => user,
             other => panic!("{other:?}"),
         }
@@ -244,7 +274,6 @@ impl Look for MemoryStore {
     }
 
     async fn find_session(&self, id: SessionId) -> Session {
-        use auth_core::port::SessionStore;
         SessionStore::find(self, &TenantId::default(), id).await.unwrap().expect("no such session").row
     }
 }

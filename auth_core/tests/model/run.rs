@@ -77,12 +77,12 @@ impl<S: Store> Run<S> {
         let step = self.model.predict(op);
         let held = self.held(op).await;
         let before = self.row().await;
-        let store = self.world.store.clone();
+        let faults = self.world.faults.clone();
         if let Some((at, fault)) = crash {
-            store.plan(move |number, _| (number == at).then(|| fault.clone()));
+            faults.at(at, fault);
         }
-        let outcome: Outcome = store.until_it_hangs(self.perform(op, held)).await;
-        store.heal();
+        let outcome: Outcome = faults.until_it_hangs(self.perform(op, held)).await;
+        faults.heal();
 
         self.user = self.user.or(self.find_user(&step.after).await);
         let whole = outcome.as_ref().is_some_and(|it| match it {
@@ -292,7 +292,7 @@ impl<S: Store> Run<S> {
         let user = self.row().await?;
         let mut writes = Vec::new();
         for factor in &user.factors {
-            let row = CredentialStore::find(self.world.store.inner(), &user.tenant, factor.credential).await;
+            let row = CredentialStore::find(&self.world.store, &user.tenant, factor.credential).await;
             writes.push(row.unwrap().unwrap().revision);
         }
         writes.try_into().ok().map(|[totp, codes]: [u64; 2]| (totp, codes))
@@ -302,7 +302,7 @@ impl<S: Store> Run<S> {
         let token = Uuid::parse_str(self.model.pendings[number].token.as_deref().unwrap()).unwrap();
         let id = PendingId::of(PendingPurpose::SecondFactor, token.as_bytes());
         let now = self.world.clock.now();
-        PendingSessionStore::find(self.world.store.inner(), &id, now).await.unwrap().is_some()
+        PendingSessionStore::find(&self.world.store, &id, now).await.unwrap().is_some()
     }
 
     /// After a crash the process starts again; after a call that failed it goes on, and learns what became of it.
@@ -327,12 +327,12 @@ impl<S: Store> Run<S> {
     async fn find(&self, address: usize) -> Option<User> {
         let email = Email::parse(ADDRESSES[address]).unwrap();
         let key = UserKey::Email(&email);
-        UserStore::find(self.world.store.inner(), &self.world.client.tenant, key).await.unwrap()
+        UserStore::find(&self.world.store, &self.world.client.tenant, key).await.unwrap()
     }
 
     async fn row(&self) -> Option<User> {
         let key = UserKey::Id(self.user.as_ref()?);
-        UserStore::find(self.world.store.inner(), &self.world.client.tenant, key).await.unwrap()
+        UserStore::find(&self.world.store, &self.world.client.tenant, key).await.unwrap()
     }
 
     /// Whether the rows are those of a model.
@@ -357,7 +357,7 @@ impl<S: Store> Run<S> {
         let mut sessions_same = true;
         for session in &model.sessions {
             let Some(id) = session.id else { continue };
-            let row = SessionStore::find(self.world.store.inner(), &user.tenant, id).await.unwrap().unwrap().row;
+            let row = SessionStore::find(&self.world.store, &user.tenant, id).await.unwrap().unwrap().row;
             sessions_same &= (row.generation, row.revoked_at.is_some()) == (session.generation, session.ended);
         }
         same && sessions_same
