@@ -8,6 +8,8 @@ mod account;
 mod common;
 #[path = "../auth_core/tests/model/factors.rs"]
 mod factors;
+#[path = "../auth_core/tests/model/flows.rs"]
+mod flows;
 #[path = "../auth_core/tests/model/ops.rs"]
 mod ops;
 #[path = "../auth_core/tests/model/run.rs"]
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use auth_core::testing::ManualClock;
 use auth_system::store::{PostgresStore, SqliteStore};
 use common::World;
+use flows::Flows;
 use ops::{Deed, crash, op};
 use proptest::prelude::*;
 use schema::Schema;
@@ -31,7 +34,7 @@ fn on_sqlite(life: &[Deed]) {
         let (clock, dir) = (ManualClock::new(), tempfile::tempdir().unwrap());
         let url = format!("sqlite://{}", dir.path().join("auth.db").display());
         let store = SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap();
-        run::Run::new(World::over(store, clock, |_| {})).live(life).await;
+        run::Run::new(Flows::of(World::over(store, clock, |_| {}))).live(life).await;
     });
 }
 
@@ -40,7 +43,7 @@ fn on_postgres(life: &[Deed]) {
     block_on(async {
         let (clock, schema) = (ManualClock::new(), Schema::create().await);
         let store = PostgresStore::open_with_clock(&schema.url(), Arc::new(clock.clone())).await.unwrap();
-        run::Run::new(World::over(store, clock, |_| {})).live(life).await;
+        run::Run::new(Flows::of(World::over(store, clock, |_| {}))).live(life).await;
     });
 }
 

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::port::MailPurpose;
-use auth_core::proof::LiveSession;
 use auth_core::types::{SessionId, UserStatus};
 
-use crate::common::{ADA, Authenticator, DAY, HOUR, Link, MINUTE, SECOND};
-use crate::factors::{Factors, Pending, SetUp};
-use crate::ops::{Fixed, Kind, Op};
+use super::common::{ADA, Authenticator, DAY, HOUR, Link, MINUTE, SECOND};
+use super::factors::{Factors, Pending, SetUp};
+use super::ops::{Fixed, Kind, Op};
 
 pub(crate) const PASSWORDS: [&str; 3] = ["the first password", "the second password", "the third password"];
 pub(crate) const ADDRESSES: [&str; 3] = [ADA, "new@example.org", "other@example.org"];
@@ -53,10 +52,15 @@ pub(crate) struct Issued {
     generation: u32,
     access_end: Duration,
     refresh_end: Duration,
-    /// Of the access and of the refresh token.
-    pub(crate) bytes: (String, String),
-    /// What the access token was when it was fresh; a flow that still holds it must see what changed since.
-    pub(crate) live: LiveSession,
+    pub(crate) tokens: Tokens,
+}
+
+/// What a login hands out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tokens {
+    pub(crate) session: SessionId,
+    pub(crate) access: String,
+    pub(crate) refresh: String,
 }
 
 /// A mail and the version that its link was made under, or that its notice reports.
@@ -138,24 +142,28 @@ impl Model {
         self.active() && self.version() == self.sessions[session].version
     }
 
+    /// Whether its time is.
+    pub(crate) fn access_is_over(&self, issued: &Issued) -> bool {
+        whole(self.now) >= issued.access_end
+    }
+
     pub(crate) fn access_is_alive(&self, issued: &Issued) -> bool {
-        let in_time = whole(self.now) < issued.access_end;
-        in_time && self.fits(issued.session) && !self.sessions[issued.session].ended
+        !self.access_is_over(issued) && self.fits(issued.session) && !self.sessions[issued.session].ended
     }
 
     /// Takes note of tokens: new ones of a generation that was never seen, else the very same as before.
-    pub(crate) fn learn(&mut self, number: usize, id: SessionId, bytes: (String, String), live: LiveSession) {
+    pub(crate) fn learn(&mut self, number: usize, tokens: Tokens) {
         let session = &mut self.sessions[number];
-        assert_eq!(*session.id.get_or_insert(id), id);
+        assert_eq!(*session.id.get_or_insert(tokens.session), tokens.session);
         let Session { generation, rotated, idle_end, end, .. } = *session;
         let same = |issued: &&Issued| (issued.session, issued.generation) == (number, generation);
         if let Some(known) = self.issued.iter().find(same) {
-            assert_eq!(known.bytes, bytes);
+            assert_eq!(known.tokens, tokens);
             return;
         }
         let access_end = whole((rotated + 15 * MINUTE).min(end));
         let refresh_end = whole(idle_end.min(end));
-        self.issued.push(Issued { session: number, generation, access_end, refresh_end, bytes, live });
+        self.issued.push(Issued { session: number, generation, access_end, refresh_end, tokens });
     }
 
     pub(crate) fn learn_link(&mut self, mut mail: Mail, link: Link) {

@@ -8,8 +8,8 @@ use auth_core::port::{Clock as _, MailPurpose};
 use auth_core::testing::ManualClock;
 use auth_core::types::UserStatus;
 
-use crate::account::{Mail, Model, Step};
-use crate::common::MINUTE;
+use super::account::{Mail, Model, Step};
+use super::common::MINUTE;
 
 /// The size of a set of backup codes.
 pub(crate) const CODES: usize = 10;
@@ -91,6 +91,15 @@ impl Pending {
 impl Model {
     fn factors(&self) -> Option<&Factors> {
         self.account.as_ref()?.factors.as_ref()
+    }
+
+    /// A code as it is typed.
+    pub(crate) fn text(&self, code: Code, clock: &ManualClock) -> String {
+        match code {
+            Code::Totp(with, steps) => self.authenticators[with].code_at(clock, steps),
+            Code::Backup(set, number) => self.code_sets[set][number].clone(),
+            Code::Wrong => "abcdef".to_owned(),
+        }
     }
 
     /// Takes note of backup codes that were just shown.

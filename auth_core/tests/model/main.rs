@@ -8,10 +8,12 @@ mod account;
 #[path = "../common/mod.rs"]
 mod common;
 mod factors;
+mod flows;
 mod ops;
 mod run;
 
 use common::{World, now};
+use flows::Flows;
 use ops::{crash, op};
 use proptest::prelude::*;
 
@@ -24,7 +26,7 @@ proptest! {
         ops in proptest::collection::vec(op(), 1..40),
     ) {
         let life: Vec<_> = start.into_iter().chain(ops).map(|op| (op, None)).collect();
-        now(run::Run::new(World::new()).live(&life));
+        now(run::Run::new(Flows::of(World::new())).live(&life));
     }
 
     #[test]
@@ -33,6 +35,6 @@ proptest! {
         ops in proptest::collection::vec((op(), proptest::option::of(crash())), 1..40),
     ) {
         let life: Vec<_> = start.into_iter().map(|op| (op, None)).chain(ops).collect();
-        now(run::Run::new(World::new()).live(&life));
+        now(run::Run::new(Flows::of(World::new())).live(&life));
     }
 }

@@ -7,9 +7,9 @@ use auth_core::types::UserStatus;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::account::{ADDRESSES, Model, PASSWORDS};
-use crate::common::{DAY, Fault, HOUR, MINUTE, SECOND, TICK};
-use crate::factors::{CODES, Code};
+use super::account::{ADDRESSES, Model, PASSWORDS};
+use super::common::{DAY, Fault, HOUR, MINUTE, SECOND, TICK};
+use super::factors::{CODES, Code};
 
 /// An operation; `I` says which of the tokens or links that were ever given out, `C` which code is typed.
 #[derive(Clone, Debug)]

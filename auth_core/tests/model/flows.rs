@@ -1,0 +1,159 @@
+//! The flows beside the model, called as an adapter calls them.
+
+use std::collections::HashMap;
+
+use auth_core::flow::{EmailChangeRequest, LoginOutcome, LoginRequest, PasswordChangeRequest, SessionTokens};
+use auth_core::proof::LiveSession;
+use auth_core::testing::{ManualClock, RecordingMailer};
+use auth_core::types::{AuthMethods, Channel, Password, Token};
+use auth_core::{AuthSystem, Error, Reason};
+
+use super::account::{ADDRESSES, Mailed, Model, PASSWORDS, Tokens};
+use super::common::{Faults, Link, Store, World, second_step};
+use super::factors::Code;
+use super::ops::{Fixed, Kind, Op};
+use super::run::{Given, Refusal, System};
+
+pub(crate) struct Flows<S> {
+    world: World<S>,
+    /// What each access token was when it last was good: a flow that still holds it must see what changed since.
+    held: HashMap<String, LiveSession>,
+}
+
+impl<S> Flows<S> {
+    pub(crate) fn of(world: World<S>) -> Self {
+        Self { world, held: HashMap::new() }
+    }
+}
+
+impl<S: Store> System for Flows<S> {
+    fn auth(&self) -> &AuthSystem {
+        &self.world.auth
+    }
+
+    fn clock(&self) -> &ManualClock {
+        &self.world.clock
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.world.faults
+    }
+
+    fn mailer(&self) -> &RecordingMailer {
+        &self.world.mailer
+    }
+
+    async fn perform(&self, model: &Model, op: &Fixed) -> Result<Given, Refusal> {
+        self.call(model, op).await.map_err(|error| error.reason().code().to_owned())
+    }
+
+    fn refusal(&self, _: &Model, _: &Fixed, reason: Reason) -> Refusal {
+        reason.code().to_owned()
+    }
+
+    async fn authenticate(&mut self, access: &str) -> Option<bool> {
+        let live = self.world.auth.authenticate(access).await.ok()?;
+        self.held.insert(access.to_owned(), live);
+        Some(live.methods().contains(AuthMethods::MULTI_FACTOR))
+    }
+
+    fn restart(&mut self) {
+        self.world.auth = self.world.node();
+    }
+}
+
+impl<S: Store> Flows<S> {
+    async fn call(&self, model: &Model, op: &Fixed) -> Result<Given, Error> {
+        let World { auth, client, clock, .. } = &self.world;
+        let tokens = |token: &usize| &model.issued[*token].tokens;
+        let live = |token: &usize| &self.held[&tokens(token).access];
+        match op {
+            Op::SignUp(to, word) => {
+                self.world.sign_up(ADDRESSES[*to], PASSWORDS[*word]).await.map(|_| Given::default())
+            }
+            Op::Resend(to) => auth.resend_verification(client, ADDRESSES[*to]).await.map(|()| Given::default()),
+            Op::AskReset(to) => auth.request_password_reset(client, ADDRESSES[*to]).await.map(|()| Given::default()),
+            Op::UseLink(kind, link, word) => {
+                let Mailed { link: link @ Link { user, token, .. }, .. } = &model.mailed[*link];
+                let done = match kind {
+                    Kind::Verify => self.world.verify(link).await,
+                    Kind::SetPassword => self.world.reset(link, PASSWORDS[*word]).await,
+                    Kind::ChangeEmail => auth.confirm_email_change(client, Some(*user), token).await,
+                    Kind::NotMe => auth.take_back(client, Some(*user), token).await,
+                };
+                done.map(|()| Given::default())
+            }
+            Op::Login(to, word) => {
+                let (identifier, password) = (ADDRESSES[*to], password(*word));
+                let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
+                Ok(match auth.login(client, request).await? {
+                    LoginOutcome::LoggedIn(login) => given(&login.session),
+                    LoginOutcome::SecondFactorRequired(token) => {
+                        Given { pending: Some(token.expose().to_owned()), ..Given::default() }
+                    }
+                })
+            }
+            Op::SecondStep(pending, code) => {
+                let token = model.pendings[*pending].token.as_deref().unwrap();
+                second_step(auth, token, &model.text(*code, clock)).await.map(|verified| given(&verified.login.session))
+            }
+            Op::SetUp(token) => {
+                let setup = auth.set_up_totp(client, live(token), None).await?;
+                Ok(Given { secret: Some(setup.secret.expose().to_owned()), ..Given::default() })
+            }
+            Op::Enable(token, with) => {
+                let enabled = auth.enable_totp(client, live(token), &model.text(Code::Totp(*with, 0), clock)).await?;
+                Ok(Given { codes: Some(texts(&enabled.backup_codes)), ..given(&enabled.session) })
+            }
+            Op::Disable(token, word, with) => {
+                let code = model.text(Code::Totp(*with, 0), clock);
+                auth.disable_totp(client, live(token), &password(*word), &code).await.map(|session| given(&session))
+            }
+            Op::Regenerate(token, word) => {
+                let codes = auth.regenerate_backup_codes(client, live(token), &password(*word)).await?;
+                Ok(Given { codes: Some(texts(&codes)), ..Given::default() })
+            }
+            Op::Refresh(token) => auth.refresh(&tokens(token).refresh).await.map(|session| given(&session)),
+            Op::LogoutByAccess(token) => {
+                auth.logout(Some(&tokens(token).access), None).await.map(|()| Given::default())
+            }
+            Op::LogoutByRefresh(token) => {
+                auth.logout(None, Some(&tokens(token).refresh)).await.map(|()| Given::default())
+            }
+            Op::ChangePassword(token, old, new) => {
+                let request = PasswordChangeRequest { old_password: &password(*old), new_password: PASSWORDS[*new] };
+                auth.change_password(client, live(token), request).await.map(|session| given(&session))
+            }
+            Op::AskEmail(token, to, word) => {
+                let word = word.map(password);
+                let request = EmailChangeRequest { new_email: ADDRESSES[*to], password: word.as_ref() };
+                auth.request_email_change(client, live(token), request).await.map(|()| Given::default())
+            }
+            Op::Reauthenticate(token, word) => {
+                auth.reauthenticate(client, live(token), &password(*word)).await.map(|session| given(&session))
+            }
+            Op::Deactivate(token, word) => {
+                auth.deactivate(client, live(token), &password(*word)).await.map(|()| Given::default())
+            }
+            Op::Profile(token, name) => {
+                let name = name.map(|name| name.to_string());
+                auth.change_profile(live(token), &[("first_name", name.as_deref())]).await.map(|_| Given::default())
+            }
+            Op::ResetFactors | Op::Operator(_) | Op::Pass(_) => unreachable!("nobody asks for {op:?} from outside"),
+        }
+    }
+}
+
+fn given(session: &SessionTokens) -> Given {
+    let text = |token: &Token| token.expose().to_owned();
+    let (access, refresh) = (text(&session.access.token), text(&session.refresh.token));
+    Given { tokens: Some(Tokens { session: session.session, access, refresh }), ..Given::default() }
+}
+
+fn password(number: usize) -> Password {
+    Password::new(PASSWORDS[number]).unwrap()
+}
+
+fn texts(codes: &[Token]) -> Vec<String> {
+    codes.iter().map(|code| code.expose().to_owned()).collect()
+}
