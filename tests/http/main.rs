@@ -32,6 +32,7 @@ mod logout;
 mod logs;
 mod mails;
 mod me;
+mod model;
 mod new_password;
 mod nodes;
 mod not_me;

@@ -280,8 +280,12 @@ pub(crate) struct Link {
 impl Link {
     /// The link of a mail.
     pub(crate) fn of(mail: &SentMail) -> Self {
-        let (user, token) = mail.link.clone().unwrap_or_else(|| panic!("no link in {mail:?}"));
-        Self { uid: URL_SAFE_NO_PAD.encode(user), token }
+        let (user, token) = mail.link.as_ref().unwrap_or_else(|| panic!("no link in {mail:?}"));
+        Self::from_parts(user, token)
+    }
+
+    pub(crate) fn from_parts(user: &str, token: &str) -> Self {
+        Self { uid: URL_SAFE_NO_PAD.encode(user), token: token.to_owned() }
     }
 
     pub(crate) fn verify(&self) -> Call {

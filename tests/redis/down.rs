@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::cmd;
 use serde_json::json;
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -69,6 +70,16 @@ async fn a_server_that_cannot_serve_is_unavailable_until_it_can() {
     let mut operator = server::connect(&redis.url()).await;
     cmd("SCRIPT").arg("FLUSH").exec_async(&mut operator).await.unwrap();
     hit(&store).await.unwrap();
+}
+
+#[test]
+#[ignore = "needs Redis: tests/run starts one"]
+fn a_connection_whose_runtime_ended_is_replaced_before_anybody_notices() {
+    let store = RedisStore::open(server::with_own_prefix()).unwrap();
+    for _ in 0..3 {
+        let worker = Builder::new_current_thread().enable_all().build().unwrap();
+        worker.block_on(hit(&store)).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The connection to one server: shared by all calls, made when one is needed, replaced when it is dead.
 
+use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -7,6 +9,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value,
 };
 use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::call::Call;
@@ -37,6 +40,27 @@ struct Open {
     /// Tells this connection from its successors.
     since: Instant,
     last_used: Instant,
+    home: Arc<Home>,
+}
+
+/// The runtime that a connection was made on, where a task of the crate reads its answers. It may end before others that
+/// use the connection, as that of a worker of actix-web does when a handler took the worker down.
+struct Home(AbortHandle);
+
+impl Home {
+    fn here() -> Self {
+        Self(tokio::spawn(pending::<()>()).abort_handle())
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Connection {
@@ -106,7 +130,7 @@ impl Connection {
         let mut state = self.state.lock().await;
         if let State::Open(open) = &mut *state {
             let fresh = open.last_used.elapsed() < IDLE;
-            if fresh || redis::cmd("PING").exec_async(&mut open.connection).await.is_ok() {
+            if !open.home.is_gone() && (fresh || redis::cmd("PING").exec_async(&mut open.connection).await.is_ok()) {
                 open.last_used = Instant::now();
                 return Ok(open.clone());
             }
@@ -121,7 +145,7 @@ impl Connection {
         match self.client.get_multiplexed_async_connection_with_config(&config).await {
             Ok(connection) => {
                 let now = Instant::now();
-                let open = Open { connection, since: now, last_used: now };
+                let open = Open { connection, since: now, last_used: now, home: Arc::new(Home::here()) };
                 *state = State::Open(open.clone());
                 Ok(open)
             }
