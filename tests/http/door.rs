@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -144,13 +144,14 @@ pub(crate) async fn through_axum(router: &Router, call: Call) -> Answer {
 
 /// An application of actix-web in a thread of its own: its services are for one thread alone, and calls come from many.
 pub(crate) struct Arbiter {
-    calls: mpsc::UnboundedSender<(Call, oneshot::Sender<Answer>)>,
+    calls: Option<mpsc::UnboundedSender<(Call, oneshot::Sender<Answer>)>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Arbiter {
     fn start(auth: Auth) -> Self {
         let (calls, mut incoming) = mpsc::unbounded_channel::<(Call, oneshot::Sender<Answer>)>();
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let app = Rc::new(test::init_service(actix_app(&auth)).await);
                 while let Some((call, answer)) = incoming.recv().await {
@@ -161,13 +162,22 @@ impl Arbiter {
                 }
             });
         });
-        Self { calls }
+        Self { calls: Some(calls), thread: Some(thread) }
     }
 
     async fn send(&self, call: Call) -> Answer {
         let (sender, answer) = oneshot::channel();
-        self.calls.send((call, sender)).unwrap();
+        self.calls.as_ref().unwrap().send((call, sender)).unwrap();
         answer.await.expect("the application panicked")
+    }
+}
+
+/// With everything that it was at: nothing of a process goes on after its end.
+impl Drop for Arbiter {
+    fn drop(&mut self) {
+        self.calls = None;
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(matches!(ended, None | Some(Ok(()))) || thread::panicking(), "the application panicked");
     }
 }
 

@@ -119,7 +119,7 @@ impl<S: System> Run<S> {
         self.confirmed_by_its_mailbox(op, before).await;
         let crashed = outcome.is_none();
         if let (Some(Ok(given)), true) = (outcome, whole) {
-            self.learn(step.session, given);
+            self.learn(op, step.session, given);
         }
         if !whole {
             self.restart(crashed);
@@ -154,7 +154,13 @@ impl<S: System> Run<S> {
         }
     }
 
-    fn learn(&mut self, session: Option<usize>, given: Given) {
+    /// What an operation that ended well hands out is all that it ought to.
+    fn learn(&mut self, op: &Fixed, session: Option<usize>, given: Given) {
+        let Given { tokens, pending, secret, codes } = &given;
+        assert_eq!(tokens.is_some(), session.is_some());
+        assert_eq!(pending.is_some(), matches!(op, Op::Login(..)) && session.is_none());
+        assert_eq!(secret.is_some(), matches!(op, Op::SetUp(_)));
+        assert_eq!(codes.is_some(), matches!(op, Op::Enable(..) | Op::Regenerate(..)));
         if let (Some(session), Some(tokens)) = (session, given.tokens) {
             self.model.learn(session, tokens);
         }

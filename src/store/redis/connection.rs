@@ -142,10 +142,12 @@ impl Connection {
             return Err(error.clone());
         }
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TURN)).set_response_timeout(Some(TURN));
+        // First, for a runtime ends its tasks in the order that they began: this one before the crate's.
+        let home = Arc::new(Home::here());
         match self.client.get_multiplexed_async_connection_with_config(&config).await {
             Ok(connection) => {
                 let now = Instant::now();
-                let open = Open { connection, since: now, last_used: now, home: Arc::new(Home::here()) };
+                let open = Open { connection, since: now, last_used: now, home };
                 *state = State::Open(open.clone());
                 Ok(open)
             }
