@@ -1,11 +1,12 @@
-//! Does the time of an answer tell whether an address has an account? Medians of interleaved requests to the bare
-//! service, with the real Argon2id, on SQLite and in memory:
+//! Does the time of an answer tell whether an address has an account? Medians of interleaved requests, with the real
+//! Argon2id, on SQLite and in memory:
 //!
 //! ```sh
 //! cargo run --features full --example timing
 //! ```
 //!
-//! Within `tests/servers`, also on PostgreSQL and Redis.
+//! Within `tests/servers`, also on PostgreSQL and Redis. `--through axum` or `--through actix` sends the requests through
+//! that framework instead of the bare service.
 //!
 //! With `--check` the program fails if an answer about an account differs from that about an unknown address by more
 //! than 5 ms and more than 5 %. `--samples N` sets how often each is measured; up to four times as often where
@@ -15,9 +16,14 @@
 
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::dev::Service as _;
+use actix_web::rt::System;
+use actix_web::test::{TestRequest, init_service};
 use async_trait::async_trait;
 use auth_system::auth_core::port::{Mail, MailError, Mailer, NewUser, UserChange, UserInsert, UserUpdate};
 use auth_system::auth_core::token::RootSecret;
@@ -25,10 +31,11 @@ use auth_system::auth_core::types::{Attributes, Email, PasswordHash, TenantId, T
 use auth_system::hash::{Argon2Params, HashConfig, HashPool};
 use auth_system::store::{MemoryStore, PostgresStore, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
-use auth_system::{Auth, Config};
-use http::{Request, header};
-use http_body_util::Full;
+use auth_system::{Auth, AuthBuilder, Config};
+use axum::body::Body;
+use http::{Request, Response, header};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -52,49 +59,51 @@ impl Mailer for Nowhere {
     }
 }
 
+/// Through what the requests go.
+#[derive(Clone, Copy)]
+pub(crate) enum Through {
+    Service,
+    Axum,
+    Actix,
+}
+
+/// A request to an endpoint, as JSON.
+struct Sent {
+    endpoint: &'static str,
+    cookie: String,
+    body: String,
+}
+
+struct Answer {
+    status: u16,
+    cookies: Vec<String>,
+}
+
+type Door = Rc<dyn Fn(Sent) -> Pin<Box<dyn Future<Output = Result<Answer, Failed>>>>>;
+
 struct Bench {
     auth: Auth,
+    door: Door,
     /// Of somebody who is logged in.
     cookie: String,
     sent: usize,
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> Result<(), Failed> {
+fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = std::env::args().collect();
-    let samples = match arguments.iter().position(|argument| argument == "--samples") {
-        Some(at) => arguments.get(at + 1).ok_or("--samples needs a number")?.parse()?,
-        None => 61,
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name);
+        at.map(|at| arguments.get(at + 1).map(String::as_str).ok_or(format!("{name} needs a value"))).transpose()
     };
-    let dir = tempfile::tempdir()?;
-    let url = format!("sqlite://{}", dir.path().join("auth.db").display());
-    let memory = MemoryStore::new(Arc::new(SystemClock));
-    let settings = || -> Result<Config, Failed> {
-        let mut config = Config::new(
-            RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?,
-            "https://app.example.org",
-        );
-        config.policy.timed_limits = false;
-        // All of them are used up below, and then a password is off.
-        config.policy.max_consecutive_failures = 1000;
-        Ok(config)
+    let samples = value("--samples")?.map_or(Ok(61), str::parse)?;
+    let through = match value("--through")? {
+        None => Through::Service,
+        Some("axum") => Through::Axum,
+        Some("actix") => Through::Actix,
+        Some(_) => return Err("--through takes axum or actix".into()),
     };
-    let sqlite = SqliteStore::open(&url).await?;
-    let mut systems = vec![
-        ("SQLite", Auth::builder(settings()?).store(sqlite)),
-        ("memory", Auth::builder(settings()?).store(memory)),
-    ];
-    if let (Ok(postgres), Ok(redis)) = (std::env::var("AUTH_TEST_POSTGRES"), std::env::var("AUTH_TEST_REDIS")) {
-        let accounts = Auth::builder(settings()?).store(PostgresStore::open(&postgres).await?);
-        systems.push(("PostgreSQL and Redis", accounts.short_lived(RedisStore::open(redis.as_str())?)));
-    }
-    let mut holds = true;
-    for (name, builder) in systems {
-        let auth = builder.mailer(Nowhere).without_workers().build()?;
-        println!("{name:<22} {:<26} {:>11} {:>11} {:>8}", "account", "median", "difference", "");
-        holds &= Bench::new(auth).await?.run(samples.max(1)).await?;
-        println!();
-    }
+    // Its runtime is actix-web's, which serves the others as well.
+    let holds = System::new().block_on(measure_all(through, samples))?;
     println!("{}", if holds { "no account is told by time" } else { "TIME TELLS" });
     if !holds && arguments.iter().any(|argument| argument == "--check") {
         return Err("the time of an answer tells of accounts".into());
@@ -102,9 +111,108 @@ async fn main() -> Result<(), Failed> {
     Ok(())
 }
 
+async fn measure_all(through: Through, samples: usize) -> Result<bool, Failed> {
+    let dir = tempfile::tempdir()?;
+    let url = format!("sqlite://{}", dir.path().join("auth.db").display());
+    let sqlite = Auth::builder(settings()?).store(SqliteStore::open(&url).await?);
+    let memory = Auth::builder(settings()?).store(MemoryStore::new(Arc::new(SystemClock)));
+    let mut systems = vec![("SQLite", sqlite), ("memory", memory)];
+    if let (Ok(postgres), Ok(redis)) = (std::env::var("AUTH_TEST_POSTGRES"), std::env::var("AUTH_TEST_REDIS")) {
+        let accounts = Auth::builder(settings()?).store(PostgresStore::open(&postgres).await?);
+        systems.push(("PostgreSQL and Redis", accounts.short_lived(RedisStore::open(redis.as_str())?)));
+    }
+    let mut holds = true;
+    for (name, builder) in systems {
+        holds &= measure(name, builder, through, samples).await?;
+    }
+    Ok(holds)
+}
+
+pub(crate) fn settings() -> Result<Config, Failed> {
+    let mut config = Config::new(
+        RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?,
+        "https://app.example.org",
+    );
+    config.policy.timed_limits = false;
+    // All of them are used up below, and then a password is off.
+    config.policy.max_consecutive_failures = 1000;
+    Ok(config)
+}
+
+/// Prints the medians of a system with these [`settings`], and says whether none tells of an account.
+pub(crate) async fn measure(
+    name: &str,
+    builder: AuthBuilder,
+    through: Through,
+    samples: usize,
+) -> Result<bool, Failed> {
+    let auth = builder.mailer(Nowhere).without_workers().build()?;
+    println!("{name:<22} {:<26} {:>11} {:>11} {:>8}", "account", "median", "difference", "");
+    let holds = Bench::new(auth, through).await?.run(samples.max(1)).await?;
+    println!();
+    Ok(holds)
+}
+
+impl Through {
+    async fn to(self, auth: &Auth) -> Door {
+        match self {
+            Self::Service => {
+                let auth = auth.clone();
+                Rc::new(move |sent| {
+                    let auth = auth.clone();
+                    Box::pin(async move { Ok(Answer::of(&auth.respond(sent.request()?, None).await)) })
+                })
+            }
+            Self::Axum => {
+                let router = auth_system::router(auth.clone());
+                Rc::new(move |sent| {
+                    let router = router.clone();
+                    Box::pin(async move { Ok(Answer::of(&router.oneshot(sent.request()?).await?)) })
+                })
+            }
+            Self::Actix => {
+                let app = actix_web::App::new().service(auth_system::scope(auth.clone()));
+                let app = Rc::new(init_service(app).await);
+                Rc::new(move |sent| {
+                    let app = app.clone();
+                    Box::pin(async move {
+                        let request = TestRequest::post()
+                            .uri(&format!("/api/auth/{}", sent.endpoint))
+                            .insert_header(("content-type", "application/json"))
+                            .insert_header(("cookie", sent.cookie))
+                            .set_payload(sent.body);
+                        let response = app.call(request.to_request()).await.map_err(|error| error.to_string())?;
+                        let cookies = response.headers().get_all("set-cookie");
+                        let cookies = cookies.filter_map(|cookie| Some(cookie.to_str().ok()?.to_owned())).collect();
+                        Ok(Answer { status: response.status().as_u16(), cookies })
+                    })
+                })
+            }
+        }
+    }
+}
+
+impl Sent {
+    fn request(self) -> Result<Request<Body>, Failed> {
+        let request = Request::post(format!("/api/auth/{}", self.endpoint))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::COOKIE, self.cookie);
+        Ok(request.body(Body::from(self.body))?)
+    }
+}
+
+impl Answer {
+    fn of<B>(response: &Response<B>) -> Self {
+        let cookies = response.headers().get_all(header::SET_COOKIE).iter();
+        let cookies = cookies.filter_map(|cookie| Some(cookie.to_str().ok()?.to_owned())).collect();
+        Self { status: response.status().as_u16(), cookies }
+    }
+}
+
 impl Bench {
-    async fn new(auth: Auth) -> Result<Self, Failed> {
-        let mut bench = Self { auth, cookie: String::new(), sent: 0 };
+    async fn new(auth: Auth, through: Through) -> Result<Self, Failed> {
+        let door = through.to(&auth).await;
+        let mut bench = Self { auth, door, cookie: String::new(), sent: 0 };
         let pool = |params| {
             let config = HashConfig { params, ..HashConfig::default() };
             HashPool::start(config, Arc::new(SystemClock), Arc::new(SystemRandom))
@@ -182,7 +290,7 @@ impl Bench {
         Ok(holds)
     }
 
-    async fn measure(&mut self, endpoint: &str, (state, password): (&str, &str)) -> Result<Duration, Failed> {
+    async fn measure(&mut self, endpoint: &'static str, (state, password): (&str, &str)) -> Result<Duration, Failed> {
         self.sent += 1;
         let fresh = endpoint == "signup/" && state == "unknown";
         let email = if fresh { address(&format!("unknown{}", self.sent)) } else { address(state) };
@@ -198,19 +306,15 @@ impl Bench {
     }
 
     /// The time of an answer, and its cookies.
-    async fn post(&self, endpoint: &str, body: &Value) -> Result<(Duration, String), Failed> {
-        let request = Request::post(format!("/api/auth/{endpoint}"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::COOKIE, &self.cookie)
-            .body(Full::new(bytes::Bytes::from(body.to_string())))?;
+    async fn post(&self, endpoint: &'static str, body: &Value) -> Result<(Duration, String), Failed> {
+        let sent = Sent { endpoint, cookie: self.cookie.clone(), body: body.to_string() };
         let start = Instant::now();
-        let answer = self.auth.respond(request, None).await;
+        let answer = (self.door)(sent).await?;
         let time = start.elapsed();
-        if answer.status().is_server_error() || answer.status() == 403 {
-            return Err(format!("{endpoint} {body}: {answer:?}").into());
+        if answer.status >= 500 || answer.status == 403 {
+            return Err(format!("{endpoint} {body}: {}", answer.status).into());
         }
-        let cookies = answer.headers().get_all(header::SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
-        let cookies: Vec<_> = cookies.filter_map(|cookie| cookie.split(';').next()).collect();
+        let cookies: Vec<_> = answer.cookies.iter().filter_map(|cookie| cookie.split(';').next()).collect();
         Ok((time, cookies.join("; ")))
     }
 }
