@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use auth_core::flow::{LoginOutcome, LoginRequest, SessionTokens, TotpSetup};
 use auth_core::memory::MemoryStore;
 use auth_core::port::{SessionStore, Since, UserKey, UserStore};
+use auth_core::proof::LiveSession;
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{LinkPurpose, SealedLink, SealedPurpose};
-use auth_core::types::{Email, TenantId, Timestamp, User, UserId, UserStatus};
+use auth_core::types::{Channel, Client, Email, Password, TenantId, Timestamp, Token, User, UserId, UserStatus};
 use auth_system::config::Profile;
 use auth_system::{Auth, Config};
 use base64::Engine as _;
@@ -22,20 +24,22 @@ use http::{Method, Request, Response};
 use http_body_util::Full;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
+use totp_rs::Secret;
 
-use crate::{NOW, account, new_account, secret, session, tokens};
+use crate::{NOW, PASSWORD, account, members, new_account, secret, session, text, tokens};
 
 /// The one origin whose pages may send requests.
 const FRONT_END: &str = "https://app.example.org";
-/// The names of the accounts, and whether their mailboxes are proven. The first two are logged in.
-const NAMES: [(&str, bool); 3] = [("ada", true), ("bob", true), ("cleo", false)];
+/// The names of the accounts, and whether their mailboxes are proven. All but Cleo are logged in; Dora has two factors,
+/// and a login that waits for the second.
+const NAMES: [(&str, bool); 4] = [("ada", true), ("bob", true), ("dora", true), ("cleo", false)];
 /// The endpoints that may set cookies.
 const OPEN_SESSIONS: [&str; 7] =
     ["/login", "/refresh", "/reauthenticate", "/change-password", "/2fa/enable", "/2fa/disable", "/2fa/verify-login"];
 
 /// What no input can guess: in inputs, these names stand for it.
 static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
-    let [ada, bob, cleo] = &*ACCOUNTS;
+    let [ada, bob, _, cleo] = &*ACCOUNTS;
     let uid = |user: &User| URL_SAFE_NO_PAD.encode(user.id.as_str());
     let link =
         |user: &User, purpose| tokens().link(purpose, user, Timestamp::from_seconds(NOW + 60)).expose().to_owned();
@@ -65,16 +69,26 @@ static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
 
 /// The token that a name in inputs stands for.
 pub fn word(name: &str) -> &'static str {
-    let found = WORDS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, word)| word.as_str()).unwrap_or_else(|| panic!("no word {name}"))
+    find(WORDS.iter(), name)
 }
 
 /// An input with words in place of their names.
 pub fn fill(data: &[u8]) -> Vec<u8> {
+    fill_with(WORDS.iter(), data)
+}
+
+type Word = (&'static str, String);
+
+fn find<'a>(mut words: impl Iterator<Item = &'a Word>, name: &str) -> &'a str {
+    let found = words.find(|(known, _)| *known == name);
+    found.map(|(_, word)| word.as_str()).unwrap_or_else(|| panic!("no word {name}"))
+}
+
+fn fill_with<'a>(words: impl Iterator<Item = &'a Word> + Clone, data: &[u8]) -> Vec<u8> {
     let mut filled = Vec::with_capacity(data.len());
     let mut rest = data;
     while let Some((first, others)) = rest.split_first() {
-        match WORDS.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
+        match words.clone().find(|(name, _)| rest.starts_with(name.as_bytes())) {
             Some((name, word)) => {
                 filled.extend_from_slice(word.as_bytes());
                 rest = &rest[name.len()..];
@@ -88,16 +102,19 @@ pub fn fill(data: &[u8]) -> Vec<u8> {
     filled
 }
 
-static ACCOUNTS: LazyLock<[User; 3]> = LazyLock::new(|| NAMES.map(|(name, verified)| account(name, verified)));
+static ACCOUNTS: LazyLock<[User; 4]> = LazyLock::new(|| NAMES.map(|(name, verified)| account(name, verified)));
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-/// An account system with three accounts and two sessions.
+/// An account system with four accounts and three sessions.
 pub struct World {
     auth: Auth,
     store: MemoryStore,
     profile: Profile,
+    /// Of Dora, whose factors are made with the world.
+    words: Vec<Word>,
+    dora: Option<User>,
 }
 
 impl World {
@@ -120,17 +137,80 @@ impl World {
             for (name, verified) in NAMES {
                 UserStore::insert(&store, &new_account(name, verified)).await.expect("memory answers");
             }
-            for (user, number) in ACCOUNTS.iter().zip(1..=2) {
+            for (user, number) in ACCOUNTS.iter().zip(1..=3) {
                 SessionStore::insert(&store, &session(user, number)).await.expect("memory answers");
             }
         });
-        let world = Self { auth, store, profile };
-        // An authenticator of Ada's waits for its first code.
-        let cookie = format!("access_token={}", word("$ada_access"));
-        let request = Request::post("/api/auth/2fa/setup/").header(http::header::COOKIE, cookie);
-        let answer = world.send(request.body(Vec::new()).expect("a request"));
-        assert_eq!(answer.status(), 200, "{answer:?}");
+        let mut world = Self { auth, store, profile, words: Vec::new(), dora: None };
+        RUNTIME.block_on(world.set_up(word("$ada_access")));
+        world.words = RUNTIME.block_on(world.enrol_dora());
+        world.dora = Some(world.find("dora"));
         world
+    }
+
+    /// An authenticator that waits for its first code.
+    async fn set_up(&self, access: &str) -> (LiveSession, TotpSetup) {
+        let live = self.auth.system().authenticate(access).await.expect("a session");
+        let setup = self.auth.system().set_up_totp(&Client::default(), &live, None).await;
+        (live, setup.expect("no factors yet"))
+    }
+
+    /// Gives her two factors, and begins a login.
+    async fn enrol_dora(&self) -> Vec<Word> {
+        let (system, client) = (self.auth.system(), Client::default());
+        let [_, _, dora, _] = &*ACCOUNTS;
+        let first = tokens().access(&session(dora, 3)).token;
+        let (live, setup) = self.set_up(first.expose()).await;
+        let code = |seconds: i64| {
+            let secret = Secret::try_from_base32(setup.secret.expose()).expect("base32");
+            let totp = totp_rs::Builder::new().with_secret(secret).build_noncompliant();
+            totp.generate(seconds.unsigned_abs()).to_string()
+        };
+        let enabled = system.enable_totp(&client, &live, &code(NOW)).await.expect("a right code");
+        let password = Password::new(PASSWORD).expect("a password");
+        let request = LoginRequest {
+            identifier: "dora@example.org",
+            password: &password,
+            channel: Channel::Cookie,
+            device: None,
+        };
+        let pending = match system.login(&client, request).await.expect("the right password") {
+            LoginOutcome::SecondFactorRequired(token) => token,
+            LoginOutcome::LoggedIn(_) => panic!("a password alone let Dora in"),
+        };
+        let SessionTokens { access, refresh, .. } = &enabled.session;
+        let text = |token: &Token| token.expose().to_owned();
+        vec![
+            ("$dora_access", text(&access.token)),
+            ("$dora_refresh", text(&refresh.token)),
+            ("$dora_pending", text(&pending)),
+            // The next one: hers of now is used up.
+            ("$dora_code", code(NOW + 30)),
+            ("$dora_backup", text(&enabled.backup_codes[0])),
+        ]
+    }
+
+    /// As [`word`], Dora's included.
+    pub fn word(&self, name: &str) -> &str {
+        find(WORDS.iter().chain(&self.words), name)
+    }
+
+    /// As [`fill`], with Dora's words.
+    pub fn fill(&self, data: &[u8]) -> Vec<u8> {
+        fill_with(WORDS.iter().chain(&self.words), data)
+    }
+
+    /// A session of Dora's comes of one of hers, or of a code.
+    pub fn check_second_factor(&self, input: &[u8], answer: &Response<Bytes>) {
+        let has = |word: &str| input.windows(word.len()).any(|window| window == word.as_bytes());
+        let means = ["$dora_access", "$dora_refresh", "$dora_code", "$dora_backup"];
+        for cookie in answer.headers().get_all(SET_COOKIE) {
+            let token = cookie.to_str().ok().and_then(|cookie| cookie.strip_prefix("access_token="));
+            let Some(payload) = token.and_then(|token| token.split('.').nth(1)) else { continue };
+            let claims = URL_SAFE_NO_PAD.decode(payload).expect("base64");
+            let claims = members(&claims).expect("claims");
+            assert!(text(&claims, "sub") != "dora" || means.into_iter().any(has), "a password alone let Dora in");
+        }
     }
 
     /// Sends a request and checks what every answer must be like.
@@ -174,10 +254,12 @@ impl World {
     /// Nobody's account was taken over: what changed, the input had the means to change.
     pub fn check_accounts(&self, input: &[u8]) {
         let has = |word: &str| input.windows(word.len()).any(|window| window == word.as_bytes());
-        let [ada, bob, _] = &*ACCOUNTS;
+        let [ada, bob, ..] = &*ACCOUNTS;
         // A change of the profile is none of security's, and moves the revision alone.
         let security = |user: &User| {
-            (user.token_version, user.status, user.password_hash.clone(), user.email.clone(), user.email_verified_at)
+            let factors = user.factors.len();
+            let User { token_version, status, password_hash, email, email_verified_at, .. } = user.clone();
+            (token_version, status, password_hash, email, email_verified_at, factors)
         };
         // Whoever is logged in may do these; the password is for the target to check.
         let own = has("change-password") || has("deactivate-account");
@@ -186,6 +268,11 @@ impl World {
         assert!(
             (own && has("$bob_access")) || security(&self.find("bob")) == security(bob),
             "Bob's account was changed"
+        );
+        let changes = own || has("2fa/disable");
+        assert!(
+            (changes && has("$dora_access")) || Some(security(&self.find("dora"))) == self.dora.as_ref().map(security),
+            "Dora's account was changed"
         );
         assert!(has("$ada_change") || self.find("ada").email == ada.email, "Ada's account was moved");
         assert!(has("$cleo_verify") || !self.find("cleo").is_verified(), "Cleo's mailbox was not proven");
@@ -204,7 +291,7 @@ impl World {
     }
 
     /// All accounts that were there from the beginning, as they stand.
-    pub fn accounts(&self) -> [User; 3] {
+    pub fn accounts(&self) -> [User; 4] {
         NAMES.map(|(name, _)| self.find(name))
     }
 

@@ -70,6 +70,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         let before = world.accounts();
         let response = world.send(request);
         world.check_accounts(data);
+        world.check_second_factor(data, &response);
         let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or("");
         if response.status() == StatusCode::OK {
             if endpoint == "login" {
@@ -79,9 +80,9 @@ fuzz_target!(|data: &[u8]| -> Corpus {
                 check_password(&fields(content_type, &body), field);
             }
         } else {
-            let versions = |users: &[User; 3]| users.clone().map(|user| (user.revision, user.token_version));
+            let versions = |users: &[User; 4]| users.clone().map(|user| (user.revision, user.token_version));
             // A sign-up may clear the password of an account that nobody has proven.
-            assert!(versions(&before)[..2] == versions(&world.accounts())[..2], "refused, and something changed");
+            assert!(versions(&before)[..3] == versions(&world.accounts())[..3], "refused, and something changed");
         }
     }
     Corpus::Keep
@@ -95,11 +96,14 @@ fn check_credentials(content_type: &str, body: &[u8]) {
     match (&all("email")[..], &all("username")[..]) {
         ([Some(email)], _) => {
             let email = Email::parse(email).expect("an address").to_string();
-            assert!(["ada@example.org", "bob@example.org"].contains(&email.as_str()), "{email} is in");
+            assert!(
+                ["ada@example.org", "bob@example.org", "dora@example.org"].contains(&email.as_str()),
+                "{email} is in"
+            );
         }
         ([], [Some(username)]) => {
             let username = Username::parse(username).expect("a username").to_string();
-            assert!(["ada", "bob"].contains(&username.as_str()), "{username} is in");
+            assert!(["ada", "bob", "dora"].contains(&username.as_str()), "{username} is in");
         }
         _ => panic!("no name, or several: {fields:?}"),
     }

@@ -2,28 +2,28 @@
 
 #![no_main]
 
-use auth_fuzz::{World, fill, word};
+use auth_fuzz::World;
 use auth_system::config::Profile;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{Method, Request, StatusCode};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let filled = fill(data);
     for profile in [Profile::Standard, Profile::Django] {
-        let Some(request) = parse(&filled) else { return Corpus::Reject };
+        let world = World::new(profile);
+        let Some(request) = parse(&world.fill(data)) else { return Corpus::Reject };
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let credentials = [COOKIE, AUTHORIZATION]
             .map(|name| request.headers().get_all(name).into_iter().cloned().collect::<Vec<_>>());
-        let world = World::new(profile);
         let before = world.accounts();
         let response = world.send(request);
         world.check_accounts(data);
+        world.check_second_factor(data, &response);
         if [Method::HEAD, Method::OPTIONS].contains(&method) {
             assert_eq!(before, world.accounts(), "{method} changed something");
         }
         if path.contains("/me") && response.status() == StatusCode::OK {
-            let tokens = [word("$ada_access").as_bytes(), word("$bob_access").as_bytes()];
+            let tokens = ["$ada_access", "$bob_access", "$dora_access"].map(|name| world.word(name).as_bytes());
             let shown = credentials.iter().flatten().any(|value| {
                 tokens.iter().any(|token| value.as_bytes().windows(token.len()).any(|window| window == *token))
             });
