@@ -1,6 +1,6 @@
 //! The cross-origin check: which site sent the request, by what the browser says of itself.
 
-use http::header::{HeaderMap, ORIGIN};
+use http::header::{HeaderMap, ORIGIN, UPGRADE};
 use http::{HeaderName, Method};
 
 /// `Sec-Fetch-Site`.
@@ -29,10 +29,10 @@ impl Origins {
         single(headers, &ORIGIN).ok().flatten().filter(|origin| self.allows(origin))
     }
 
-    /// Whether the request may change anything: safe methods always; others from the same origin, from an allowed
-    /// one, or from a client that is no browser.
+    /// Whether the request may change anything: safe methods always, unless they open a WebSocket; others from the same
+    /// origin, from an allowed one, or from a client that is no browser.
     pub(crate) fn permits(&self, method: &Method, headers: &HeaderMap, with_cookie: bool) -> bool {
-        if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
+        if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !opens_socket(headers) {
             return true;
         }
         // A header that comes twice or is not text is nothing a browser sends.
@@ -46,6 +46,13 @@ impl Origins {
             (None, None) => !(with_cookie && self.cookies_cross_sites),
         }
     }
+}
+
+/// Whether this is the handshake of a WebSocket (RFC 6455 section 4.1). Any page may begin one, reads what comes back
+/// and sends what it likes, and no preflight asks first. Over HTTP/2 (RFC 8441) its method is none of the safe ones.
+fn opens_socket(headers: &HeaderMap) -> bool {
+    let is_socket = |name: &[u8]| name.trim_ascii().eq_ignore_ascii_case(b"websocket");
+    headers.get_all(UPGRADE).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(is_socket))
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ()> {

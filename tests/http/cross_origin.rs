@@ -11,6 +11,7 @@ scenarios![
     what_changes_something_is_taken_from_our_own_pages_only,
     reading_is_never_checked_but_never_shown_to_strangers,
     own_routes_are_checked_where_a_cookie_lets_in,
+    a_socket_is_opened_by_our_own_pages_only,
     a_preflight_tells_allowed_pages_and_nobody_else,
     a_listed_origin_takes_the_place_of_the_front_ends,
     where_cookies_cross_sites_silence_is_refused,
@@ -178,6 +179,26 @@ async fn own_routes_are_checked_where_a_cookie_lets_in(ground: Ground) {
     // A cookie beside a header is still a cookie.
     let both = post("/whoami").jar(&jar).header("authorization", &format!("Bearer {}", jar.access()));
     world.app(both.header("origin", EVIL)).await.refused(403, "cross_origin");
+}
+
+async fn a_socket_is_opened_by_our_own_pages_only(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let socket = |upgrade: &str| get("/whoami").jar(&jar).header("connection", "upgrade").header("upgrade", upgrade);
+    for (sender, allowed) in SENDERS {
+        for upgrade in ["websocket", "WebSocket", "h2c, websocket"] {
+            let answer = world.app(sent_by(socket(upgrade), sender)).await;
+            if allowed {
+                assert_eq!(answer.status, 200, "{sender:?}");
+            } else {
+                answer.refused(403, "cross_origin");
+            }
+        }
+        assert_eq!(world.app(sent_by(socket("h2c"), sender)).await.status, 200, "that is no socket");
+    }
+    let without = get("/maybe").header("connection", "upgrade").header("upgrade", "websocket").header("origin", EVIL);
+    assert_eq!(world.app(without).await.text(), "nobody");
 }
 
 async fn a_preflight_tells_allowed_pages_and_nobody_else(ground: Ground) {
