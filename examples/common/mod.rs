@@ -149,6 +149,9 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     };
     let builder = match var("AUTH_REDIS_URL") {
         Some(url) => builder.short_lived(redis(url)?),
+        None if var("AUTH_REDIS_PREFIX").is_some() => {
+            return Err("AUTH_REDIS_PREFIX: AUTH_REDIS_URL does not say where Redis is".into());
+        }
         None => builder,
     };
     let mut greeting = String::new();

@@ -53,6 +53,7 @@ fn each_bad_variable_is_told_in_one_line(example: Example) {
         ),
         ("AUTH_DATABASE_URL", "sqlite://", "AUTH_DATABASE_URL"),
         ("AUTH_REDIS_URL", "http://u:hunter2@h/", "redis.url: "),
+        ("AUTH_REDIS_PREFIX", "x:", "AUTH_REDIS_PREFIX: AUTH_REDIS_URL does not say where Redis is"),
         ("AUTH_MAIL", "pigeon", "AUTH_MAIL: neither `console`, `dir:PATH`, `smtp://...` nor `smtps://...`"),
         ("AUTH_MAIL", "smtps://u:hunter2@", "AUTH_MAIL: the mail server's address: "),
         ("AUTH_MAIL", "dir:/dev/null/x", "AUTH_MAIL: cannot make /dev/null/x: "),
