@@ -20,6 +20,7 @@ scenarios![
     disabling_needs_password_and_code,
     backup_codes_are_shown_once,
     regenerating_voids_the_old_codes,
+    who_did_not_replace_the_codes_takes_the_password_away,
     who_did_not_turn_it_on_takes_it_back,
     an_operator_takes_lost_factors_off,
     codes_are_limited_where_they_are_asked_for,
@@ -232,6 +233,39 @@ async fn regenerating_voids_the_old_codes(ground: Ground) {
     };
     verify(&authenticator.backup_codes[0]).await.refused(400, "invalid_code");
     assert_eq!(verify(&new[0]).await.status, 200);
+}
+
+/// A thief with a session and the password, and without the authenticator.
+async fn who_did_not_replace_the_codes_takes_the_password_away(ground: Ground) {
+    let world = ground.world().await;
+    let (thief, authenticator) = Authenticator::enrolled(&world, "ada@example.org").await;
+    let send = async |password: &str| {
+        world.send(post("2fa/backup-codes/").jar(&thief).json(json!({ "password": password }))).await
+    };
+    send("a wrong password").await.refused(401, "invalid_credentials");
+    assert!(world.mails().await.is_empty(), "nothing was replaced");
+    let codes = send(PASSWORD).await.json()["backup_codes"].clone();
+    let link = world.link("ada@example.org", MailPurpose::BackupCodesReplaced).await;
+    assert_eq!(world.send(link.not_me()).await.status, 200);
+    world.me(&thief).await.refused(401, "not_authenticated");
+    world.log_in("ada@example.org", PASSWORD).await.refused(401, "invalid_credentials");
+    let reset = world.link("ada@example.org", MailPurpose::ResetPassword).await;
+    assert_eq!(world.send(reset.set_password("a fresh password")).await.status, 200);
+
+    // The owner still has the authenticator, and voids what the thief knows.
+    world.advance(Duration::from_secs(30));
+    let login = world.log_in("ada@example.org", "a fresh password").await.json();
+    let second = async |code: &str| {
+        let body = json!({ "session_token": login["session_token"], "code": code });
+        world.send(post("2fa/verify-login/").json(body)).await
+    };
+    let owner = second(&authenticator.code(&world)).await;
+    assert_eq!(owner.status, 200);
+    let again = post("2fa/backup-codes/").jar(&owner.jar()).json(json!({ "password": "a fresh password" }));
+    assert_eq!(world.send(again).await.status, 200);
+    let login = world.log_in("ada@example.org", "a fresh password").await.json();
+    let body = json!({ "session_token": login["session_token"], "code": codes[0] });
+    world.send(post("2fa/verify-login/").json(body)).await.refused(400, "invalid_code");
 }
 
 /// A thief with a session and the password turns it on: the owner's notice takes the thief's factor off again.

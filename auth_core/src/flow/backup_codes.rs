@@ -6,7 +6,7 @@ use super::second_factor::wrong_code;
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
-use crate::port::Event;
+use crate::port::{Event, MailMatter, MailPurpose};
 use crate::proof::LiveSession;
 use crate::token::vault::{HASH_BYTES, Unreadable, Vault};
 use crate::types::{Client, Credential, FactorKind, Password, Payload, Token, User};
@@ -81,7 +81,8 @@ impl AuthSystem {
         })
     }
 
-    /// Replaces all backup codes by new ones, which only this answer shows.
+    /// Replaces all backup codes by new ones, which only this answer shows. A mail tells the owner, with a link that ends
+    /// all sessions and clears the password.
     ///
     /// # Errors
     /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `throttled`; `not_authenticated` and its like;
@@ -100,6 +101,9 @@ impl AuthSystem {
             let Some(credential) = credential else { return Err(wrong_code()) };
             let codes = self.new_backup_codes()?;
             let payload = Stored::of(&self.vaults().backup_codes, &credential, &codes).payload();
+            // Before the change, like every notice, or a crash between the two would leave a thief with codes unnoticed.
+            let about = MailMatter { user: user.id, token_version: user.token_version };
+            self.queue_mail_about(client, &user.email, MailPurpose::BackupCodesReplaced, about).await?;
             if self.ports().credentials.update_if(&credential, &payload).await?.is_some() {
                 self.record(&user.tenant, Event::BackupCodesReplaced { user: user.id });
                 return Ok(codes);

@@ -113,7 +113,9 @@ impl AuthSystem {
                 let other = self.ports().users.find(&intent.tenant, UserKey::Email(&intent.to)).await?;
                 self.compose_change(claim, &user, about, other)
             }
-            Some(about) if intent.purpose == MailPurpose::SecondFactorFailed => {
+            Some(about)
+                if matches!(intent.purpose, MailPurpose::SecondFactorFailed | MailPurpose::BackupCodesReplaced) =>
+            {
                 self.compose_warning(claim, &user, about)
             }
             Some(about) if user.token_version.next() == about.token_version => Content::NotYet,
@@ -200,7 +202,8 @@ impl AuthSystem {
         self.compose_by_address(claim, user)
     }
 
-    /// Tells that the password is known. No change is to be taken back but those to come: what the account has stays.
+    /// Tells of what only somebody who knows the password can do. No change is to be taken back but those to come: what
+    /// the account has stays.
     fn compose_warning(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
         if user.token_version != about.token_version {
             return Content::Nothing;

@@ -74,13 +74,15 @@ pub enum MailPurpose {
     TwoFactorEnabled,
     /// Two-factor login was turned off; with a link that takes it back.
     TwoFactorDisabled,
-    /// Somebody knows the password and failed at the second factor.
+    /// All backup codes were replaced, which takes the password; with a link that takes that away.
+    BackupCodesReplaced,
+    /// Somebody knows the password and failed at the second factor; with a link that takes it away.
     SecondFactorFailed,
 }
 
 impl MailPurpose {
     /// All purposes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::VerifyEmail,
         Self::AccountExists,
         Self::ResetPassword,
@@ -92,6 +94,7 @@ impl MailPurpose {
         Self::EmailConfirmed,
         Self::TwoFactorEnabled,
         Self::TwoFactorDisabled,
+        Self::BackupCodesReplaced,
         Self::SecondFactorFailed,
     ];
 
@@ -109,6 +112,7 @@ impl MailPurpose {
             Self::EmailConfirmed => "email_confirmed",
             Self::TwoFactorEnabled => "two_factor_enabled",
             Self::TwoFactorDisabled => "two_factor_disabled",
+            Self::BackupCodesReplaced => "backup_codes_replaced",
             Self::SecondFactorFailed => "second_factor_failed",
         }
     }

@@ -173,7 +173,8 @@ impl Model {
             _ => HOUR,
         };
         // A warning takes back what comes after it.
-        mail.version += u32::from(mail.purpose == MailPurpose::SecondFactorFailed);
+        let warning = matches!(mail.purpose, MailPurpose::SecondFactorFailed | MailPurpose::BackupCodesReplaced);
+        mail.version += u32::from(warning);
         self.mailed.push(Mailed { mail, end: whole(self.now + lifetime), link });
     }
 

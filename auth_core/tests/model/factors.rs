@@ -200,6 +200,8 @@ impl Step {
         factors.writes.1 += 1;
         self.factors = Some(factors.clone());
         self.after.account().factors = Some(factors);
+        let (to, version) = (self.after.account().email, self.after.version());
+        self.mails.push(Mail { to, purpose: MailPurpose::BackupCodesReplaced, version });
         Ok(())
     }
 

@@ -82,6 +82,7 @@ impl Kind {
             | MailPurpose::EmailChanged
             | MailPurpose::TwoFactorEnabled
             | MailPurpose::TwoFactorDisabled
+            | MailPurpose::BackupCodesReplaced
             | MailPurpose::SecondFactorFailed => Some(Self::NotMe),
             _ => None,
         }
