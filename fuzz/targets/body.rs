@@ -3,7 +3,7 @@
 #![no_main]
 
 use auth_core::types::{Email, Password, User, Username};
-use auth_fuzz::{PASSWORD, World, fill, members, word};
+use auth_fuzz::{PASSWORD, World, members, word};
 use auth_system::config::Profile;
 use http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
 use http::{Method, Request, StatusCode};
@@ -53,9 +53,9 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let Some(endpoint) = ENDPOINTS.into_iter().find(|known| known.as_bytes() == endpoint) else {
         return Corpus::Reject;
     };
-    let body = fill(&data[end + 1..]);
     for profile in [Profile::Standard, Profile::Django] {
         let world = World::new(profile);
+        let body = world.fill(&data[end + 1..]);
         let mut request = Request::new(body.clone());
         *request.method_mut() = if endpoint == "me" { Method::PATCH } else { Method::POST };
         *request.uri_mut() = format!("/api/auth/{endpoint}/").parse().expect("a path");
