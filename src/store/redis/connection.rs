@@ -17,8 +17,10 @@ use super::error::{Trouble, is_dead};
 
 /// How long connecting takes at most, and how long one command.
 const TURN: Duration = Duration::from_millis(500);
-/// How long nobody tries to connect again after it failed: meanwhile all calls fail at once.
-pub(super) const PAUSE: Duration = Duration::from_millis(200);
+/// How long nobody tries to connect again after it failed once, then twice as long each time up to the other: meanwhile
+/// all calls fail at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 /// After how long without a call a connection is asked whether it still lives. Servers and firewalls close idle ones,
 /// and a command that found out by itself could not be sent again: it may have been counted.
 const IDLE: Duration = Duration::from_secs(1);
@@ -29,9 +31,15 @@ pub(super) struct Connection {
 }
 
 enum State {
-    /// Not connected; the reason and the time if the last try failed.
-    None(Option<(RedisError, Instant)>),
+    /// Not connected; why, if the last try failed.
+    None(Option<Failed>),
     Open(Open),
+}
+
+struct Failed {
+    error: RedisError,
+    at: Instant,
+    pause: Duration,
 }
 
 #[derive(Clone)]
@@ -136,13 +144,14 @@ impl Connection {
             }
             *state = State::None(None);
         }
-        if let State::None(Some((error, at))) = &*state
-            && at.elapsed() < PAUSE
-        {
-            return Err(error.clone());
-        }
+        let pause = match &*state {
+            State::None(Some(failed)) if failed.at.elapsed() < failed.pause => return Err(failed.error.clone()),
+            State::None(Some(failed)) => LONGEST_PAUSE.min(2 * failed.pause),
+            _ => FIRST_PAUSE,
+        };
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TURN)).set_response_timeout(Some(TURN));
-        // First, for a runtime ends its tasks in the order that they began: this one before the crate's.
+        // First, for a runtime of one thread ends its tasks in the order that they began: this one before the crate's. On
+        // others a call that comes at that very moment may still fail.
         let home = Arc::new(Home::here());
         match self.client.get_multiplexed_async_connection_with_config(&config).await {
             Ok(connection) => {
@@ -152,7 +161,7 @@ impl Connection {
                 Ok(open)
             }
             Err(error) => {
-                *state = State::None(Some((error.clone(), Instant::now())));
+                *state = State::None(Some(Failed { error: error.clone(), at: Instant::now(), pause }));
                 Err(error)
             }
         }

@@ -12,13 +12,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::call::Call;
 use super::cluster::{Cluster, Redirection};
-use super::connection::{Connection, PAUSE};
+use super::connection::Connection;
 use super::error::{Failure, Trouble, is_defect, is_no_cluster};
 
 /// How long a call takes at most.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a call is sent at most.
 const TURNS: u32 = 5;
+/// How long nobody asks again who has which slots.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How long a call waits, between its turns, for somebody to serve its slot.
 const WAIT: Duration = Duration::from_millis(100);
 
