@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_system::auth_core::port::{FeedPosition, Rotation, SessionStore, Since, UserDirectory, UserKey, UserStore};
-use auth_system::auth_core::types::{Email, SessionId, TenantId, Timestamp, UserId};
+use auth_system::auth_core::types::{Email, SessionId, TenantId, Timestamp, UserId, UserStatus};
 use auth_system::store::{PostgresStore, SqliteStore};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql};
 use tempfile::TempDir;
@@ -46,11 +46,13 @@ struct Table {
     _folder: Option<TempDir>,
 }
 
-/// The rows, by number, which is the order of their ids, too, as with UUIDv7. Every hundredth session has ended.
+/// The rows, by number, which is the order of their ids, too, as with UUIDv7. Every hundredth session has ended, and the
+/// last ten accounts are disabled.
 const FILL: &str = "
     INSERT INTO auth_users (tenant, id, email, status, password_hash, token_version, factors, consecutive_failures,
         attributes, created_at, changed_at, revision, recoveries)
-    {series} SELECT 'default', {user}, 'user-' || n || '@example.org', 'active',
+    {series} SELECT 'default', {user}, 'user-' || n || '@example.org',
+        CASE WHEN n > {rows} - 10 THEN 'disabled' ELSE 'active' END,
         '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNoc29tZWhhc2g', 7, '[]', 0,
         '{}', n, n, 0, '[]' FROM series;
     INSERT INTO auth_sessions (id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at,
@@ -60,8 +62,8 @@ const FILL: &str = "
     ";
 
 fn fill(rows: u32, series: &str, user: &str, id: &str) -> AssertSqlSafe<String> {
-    let series = series.replace("{rows}", &rows.to_string());
-    AssertSqlSafe(FILL.replace("{series}", &series).replace("{user}", user).replace("{id}", id))
+    let fill = FILL.replace("{series}", series).replace("{user}", user).replace("{id}", id);
+    AssertSqlSafe(fill.replace("{rows}", &rows.to_string()))
 }
 
 async fn sqlite(rows: u32) -> Table {
@@ -96,6 +98,7 @@ enum Call {
     Refresh,
     Revocations,
     DirectoryPage,
+    DisabledPage,
 }
 
 impl Table {
@@ -139,6 +142,9 @@ impl Table {
                 let after = UserId::parse(&format!("user-{number:07}")).unwrap();
                 store.list(&tenant, None, Some(&after), 50).await.unwrap();
             }
+            Call::DisabledPage => {
+                assert_eq!(store.list(&tenant, Some(UserStatus::Disabled), None, 50).await.unwrap().len(), 10);
+            }
         }
     }
 }
@@ -166,7 +172,14 @@ async fn medians(small: &Table, large: &Table, call: Call) -> (f64, f64) {
 /// Prints the ratio of each call, and returns the highest one.
 async fn compare(database: &str, small: Table, large: Table) -> f64 {
     let mut worst: f64 = 0.0;
-    for call in [Call::FindByEmail, Call::SessionCheck, Call::Refresh, Call::Revocations, Call::DirectoryPage] {
+    for call in [
+        Call::FindByEmail,
+        Call::SessionCheck,
+        Call::Refresh,
+        Call::Revocations,
+        Call::DirectoryPage,
+        Call::DisabledPage,
+    ] {
         let mut least = f64::MAX;
         for _ in 0..TRIES {
             let (few, many) = medians(&small, &large, call).await;

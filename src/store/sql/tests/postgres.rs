@@ -256,6 +256,9 @@ async fn every_statement_uses_an_index() {
     let mut connection = stranger(&schema).await;
     // The tables are empty, for which reading them whole would be right.
     run(&mut connection, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await;
+    let partial =
+        run(&mut connection, "SELECT indexrelid::regclass::text FROM pg_index WHERE indpred IS NOT NULL").await;
+    let partial: Vec<String> = partial.iter().map(|index| index.get(0)).collect();
     for (number, statement) in statements().into_iter().enumerate() {
         let statement = statement.postgres;
         run(&mut connection, format!("PREPARE s{number} AS {statement}")).await;
@@ -263,10 +266,13 @@ async fn every_statement_uses_an_index() {
         let values = values.collect::<Vec<_>>().join(", ");
         let plan = run(&mut connection, format!("EXPLAIN EXECUTE s{number} ({values})")).await;
         let plan: Vec<String> = plan.iter().map(|step| step.get(0)).collect();
-        for (step, detail) in plan.iter().zip(&plan[1..]) {
+        let details = plan[1..].iter().map(String::as_str).chain([""]);
+        for (step, detail) in plan.iter().zip(details) {
             // An index that is read from end to end is no better.
             let scans = step.contains("Scan") && step.contains(" on auth_");
-            assert!(!scans || detail.contains(" Cond: "), "{plan:#?}: {statement}");
+            // Unless it holds nothing else than what is asked for.
+            let made_for_it = partial.iter().any(|index| step.contains(&format!("Scan using {index} on")));
+            assert!(!scans || made_for_it || detail.contains(" Cond: "), "{plan:#?}: {statement}");
         }
     }
 }
