@@ -22,6 +22,7 @@ use auth_system::{Auth, Config};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query_scalar, raw_sql};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use self::postgres_server::Postgres;
@@ -213,4 +214,53 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
         signed_up.len(),
         logged_out.len(),
     );
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run installs it"]
+async fn tls_needs_a_certificate_that_is_trusted() {
+    let server = Postgres::start();
+    let folder = tempfile::tempdir().unwrap();
+    let [own, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let mut operator = PgConnection::connect(&server.url()).await.unwrap();
+    // By its own hands: a key that others may read is none to it.
+    for (file, pem) in [("own.crt", own.cert.pem()), ("own.key", own.signing_key.serialize_pem())] {
+        let lines = format!("COPY (SELECT regexp_split_to_table('{pem}', '\\n')) TO PROGRAM 'umask 077; cat >{file}'");
+        raw_sql(AssertSqlSafe(lines)).execute(&mut operator).await.unwrap();
+    }
+    for setting in ["ssl_cert_file = 'own.crt'", "ssl_key_file = 'own.key'", "ssl = on"] {
+        raw_sql(AssertSqlSafe(format!("ALTER SYSTEM SET {setting}"))).execute(&mut operator).await.unwrap();
+    }
+    raw_sql("SELECT pg_reload_conf()").execute(&mut operator).await.unwrap();
+
+    let open = async |host: &str, root: Option<&str>| {
+        let url = server.url().replace("127.0.0.1", host) + "?sslmode=verify-full";
+        let root = root.map(|root| {
+            let path = folder.path().join("root.pem");
+            std::fs::write(&path, root).unwrap();
+            format!("&sslrootcert={}", path.display())
+        });
+        PostgresStore::open(&(url + root.as_deref().unwrap_or(""))).await
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let store = loop {
+        match open("localhost", Some(&own.cert.pem())).await {
+            Ok(store) => break store,
+            // It reads its settings by and by.
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    };
+    let nobody = Email::parse("nobody@example.org").unwrap();
+    assert!(store.find(&TenantId::default(), UserKey::Email(&nobody)).await.unwrap().is_none());
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl";
+    let encrypted: i64 = query_scalar(encrypted).fetch_one(&mut operator).await.unwrap();
+    assert!(encrypted > 0);
+    drop(store);
+    for (host, root, why) in [
+        ("127.0.0.1", Some(own.cert.pem()), "it is for another name"),
+        ("localhost", Some(other.cert.pem()), "it goes back to somebody else"),
+        ("localhost", None, "browsers do not trust it"),
+    ] {
+        assert!(open(host, root.as_deref()).await.is_err(), "{why}");
+    }
 }
