@@ -1,13 +1,11 @@
 //! Rows taken away, replaced, wrapped, limited and added by the application.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use auth_system::auth_core::memory::MemoryStore;
+use auth_system::Config;
 use auth_system::auth_core::types::Limit;
 use auth_system::config::Profile;
 use auth_system::operation::{Answer, Call as Request, Method, Operation, Operations, Refusal, StatusCode, header};
-use auth_system::{Auth, AuthBuilder, Config};
 use http::HeaderValue;
 use serde_json::{Value, json};
 
@@ -27,12 +25,6 @@ scenarios![
 
 const ADA: &str = "ada@example.org";
 
-fn builder(world: &World, config: Config) -> AuthBuilder {
-    let store = MemoryStore::new(Arc::new(world.clock.clone()));
-    let builder = Auth::builder(config).store(store).mailer(world.mailer.clone()).hasher(world.hasher.clone());
-    builder.events(world.events.clone()).clock(world.clock.clone()).without_workers()
-}
-
 /// A world whose table was changed.
 async fn world(ground: Ground, change: impl FnOnce(&mut Operations<'_>) + Send + 'static) -> World {
     with(ground, config(), change).await
@@ -40,7 +32,7 @@ async fn world(ground: Ground, change: impl FnOnce(&mut Operations<'_>) + Send +
 
 async fn with(ground: Ground, config: Config, change: impl FnOnce(&mut Operations<'_>) + Send + 'static) -> World {
     let world = ground.world().await;
-    let auth = builder(&world, config).operations(change).build().unwrap();
+    let auth = world.builder(config).operations(change).build().unwrap();
     world.around(auth)
 }
 
@@ -247,15 +239,15 @@ async fn what_does_not_fit_the_table_is_refused_by_name() {
         (|table| _ = table.remove(Method::POST, ""), "there is no POST "),
     ];
     for (change, problem) in cases {
-        let refused = builder(&world, config()).operations(change).build().unwrap_err();
+        let refused = world.builder(config()).operations(change).build().unwrap_err();
         assert_eq!(refused.setting, "operations");
         assert!(refused.to_string().contains(problem), "{refused}");
     }
     for path in ["", "/", "/a/", "a//b/", "a b/", "a?b", "{id}/", "ä/"] {
-        let refused = builder(&world, config()).operations(move |table| _ = table.add(add(path))).build();
+        let refused = world.builder(config()).operations(move |table| _ = table.add(add(path))).build();
         assert!(refused.unwrap_err().to_string().contains("is no path"), "{path}");
     }
-    assert!(builder(&world, config()).operations(move |table| _ = table.add(add("a/b-c.d/"))).build().is_ok());
+    assert!(world.builder(config()).operations(move |table| _ = table.add(add("a/b-c.d/"))).build().is_ok());
 }
 
 #[cfg(feature = "openapi")]
@@ -263,7 +255,7 @@ async fn what_does_not_fit_the_table_is_refused_by_name() {
 async fn the_document_shows_the_table_as_it_was_made() {
     let world = Ground { store: crate::place::Store::Memory, driver: crate::door::Driver::Bare }.world().await;
     let schema = || json!({ "type": "object", "properties": { "text": { "type": "string" } } });
-    let builder = builder(&world, config()).operations(move |table| {
+    let builder = world.builder(config()).operations(move |table| {
         table.remove(Method::POST, "signup/");
         let echo = echo(Method::POST).summary("Says the same").body_schema(schema).for_sessions();
         table.add(echo.answer_schema(StatusCode::CREATED, schema).throttled(Limit::new(1, Duration::from_secs(1))));

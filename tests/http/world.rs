@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_system::auth_core::Ports;
 use auth_system::auth_core::port::{DeadMails, MailPurpose};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer, SentMail};
 use auth_system::auth_core::token::RootSecret;
 use auth_system::config::Profile;
-use auth_system::{Auth, Config};
+use auth_system::{Auth, AuthBuilder, Config};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -41,8 +42,12 @@ macro_rules! scenarios {
         $crate::scenarios!(@kept $($name),*);
     };
     (@kept $($name:ident),* $(,)?) => {
+        $crate::scenarios!(@on [] sqlite_bare Sqlite Bare $($name)*);
         $crate::scenarios!(@on [] sqlite_axum Sqlite Axum $($name)*);
         $crate::scenarios!(@on [] sqlite_actix Sqlite Actix $($name)*);
+        $crate::scenarios!(
+            @on [#[ignore = "needs PostgreSQL and Redis: tests/run starts them"]] servers_bare Servers Bare $($name)*
+        );
         $crate::scenarios!(
             @on [#[ignore = "needs PostgreSQL and Redis: tests/run starts them"]] servers_axum Servers Axum $($name)*
         );
@@ -144,6 +149,15 @@ impl World {
     pub(crate) fn around(self, auth: Auth) -> Self {
         let door = Door::of(self.ground.driver, &auth);
         Self { auth, door, ..self }
+    }
+
+    /// Another system of its parts, on the same stores.
+    pub(crate) fn builder(&self, config: Config) -> AuthBuilder {
+        let Ports { users, sessions, outbox, attempts, credentials, pending, .. } = self.auth.system().ports().clone();
+        let builder = Auth::builder(config).users(users).sessions(sessions).outbox(outbox).attempts(attempts);
+        let builder = builder.credentials(credentials).pending_sessions(pending).password_check(self.check.clone());
+        let builder = builder.mailer(self.mailer.clone()).events(self.events.clone()).hasher(self.hasher.clone());
+        builder.clock(self.clock.clone()).without_workers()
     }
 
     pub(crate) fn dead_mails(&self) -> Arc<dyn DeadMails> {
