@@ -16,7 +16,8 @@ use crate::http::caller::{self, Checked};
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`](crate::CurrentUser) then tell who
-    /// calls. A request that changes something and was authenticated by cookie must come from an allowed origin.
+    /// calls. A request that changes something or opens a WebSocket, and was authenticated by cookie, must come from an
+    /// allowed origin.
     ///
     /// The layer lets anonymous requests through; the extractor refuses them. Use [`AuthLayer::required`] where every
     /// route needs a login.

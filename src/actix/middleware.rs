@@ -20,7 +20,7 @@ use crate::{Auth, CurrentSession, CurrentUser};
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`] then tell who calls. A request that
-    /// changes something and was authenticated by cookie must come from an allowed origin.
+    /// changes something or opens a WebSocket, and was authenticated by cookie, must come from an allowed origin.
     ///
     /// The middleware lets anonymous requests through; the extractor refuses them, and `Option<CurrentUser>` is `None`.
     /// Use [`AuthMiddleware::required`] where every route needs a login. Without the middleware an extractor answers with

@@ -260,6 +260,7 @@ async fn where_cookies_cross_sites_silence_is_refused(ground: Ground) {
         assert_eq!(app(&world, &Method::POST, "/whoami", &jar, sender).await.status == 200, allowed, "{sender:?}");
     }
     app(&world, &Method::POST, "/whoami", &jar, &[]).await.refused(403, "cross_origin");
+    world.app(get("/whoami").jar(&jar).header("upgrade", "websocket")).await.refused(403, "cross_origin");
     assert_eq!(app(&world, &Method::POST, "/open", &Jar::default(), &[]).await.status, 200);
     assert_eq!(world.me(&jar).await.status, 200, "reading needs no origin");
     // Without a cookie there is nothing to ride on.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use auth_system::auth_core::port::{Event, MailPurpose};
+use auth_system::auth_core::types::UserId;
 use auth_system::config::Profile;
 use base64::Engine as _;
 use serde_json::json;
@@ -21,6 +22,7 @@ scenarios![
     backup_codes_are_shown_once,
     regenerating_voids_the_old_codes,
     who_did_not_replace_the_codes_takes_the_password_away,
+    the_notice_of_new_codes_outlives_the_sessions,
     who_did_not_turn_it_on_takes_it_back,
     an_operator_takes_lost_factors_off,
     codes_are_limited_where_they_are_asked_for,
@@ -266,6 +268,19 @@ async fn who_did_not_replace_the_codes_takes_the_password_away(ground: Ground) {
     let login = world.log_in("ada@example.org", "a fresh password").await.json();
     let body = json!({ "session_token": login["session_token"], "code": codes[0] });
     world.send(post("2fa/verify-login/").json(body)).await.refused(400, "invalid_code");
+}
+
+/// A thief may end them all by another change, or an operator who suspects something.
+async fn the_notice_of_new_codes_outlives_the_sessions(ground: Ground) {
+    let world = ground.world().await;
+    let (jar, _) = Authenticator::enrolled(&world, "ada@example.org").await;
+    let answer = world.send(post("2fa/backup-codes/").jar(&jar).json(json!({ "password": PASSWORD }))).await;
+    assert_eq!(answer.status, 200);
+    let user = UserId::parse(claims(jar.access())["sub"].as_str().unwrap()).unwrap();
+    world.auth.admin().end_sessions(&user).await.unwrap();
+    let link = world.link("ada@example.org", MailPurpose::BackupCodesReplaced).await;
+    assert_eq!(world.send(link.not_me()).await.status, 200);
+    world.log_in("ada@example.org", PASSWORD).await.refused(401, "invalid_credentials");
 }
 
 /// A thief with a session and the password turns it on: the owner's notice takes the thief's factor off again.

@@ -82,7 +82,7 @@ impl AuthSystem {
     }
 
     /// Replaces all backup codes by new ones, which only this answer shows. A mail tells the owner, with a link that ends
-    /// all sessions and clears the password.
+    /// all sessions and clears the password; the new codes stay until the owner replaces them, too.
     ///
     /// # Errors
     /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `throttled`; `not_authenticated` and its like;
@@ -93,6 +93,7 @@ impl AuthSystem {
         live: &LiveSession,
         password: &Password,
     ) -> Result<Vec<Token>, Error> {
+        let mut told = false;
         for _ in 0..MAX_ATTEMPTS {
             let user = self.current_user(live).await?;
             let credential = self.backup_code_credential(&user).await?;
@@ -101,10 +102,14 @@ impl AuthSystem {
             let Some(credential) = credential else { return Err(wrong_code()) };
             let codes = self.new_backup_codes()?;
             let payload = Stored::of(&self.vaults().backup_codes, &credential, &codes).payload();
-            // Before the change, like every notice, or a crash between the two would leave a thief with codes unnoticed.
-            let about = MailMatter { user: user.id, token_version: user.token_version };
-            self.queue_mail_about(client, &user.email, MailPurpose::BackupCodesReplaced, about).await?;
+            // Before the change, and sent even if that breaks off: a thief may have codes that nobody knows of.
+            if !std::mem::replace(&mut told, true) {
+                let about = MailMatter { user: user.id, token_version: user.token_version };
+                self.queue_mail_about(client, &user.email, MailPurpose::BackupCodesReplaced, about).await?;
+            }
             if self.ports().credentials.update_if(&credential, &payload).await?.is_some() {
+                // Whom the owner has thrown out meanwhile gets none.
+                self.current_user(live).await?;
                 self.record(&user.tenant, Event::BackupCodesReplaced { user: user.id });
                 return Ok(codes);
             }

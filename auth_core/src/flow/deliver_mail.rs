@@ -205,7 +205,12 @@ impl AuthSystem {
     /// Tells of what only somebody who knows the password can do. No change is to be taken back but those to come: what
     /// the account has stays.
     fn compose_warning(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
-        if user.token_version != about.token_version {
+        let over = match claim.intent.purpose {
+            // Whatever ended the sessions meanwhile, the codes are somebody's.
+            MailPurpose::BackupCodesReplaced => user.factors.is_empty() || self.is_stale(claim),
+            _ => user.token_version != about.token_version,
+        };
+        if over {
             return Content::Nothing;
         }
         let next = MailMatter { token_version: about.token_version.next(), ..about };

@@ -8,7 +8,8 @@ use crate::types::{Client, Timestamp, User, UserId, UserStatus};
 impl AuthSystem {
     /// Takes back a change that its owner was told of and did not make: ends every session, clears the password, takes
     /// off second factors that were enrolled by it or since, restores the address that the notice went to, and mails a
-    /// link there that sets a new password.
+    /// link there that sets a new password. Backup codes of an older factor stay, also those that a notice reports: the
+    /// owner replaces them once more.
     ///
     /// While its link works, whoever reads the mailbox can take a new factor off: before there was one, the mailbox alone
     /// was enough as well.

@@ -74,9 +74,10 @@ pub enum MailPurpose {
     TwoFactorEnabled,
     /// Two-factor login was turned off; with a link that takes it back.
     TwoFactorDisabled,
-    /// All backup codes were replaced, which takes the password; with a link that takes that away.
+    /// All backup codes were replaced by somebody who knows the password; with a link that ends sessions and clears the
+    /// password. The codes stay until they are replaced again.
     BackupCodesReplaced,
-    /// Somebody knows the password and failed at the second factor; with a link that takes it away.
+    /// Somebody knows the password and failed at the second factor; with a link that ends sessions and clears the password.
     SecondFactorFailed,
 }
 

@@ -94,6 +94,7 @@ impl<S: System> Run<S> {
         let seen = outcome.as_ref().map(|it| it.as_ref().map(|_| ()).map_err(Clone::clone));
         let whole = seen.as_ref() == Some(&expected);
         let made = self.shows(&step.after).await;
+        let writes = self.factor_rows().await;
         let (mut owed, mut possible) = (step.notices.clone(), std::mem::take(&mut self.aborted));
         possible.extend(step.possible.clone());
         if whole {
@@ -104,7 +105,10 @@ impl<S: System> Run<S> {
             let broke_off = seen.is_none_or(|seen| seen == unavailable);
             assert!(broke_off, "{op:?}: {outcome:?} instead of {expected:?}");
             assert!(made || self.shows(&self.model).await, "{op:?} was done by half: {:?}", self.row().await);
-            possible.extend(step.mails);
+            // Of codes that were replaced the owner is told, whoever got them.
+            let replaced = matches!(op, Op::Regenerate(..))
+                && step.factors.as_ref().is_some_and(|burnt| writes == Some(burnt.writes));
+            if replaced { &mut owed } else { &mut possible }.extend(step.mails);
             if !made {
                 possible.append(&mut owed);
             }
