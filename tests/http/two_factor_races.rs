@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::races::{CALLERS, at_once, succeeded};
 use crate::scenarios;
-use crate::world::{Answer, Authenticator, Call, Ground, Jar, PASSWORD, World, claims, get, post};
+use crate::world::{Answer, Authenticator, Call, Ground, Jar, PASSWORD, ROUNDS, World, claims, get, post};
 
 scenarios![
     one_code_finishes_one_of_twenty_logins,
@@ -78,7 +78,7 @@ async fn credential(world: &World, email: &str, kind: &FactorKind) -> Credential
 async fn one_code_finishes_one_of_twenty_logins(ground: Ground) {
     let world = Arc::new(ground.world().await);
     let (_, authenticator) = enrolled(&world, 0).await;
-    for _ in 0..ground.rounds() {
+    for _ in 0..ROUNDS {
         let code = authenticator.code(&world);
         let tokens = first_steps(&world, &address(0), CALLERS).await;
         let answers = at_once(&world, tokens.iter().map(|token| verify(token, &code)).collect()).await;
@@ -92,7 +92,7 @@ async fn one_code_finishes_one_of_twenty_logins(ground: Ground) {
 
 async fn one_backup_code_finishes_one_of_twenty_logins(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ground.rounds().div_ceil(10) {
+    for round in 0..ROUNDS.div_ceil(10) {
         let (_, authenticator) = enrolled(&world, round).await;
         for (used, code) in authenticator.backup_codes.iter().enumerate() {
             let tokens = first_steps(&world, &address(round), CALLERS).await;
@@ -106,7 +106,7 @@ async fn one_backup_code_finishes_one_of_twenty_logins(ground: Ground) {
 
 async fn many_right_codes_finish_one_login_once(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ground.rounds() {
+    for round in 0..ROUNDS {
         let (_, authenticator) = enrolled(&world, round).await;
         let token = first_step(&world, &address(round)).await;
         let mut calls: Vec<_> = authenticator.backup_codes.iter().map(|code| verify(&token, code)).collect();
@@ -124,7 +124,7 @@ async fn many_right_codes_finish_one_login_once(ground: Ground) {
 
 async fn two_set_ups_come_to_one_authenticator(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ground.rounds() {
+    for round in 0..ROUNDS {
         let email = address(round);
         world.account(&email).await;
         let jars = [world.session(&email).await, world.session(&email).await];
@@ -157,7 +157,7 @@ async fn two_set_ups_come_to_one_authenticator(ground: Ground) {
 async fn no_session_of_a_password_alone_outlives_the_enabling(ground: Ground) {
     let world = Arc::new(ground.world().await);
     let mut enabled = 0;
-    for round in 0..ground.rounds() {
+    for round in 0..ROUNDS {
         let email = address(round);
         world.account(&email).await;
         let jar = world.session(&email).await;
@@ -191,7 +191,7 @@ async fn no_session_of_a_password_alone_outlives_the_enabling(ground: Ground) {
 async fn no_login_with_the_old_factor_outlives_its_disabling(ground: Ground) {
     let world = Arc::new(ground.world().await);
     let mut disabled = 0;
-    for round in 0..ground.rounds() {
+    for round in 0..ROUNDS {
         let (jar, authenticator) = enrolled(&world, round).await;
         let code = authenticator.code(&world);
         let tokens = first_steps(&world, &address(round), CALLERS - 1).await;
@@ -226,7 +226,7 @@ async fn no_login_with_the_old_factor_outlives_its_disabling(ground: Ground) {
 
 async fn a_new_set_of_codes_ends_the_old_one_and_loses_none_of_its_own(ground: Ground) {
     let world = Arc::new(ground.world().await);
-    for round in 0..ground.rounds() {
+    for round in 0..ROUNDS {
         let (jar, authenticator) = enrolled(&world, round).await;
         let tokens = first_steps(&world, &address(round), 10).await;
         // Each old code twice, with a pending login for each of the two.
@@ -265,7 +265,7 @@ async fn twenty_guesses_get_what_the_timed_budget_allows(ground: Ground) {
     };
     let world = Arc::new(ground.world_with(configure).await);
     let (_, authenticator) = enrolled(&world, 0).await;
-    for _ in 0..ground.rounds() {
+    for _ in 0..ROUNDS {
         let tokens = first_steps(&world, &address(0), CALLERS).await;
         world.events.take();
         let guess = |(at, token): (usize, &Value)| verify(token, &format!("00000{}", at % 10));
@@ -290,7 +290,7 @@ async fn twenty_guesses_get_what_the_timed_budget_allows(ground: Ground) {
 
 async fn twenty_guesses_get_what_the_durable_budget_allows(ground: Ground) {
     let world = Arc::new(ground.world_with(|config| config.policy.max_consecutive_failures = 10).await);
-    for round in 0..ground.rounds() {
+    for round in 0..ROUNDS {
         let (_, authenticator) = enrolled(&world, round).await;
         let email = address(round);
         let tokens = first_steps(&world, &email, CALLERS).await;

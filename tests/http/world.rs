@@ -26,6 +26,9 @@ use crate::totp::totp;
 pub(crate) const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
+/// How often a race is run.
+pub(crate) const ROUNDS: usize = 50;
+
 /// What a scenario runs on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ground {
@@ -90,12 +93,6 @@ impl Ground {
     /// Whether the store writes to a file: slower, so where the number does not matter, do less.
     pub(crate) fn is_durable(self) -> bool {
         self.store != Store::Memory
-    }
-
-    /// How often a race is run.
-    pub(crate) fn rounds(self) -> usize {
-        // Each call crosses a socket there, and others run the same race in another place.
-        if self.store == Store::Servers { 10 } else { 50 }
     }
 
     pub(crate) async fn world(self) -> World {

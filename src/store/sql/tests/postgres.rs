@@ -256,8 +256,9 @@ async fn every_statement_uses_an_index() {
     let mut connection = stranger(&schema).await;
     // The tables are empty, for which reading them whole would be right.
     run(&mut connection, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await;
-    let partial =
-        run(&mut connection, "SELECT indexrelid::regclass::text FROM pg_index WHERE indpred IS NOT NULL").await;
+    let of_one_kind =
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE pg_get_expr(indpred, indrelid) LIKE '% = %'";
+    let partial = run(&mut connection, of_one_kind).await;
     let partial: Vec<String> = partial.iter().map(|index| index.get(0)).collect();
     for (number, statement) in statements().into_iter().enumerate() {
         let statement = statement.postgres;
