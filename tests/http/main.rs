@@ -25,6 +25,10 @@ mod failures;
 mod fake_smtp;
 mod faults;
 mod interrupted;
+#[path = "../common/redis_server.rs"]
+#[allow(dead_code, reason = "each of its users needs a part")]
+mod killable_redis;
+mod killed;
 mod layer;
 mod limits;
 mod login;

@@ -35,6 +35,8 @@ pub(crate) enum Place {
 
 pub(crate) struct Servers {
     schema: Schema,
+    /// The URL of the Redis.
+    redis: String,
     /// In front of both, where they are to go away.
     proxies: Option<Proxies>,
 }
@@ -66,7 +68,12 @@ impl Place {
     }
 
     pub(crate) fn on(schema: Schema) -> Self {
-        Self::Servers(Arc::new(Servers { schema, proxies: None }))
+        Self::on_both(schema, redis_server::url())
+    }
+
+    /// On another Redis than the one of all tests, too.
+    pub(crate) fn on_both(schema: Schema, redis: String) -> Self {
+        Self::Servers(Arc::new(Servers { schema, redis, proxies: None }))
     }
 
     /// A new one for [`set_away`](Self::set_away).
@@ -78,7 +85,8 @@ impl Place {
         let postgres = Proxy::start(&schema.url().replace('@', &format!(":{SERVER_PASSWORD}@"))).await;
         let user = format!("://default:{SERVER_PASSWORD}@");
         let redis = Proxy::start(&redis_server::url().replace("://", &user)).await;
-        Self::Servers(Arc::new(Servers { schema, proxies: Some(Proxies { postgres, redis }) }))
+        let proxies = Some(Proxies { postgres, redis });
+        Self::Servers(Arc::new(Servers { schema, redis: redis_server::url(), proxies }))
     }
 
     /// Gives a builder the stores, opened anew.
@@ -94,7 +102,7 @@ impl Place {
             Self::Servers(servers) => {
                 let (postgres, redis) = match &servers.proxies {
                     Some(Proxies { postgres, redis }) => (postgres.url().to_owned(), redis.url().to_owned()),
-                    None => (servers.schema.url(), redis_server::url()),
+                    None => (servers.schema.url(), servers.redis.clone()),
                 };
                 let accounts = PostgresStore::open_with_clock(&postgres, clock.clone()).await.unwrap();
                 let config = RedisConfig { prefix: servers.prefix(), ..RedisConfig::new(redis) };
