@@ -7,14 +7,13 @@ use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use actix_web::body::EitherBody;
-use actix_web::dev::{Payload, RequestHead, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
 use auth_core::proof::LiveSession;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
 
-use super::answer;
+use super::{answer, translate};
 use crate::http::access::{self, Identified};
 use crate::http::caller;
 use crate::{Auth, CurrentSession, CurrentUser};
@@ -46,29 +45,14 @@ impl AuthMiddleware {
     }
 
     async fn admit(&self, request: &ServiceRequest) -> Result<Identified, HttpResponse> {
-        let bad_request = |_| HttpResponse::BadRequest().finish();
-        let method = http::Method::from_bytes(request.method().as_str().as_bytes());
-        let method = method.map_err(|error| bad_request(error.into()))?;
-        let headers = headers(request.head()).map_err(bad_request)?;
-        let checked = match caller::authenticate_now(&self.auth, &headers) {
+        let head = translate(request.head()).map_err(|_| HttpResponse::BadRequest().finish())?;
+        let checked = match caller::authenticate_now(&self.auth, head.headers()) {
             Some(checked) => checked,
-            // Seldom, and large: in a box, or every request would carry the room for it.
-            None => Box::pin(caller::authenticate(&self.auth, &headers)).await,
+            None => caller::authenticate(&self.auth, head.headers()).await,
         };
-        let head = (&method, &headers, request.uri().path());
+        let head = (head.method(), head.headers(), head.uri().path());
         access::admit(&self.auth, self.required, head, checked).map_err(answer)
     }
-}
-
-/// Those headers that decide on a request: to translate all of them takes longer than the check itself.
-fn headers(head: &RequestHead) -> Result<HeaderMap, http::Error> {
-    let mut headers = HeaderMap::with_capacity(access::HEADERS.len());
-    for name in &access::HEADERS {
-        for value in head.headers.get_all(name.as_str()) {
-            headers.try_append(name, HeaderValue::from_bytes(value.as_bytes())?)?;
-        }
-    }
-    Ok(headers)
 }
 
 impl<S, B> Transform<S, ServiceRequest> for AuthMiddleware
@@ -179,8 +163,8 @@ fn live(request: &HttpRequest) -> Option<Result<LiveSession, Error>> {
     };
     match identified.optional() {
         Ok(Some(live)) => Some(Ok(live)),
-        Ok(None) => Some(match headers(request.head()) {
-            Ok(headers) => identified.required(&headers, path).map_err(refusal),
+        Ok(None) => Some(match translate(request.head()) {
+            Ok(head) => identified.required(head.headers(), path).map_err(refusal),
             Err(error) => Err(actix_web::error::ErrorBadRequest(error)),
         }),
         Err(refused) => match is_stuck.upgrade() {

@@ -5,19 +5,11 @@ use std::sync::Arc;
 use auth_core::Reason;
 use auth_core::proof::LiveSession;
 use bytes::Bytes;
-#[cfg(feature = "actix")]
-use http::header::{AUTHORIZATION, COOKIE, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method, Response};
 
 use super::caller::{Checked, Source};
-#[cfg(feature = "actix")]
-use super::origin::SEC_FETCH_SITE;
 use super::problem::Problem;
 use crate::Auth;
-
-/// All headers by which a request is let in or refused, and the refusal written.
-#[cfg(feature = "actix")]
-pub(crate) static HEADERS: [http::HeaderName; 5] = [COOKIE, AUTHORIZATION, ORIGIN, SEC_FETCH_SITE, UPGRADE];
 
 /// What a middleware leaves for extractors.
 #[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]

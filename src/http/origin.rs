@@ -4,7 +4,7 @@ use http::header::{HeaderMap, ORIGIN, UPGRADE};
 use http::{HeaderName, Method};
 
 /// `Sec-Fetch-Site`.
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Who may send requests with credentials.
 #[derive(Clone, Debug)]
