@@ -37,7 +37,7 @@ struct State {
     pending: HashMap<PendingId, PendingSession>,
 }
 
-/// A running count.
+/// A running count or a bucket, which is full again at `ends_at`.
 #[derive(Clone, Copy)]
 struct Window {
     ends_at: Timestamp,
@@ -378,6 +378,21 @@ impl AttemptStore for MemoryStore {
         }
         window.attempts = window.attempts.saturating_add(1);
         Ok(Hit::of(window.attempts, limit, window.ends_at.since(now)))
+    }
+
+    async fn draw(&self, key: &AttemptKey, limit: Limit) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        if state.attempts.len() >= MAX_WINDOWS && !state.attempts.contains_key(key) {
+            state.make_room(now);
+        }
+        let bucket = state.attempts.entry(*key).or_insert(Window { ends_at: now, attempts: 0 });
+        let full_at = bucket.ends_at.max(now) + limit.interval();
+        let allowed = full_at <= now + limit.interval() * limit.count;
+        if allowed {
+            bucket.ends_at = full_at;
+        }
+        Ok(allowed)
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {

@@ -325,6 +325,10 @@ enum AttemptBug {
     ChecksThenCounts,
     /// Begins a window with each attempt.
     SlidingWindow,
+    /// Looks at a bucket, then takes from it: two steps.
+    ChecksThenDraws,
+    /// Fills a bucket at once when its window is over.
+    FillsAtOnce,
 }
 
 struct Attempts(MemoryStore, AttemptBug, ManualClock, Mutex<HashMap<AttemptKey, (u32, Timestamp)>>);
@@ -332,7 +336,7 @@ struct Attempts(MemoryStore, AttemptBug, ManualClock, Mutex<HashMap<AttemptKey, 
 #[async_trait]
 impl AttemptStore for Attempts {
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError> {
-        if self.1 == AttemptBug::None {
+        if !matches!(self.1, AttemptBug::ChecksThenCounts | AttemptBug::SlidingWindow) {
             return self.0.hit(key, limit).await;
         }
         let now = self.2.now();
@@ -348,6 +352,23 @@ impl AttemptStore for Attempts {
         let window = windows.entry(*key).or_insert(fresh);
         *window = (if window.1 <= now { 1 } else { window.0 + 1 }, fresh.1);
         Ok(Hit::of(window.0, limit, fresh.1.since(now)))
+    }
+
+    async fn draw(&self, key: &AttemptKey, limit: Limit) -> Result<bool, StoreError> {
+        match self.1 {
+            AttemptBug::FillsAtOnce => Ok(self.0.hit(key, limit).await?.allowed),
+            AttemptBug::ChecksThenDraws => {
+                let now = self.2.now();
+                let full_at = self.3.lock().await.get(key).map_or(now, |(_, full_at)| (*full_at).max(now));
+                gap().await;
+                let allowed = full_at + limit.interval() <= now + limit.interval() * limit.count;
+                if allowed {
+                    self.3.lock().await.insert(*key, (0, full_at + limit.interval()));
+                }
+                Ok(allowed)
+            }
+            _ => self.0.draw(key, limit).await,
+        }
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
@@ -367,6 +388,15 @@ fn bugs_in_an_attempt_store_are_named() {
                 "an_attempt_tells_where_the_count_stands",
                 "a_window_ends_by_the_stores_clock",
                 "refused_attempts_do_not_extend_the_window",
+            ],
+        ),
+        (AttemptBug::ChecksThenDraws, &["of_many_draws_as_many_succeed_as_the_bucket_holds"]),
+        (
+            AttemptBug::FillsAtOnce,
+            &[
+                "a_bucket_gives_what_it_holds_and_refills_one_by_one",
+                "of_many_draws_as_many_succeed_as_the_bucket_holds",
+                "refused_draws_do_not_delay_the_refill",
             ],
         ),
     ] {

@@ -21,6 +21,11 @@ macro_rules! __attempt_store {
             a_cleared_window_starts_anew
             keys_are_counted_apart
             what_others_count_leaves_a_running_window_alone
+            a_bucket_gives_what_it_holds_and_refills_one_by_one
+            a_bucket_holds_no_more_than_its_limit
+            of_many_draws_as_many_succeed_as_the_bucket_holds
+            refused_draws_do_not_delay_the_refill
+            buckets_are_drawn_apart_and_a_cleared_one_is_full
         }
     };
 }
@@ -116,8 +121,76 @@ pub async fn what_others_count_leaves_a_running_window_alone(store: Arc<dyn Atte
     }
 }
 
+const BUCKET: Limit = Limit::new(4, Duration::from_secs(60));
+
+async fn draw(store: &dyn AttemptStore, name: &str) -> bool {
+    store.draw(&key(name), BUCKET).await.unwrap()
+}
+
+/// A full bucket gives all at once, then one for each interval that passes, neither earlier nor two at once.
+pub async fn a_bucket_gives_what_it_holds_and_refills_one_by_one(store: Arc<dyn AttemptStore>, clock: ManualClock) {
+    for number in 0..6 {
+        assert_eq!(draw(&*store, "a").await, number < 4, "{number}");
+    }
+    for _ in 0..5 {
+        clock.advance(BUCKET.interval() - Duration::from_micros(1));
+        assert!(!draw(&*store, "a").await, "refilled too early");
+        clock.advance(Duration::from_micros(1));
+        assert!(draw(&*store, "a").await, "refilled too late");
+        assert!(!draw(&*store, "a").await, "refilled by two");
+    }
+    clock.advance(2 * BUCKET.interval());
+    assert_eq!([draw(&*store, "a").await, draw(&*store, "a").await, draw(&*store, "a").await], [true, true, false]);
+}
+
+/// However long a bucket waits, it never holds more than its limit.
+pub async fn a_bucket_holds_no_more_than_its_limit(store: Arc<dyn AttemptStore>, clock: ManualClock) {
+    for pause in [SECOND, 30 * SECOND, 100 * BUCKET.window] {
+        clock.advance(BUCKET.window + pause);
+        for number in 0..6 {
+            assert_eq!(draw(&*store, "a").await, number < 4, "{number} after {pause:?}");
+        }
+    }
+}
+
+/// Of 64 parallel calls as many succeed as the bucket holds, also after it has gained two.
+pub async fn of_many_draws_as_many_succeed_as_the_bucket_holds(store: Arc<dyn AttemptStore>, clock: ManualClock) {
+    for holds in [4, 2, 4, 2] {
+        let draws = in_parallel(|_| {
+            let store = store.clone();
+            async move { draw(&*store, "a").await }
+        });
+        assert_eq!(draws.await.into_iter().filter(|allowed| *allowed).count(), holds);
+        clock.advance(if holds == 4 { BUCKET.interval() * 2 } else { BUCKET.window });
+    }
+}
+
+/// A caller that keeps asking is served as soon as one that waits.
+pub async fn refused_draws_do_not_delay_the_refill(store: Arc<dyn AttemptStore>, clock: ManualClock) {
+    let mut allowed = 0;
+    for _ in 0..60 {
+        allowed += u32::from(draw(&*store, "a").await);
+        clock.advance(SECOND);
+    }
+    // Four at the start, then one at 15, 30 and 45 seconds.
+    assert_eq!(allowed, 7);
+}
+
+/// One bucket says nothing of another, and clearing fills one of them alone.
+pub async fn buckets_are_drawn_apart_and_a_cleared_one_is_full(store: Arc<dyn AttemptStore>, _: ManualClock) {
+    store.clear(&key("a")).await.unwrap();
+    for name in ["a", "b"] {
+        for number in 0..5 {
+            assert_eq!(draw(&*store, name).await, number < 4, "{name} {number}");
+        }
+    }
+    store.clear(&key("a")).await.unwrap();
+    assert_eq!((draw(&*store, "a").await, draw(&*store, "b").await), (true, false));
+}
+
 /// Every verb of a store that is down says so; none guesses.
 pub async fn a_store_that_is_down_says_so(store: Arc<dyn AttemptStore>, _: ManualClock) {
     assert_unavailable(store.hit(&key("a"), Limit::new(1, WINDOW)).await);
+    assert_unavailable(store.draw(&key("a"), BUCKET).await);
     assert_unavailable(store.clear(&key("a")).await);
 }

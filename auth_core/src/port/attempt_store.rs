@@ -6,9 +6,10 @@ use sha2::{Digest as _, Sha256};
 use super::StoreError;
 use crate::types::Limit;
 
-/// Counts attempts within timed windows: guesses at an account, requests of an address.
+/// Counts attempts within timed windows (guesses at an account, requests of an address) and draws from buckets that
+/// refill (mails to a recipient).
 ///
-/// A lost count only restarts its window, so this may live in memory or in a cache. Counts that must outlive everything
+/// A lost count only restarts its window or refills its bucket, so this may live in memory or in a cache. Counts that must outlive everything
 /// are columns of the rows that they protect.
 #[async_trait]
 pub trait AttemptStore: Send + Sync + 'static {
@@ -19,7 +20,15 @@ pub trait AttemptStore: Send + Sync + 'static {
     /// in between: what is refused does not extend it. Whatever other keys see must not reset a window that runs.
     async fn hit(&self, key: &AttemptKey, limit: Limit) -> Result<Hit, StoreError>;
 
-    /// Ends a window early: its authenticator was used with full success.
+    /// Takes one from a bucket and tells whether it held one, in one step: of any number of parallel calls, no more
+    /// succeed than the bucket held.
+    ///
+    /// A bucket holds `limit.count` and is full at first. It gains one every [`Limit::interval`], by the store's own
+    /// clock, until it is full again. A refused call takes nothing. It writes as much as one that succeeds, because its
+    /// duration must not tell how full a bucket is. A key names a window or a bucket, never both.
+    async fn draw(&self, key: &AttemptKey, limit: Limit) -> Result<bool, StoreError>;
+
+    /// Ends a window early, or fills a bucket: its authenticator was used with full success.
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError>;
 }
 

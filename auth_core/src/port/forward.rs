@@ -69,6 +69,7 @@ forward! {
     }
     AttemptStore {
         hit(key: &AttemptKey, limit: Limit) -> Hit;
+        draw(key: &AttemptKey, limit: Limit) -> bool;
         clear(key: &AttemptKey) -> ();
     }
     MailOutbox {

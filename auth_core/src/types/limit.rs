@@ -15,6 +15,11 @@ impl Limit {
         Self { count, window }
     }
 
+    /// The time in which a bucket of this limit gains one: the window divided by the count.
+    pub fn interval(&self) -> Duration {
+        self.window / self.count.max(1)
+    }
+
     /// Whether both numbers are in their ranges.
     pub fn is_valid(&self) -> bool {
         (1..=1_000_000).contains(&self.count)

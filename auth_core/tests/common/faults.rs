@@ -283,6 +283,10 @@ impl AttemptStore for Faulty<dyn AttemptStore> {
         self.faults.call("attempts.hit", self.port.hit(key, limit)).await
     }
 
+    async fn draw(&self, key: &AttemptKey, limit: Limit) -> Result<bool, StoreError> {
+        self.faults.call("attempts.draw", self.port.draw(key, limit)).await
+    }
+
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
         self.faults.call("attempts.clear", self.port.clear(key)).await
     }

@@ -1,4 +1,4 @@
-//! Attempts within timed windows.
+//! Attempts within timed windows, and buckets that refill.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -32,6 +32,28 @@ static HIT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// ARGV is the time, the time in which a bucket gains one, the time in which it gains all but one, and how long to keep
+/// it. The value is when the bucket is full again. A refused call writes it as it is. Text that is no number is left to
+/// the caller.
+static DRAW: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+        local kept = redis.call('GET', KEYS[1])
+        if kept and not tonumber(kept) then
+            return kept
+        end
+        local now = time(ARGV[1])
+        local full_at = math.max(tonumber(kept or 0), now)
+        local allowed = full_at <= now + ARGV[3]
+        if allowed then
+            full_at = full_at + ARGV[2]
+        end
+        redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', ARGV[4])
+        return allowed and 1 or 0
+        ",
+    )
+});
+
 impl RedisStore {
     fn attempts_key(&self, key: &AttemptKey) -> String {
         self.key("attempts", key.as_bytes())
@@ -46,6 +68,15 @@ impl AttemptStore for RedisStore {
         let (attempts, reset_after): (u64, u64) = self.call(hit).await?;
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
         Ok(Hit::of(attempts, limit, Duration::from_micros(reset_after)))
+    }
+
+    async fn draw(&self, key: &AttemptKey, limit: Limit) -> Result<bool, StoreError> {
+        let interval = limit.interval();
+        let mut draw = Call::script(&DRAW, self.attempts_key(key));
+        draw.arg(self.now()).arg(micros(interval)).arg(micros(interval * limit.count.saturating_sub(1)));
+        draw.arg(millis(limit.window + GRACE));
+        let allowed: u8 = self.call(draw).await?;
+        Ok(allowed == 1)
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {

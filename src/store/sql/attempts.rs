@@ -1,4 +1,4 @@
-//! Attempts within timed windows.
+//! Attempts within timed windows, and buckets that refill.
 
 use std::time::Duration;
 
@@ -45,8 +45,28 @@ macro_rules! hit {
     };
 }
 
+// $3 is the time in which a bucket gains one, $4 the time in which it gains all but one. `ends_at` is when the bucket is
+// full again, `attempts` how many calls in a row were refused.
+macro_rules! draw {
+    ($now:expr, $greatest:literal) => {
+        concat!(
+            "INSERT INTO auth_attempts (key, attempts, ends_at) VALUES ($1, 0, ",
+            $now,
+            " + $3) ",
+            "ON CONFLICT (key) DO UPDATE SET ",
+            "attempts = CASE WHEN auth_attempts.ends_at <= excluded.ends_at - $3 + $4 THEN 0 ",
+            "ELSE auth_attempts.attempts + 1 END, ",
+            "ends_at = CASE WHEN auth_attempts.ends_at <= excluded.ends_at - $3 + $4 THEN ",
+            $greatest,
+            "(auth_attempts.ends_at + $3, excluded.ends_at) ELSE auth_attempts.ends_at END ",
+            "RETURNING attempts",
+        )
+    };
+}
+
 statements! {
     HIT = hit!("$2"), postgres: hit!(clock!("$2"));
+    DRAW = draw!("$2", "MAX"), postgres: draw!(clock!("$2"), "GREATEST");
     CLEAR = "DELETE FROM auth_attempts WHERE key = $1";
     SWEEP = sweep!("$1", ""), postgres: sweep!(clock!("$1"), " FOR UPDATE SKIP LOCKED");
 }
@@ -65,6 +85,18 @@ impl<D: Database> AttemptStore for SqlStore<D> {
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
         let reset_after = row.integer::<i64>("reset_after")?;
         Ok(Hit::of(attempts, limit, Duration::from_micros(reset_after.max(0).cast_unsigned())))
+    }
+
+    async fn draw(&self, key: &AttemptKey, limit: Limit) -> Result<bool, StoreError> {
+        let interval = limit.interval();
+        let rest = sql_micros(interval * limit.count.saturating_sub(1));
+        let rows = self
+            .write(|now| query(DRAW).bind(key.as_bytes().to_vec()).bind(now).bind(sql_micros(interval)).bind(rest))
+            .await?;
+        // Swept at every call, because a caller must not see from the duration whether the bucket was new.
+        self.write(|now| query(SWEEP).bind(now)).await?;
+        let row = Fields(rows.first().ok_or_else(|| StoreError::corrupt("a bucket was not returned"))?);
+        Ok(row.integer::<i64>("attempts")? == 0)
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
