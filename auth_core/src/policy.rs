@@ -56,6 +56,13 @@ pub struct Policy {
     pub login_attempts: Limit,
     /// Logins from one known device, successes aside. Default 10 in 10 min.
     pub device_attempts: Limit,
+    /// The time for which a device stays known after its last login: 1 d to 400 d. Default 180 d. A new password ends that sooner.
+    pub device_lifetime: Duration,
+    /// Mails to one recipient that callers without a session of the account can cause, for each kind. Default 10 an hour,
+    /// refilled one by one. It counts whatever [`timed_limits`](Self::timed_limits) says. A known device of the account has
+    /// a budget of its own. Notices of changes are outside it. A mail with a link is never withheld for longer than the
+    /// link works.
+    pub mails_per_recipient: Limit,
     /// Whether every account must have a second factor. Default no: [`SecondFactorRule`](crate::port::SecondFactorRule)
     /// may still ask for one of some. Sessions that are there already go on as they are.
     pub require_second_factor: bool,
@@ -72,7 +79,8 @@ pub struct Policy {
     /// How many backup codes are made: 1 to 50. Default 10.
     pub backup_codes: usize,
     /// Wrong passwords, or codes of one factor, in a row, over any time, after which the password is off until it is reset: 10 to 1000. Default
-    /// 100 (NIST SP 800-63B-4 section 3.2.2). A known device may fail as often again.
+    /// 100 (NIST SP 800-63B-4 section 3.2.2). Each known device may fail as often by itself, and so may
+    /// the account's sessions together, where the password is asked for again.
     pub max_consecutive_failures: u32,
     /// The application's own sign-up fields; whatever else a client sends is dropped.
     pub attributes: Vec<AttributeRule>,
@@ -99,6 +107,8 @@ impl Default for Policy {
             timed_limits: true,
             login_attempts: Limit::new(10, Duration::from_secs(600)),
             device_attempts: Limit::new(10, Duration::from_secs(600)),
+            device_lifetime: 180 * DAY,
+            mails_per_recipient: Limit::new(10, 60 * MINUTE),
             require_second_factor: false,
             second_factor_attempts: Limit::new(5, 5 * MINUTE),
             totp_skew: 1,
@@ -203,6 +213,7 @@ impl Policy {
         within("reset_link_lifetime", self.reset_link_lifetime, MINUTE, DAY)?;
         within("change_email_link_lifetime", self.change_email_link_lifetime, MINUTE, DAY)?;
         within("not_me_link_lifetime", self.not_me_link_lifetime, 60 * MINUTE, 30 * DAY)?;
+        within("device_lifetime", self.device_lifetime, DAY, 400 * DAY)?;
         within("sudo_max_age", self.sudo_max_age, MINUTE, DAY)?;
         if !(1..=100).contains(&self.mail_attempts) {
             return Err(InvalidSetting::new(
@@ -216,6 +227,7 @@ impl Policy {
         let limits = [
             ("login_attempts", self.login_attempts),
             ("device_attempts", self.device_attempts),
+            ("mails_per_recipient", self.mails_per_recipient),
             ("second_factor_attempts", self.second_factor_attempts),
         ];
         for (setting, limit) in limits {
@@ -278,9 +290,11 @@ mod tests {
     #[test]
     fn each_setting_out_of_range_is_refused_by_name() {
         type Spoil = fn(&mut Policy);
-        let cases: [(&str, Spoil); 24] = [
+        let cases: [(&str, Spoil); 26] = [
             ("login_attempts", |p| p.login_attempts.count = 0),
             ("device_attempts", |p| p.device_attempts.window = Duration::ZERO),
+            ("device_lifetime", |p| p.device_lifetime = Duration::ZERO),
+            ("mails_per_recipient", |p| p.mails_per_recipient.count = 0),
             ("max_consecutive_failures", |p| p.max_consecutive_failures = 9),
             ("revocation_lag", |p| p.revocation_lag = Duration::ZERO),
             ("refresh_window", |p| p.refresh_window = 2 * MINUTE),

@@ -148,14 +148,7 @@ impl AuthSystem {
         Ok(u32::from_be_bytes(bytes))
     }
 
-    /// Queues a mail to an address, whether or not there is an account.
-    pub(crate) async fn queue_mail(&self, client: &Client, to: &Email, purpose: MailPurpose) -> Result<(), Error> {
-        self.enqueue(client, to, purpose, None).await?;
-        self.inner.mail_queued.notify(usize::MAX);
-        Ok(())
-    }
-
-    /// Queues a mail about a certain account.
+    /// Queues a notice about a certain account. No budget withholds it.
     pub(crate) async fn queue_mail_about(
         &self,
         client: &Client,
@@ -164,7 +157,7 @@ impl AuthSystem {
         about: MailMatter,
     ) -> Result<(), Error> {
         self.enqueue(client, to, purpose, Some(about)).await?;
-        self.inner.mail_queued.notify(usize::MAX);
+        self.wake_mailer();
         Ok(())
     }
 
@@ -182,7 +175,7 @@ impl AuthSystem {
         self.enqueue(client, to, purpose, Some(about)).await
     }
 
-    async fn enqueue(
+    pub(crate) async fn enqueue(
         &self,
         client: &Client,
         to: &Email,

@@ -72,18 +72,21 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         assert_eq!(refusal.retry_after(), None, "{kind}");
         assert_eq!(world.hasher.work() - work, 1, "{kind}");
         let calls = world.faults.calls();
-        // One look and two writes, each of which waits for the disk.
+        // One look and three writes, each of which waits for the disk.
         let counts = match why {
             LoginRefusal::Unknown | LoginRefusal::PasswordOff => "users.dummy_write",
             _ => "users.count_failure",
         };
         if why == LoginRefusal::Unverified {
             // Only who reads its mail can tell.
-            assert_eq!(calls, ["users.find", counts, "outbox.enqueue"]);
+            assert_eq!(calls, ["users.find", counts, "attempts.draw", "outbox.enqueue"]);
             assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
         } else {
-            assert_eq!(calls, ["users.find", counts, "users.dummy_write"], "{kind}");
-            assert_eq!(world.mails().await, [], "{kind}");
+            let off = why == LoginRefusal::PasswordOff;
+            let written = if off { "outbox.enqueue" } else { "users.dummy_write" };
+            assert_eq!(calls, ["users.find", counts, "attempts.draw", written], "{kind}");
+            let told = off.then(|| (ADA.to_owned(), MailPurpose::PasswordOff));
+            assert_eq!(world.mails().await, Vec::from_iter(told), "{kind}");
         }
         let id = user.as_ref().map(|user| user.id);
         let refusals: Vec<_> = world.events.take();

@@ -13,7 +13,7 @@ use auth_core::flow::{LoggedIn, LoginRequest};
 use auth_core::policy::Policy;
 use auth_core::port::{Event, HashError, LoginRefusal, PasswordHasher, Ticket, Verdict};
 use auth_core::token::{DeviceId, TokenRing, Tokens};
-use auth_core::types::{Channel, Client, Limit, Password, PasswordHash, TenantId};
+use auth_core::types::{Channel, Client, Email, Limit, Password, PasswordHash, TenantId, User, UserId};
 use auth_core::{AuthSystem, Error, Ports, Reason};
 use common::{ADA, DAY, Fault, HOUR, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, TICK, World, refused, secret};
 
@@ -194,10 +194,12 @@ async fn a_known_device_has_limits_too() {
 
     let world = untimed().await;
     let device = attempt(&world.auth, ADA, PASSWORD, None).await.unwrap().device;
-    guess(&world, 200, ADA, Some(device.expose())).await;
+    guess(&world, 100, ADA, Some(device.expose())).await;
     let refusal = attempt(&world.auth, ADA, PASSWORD, Some(device.expose())).await;
     assert_eq!(refused(refusal), Reason::InvalidCredentials);
-    assert_eq!(world.user(ADA).await.consecutive_failures, 200);
+    // It used up nothing but its own.
+    assert_eq!(world.user(ADA).await.consecutive_failures, 0);
+    attempt(&world.auth, ADA, PASSWORD, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -211,33 +213,58 @@ async fn a_device_stays_the_same_from_login_to_login() {
 }
 
 #[test]
-fn a_device_token_is_for_one_identifier_of_one_tenant() {
+fn a_device_token_is_for_one_account_under_one_password() {
     let tokens = common::tokens(&Policy::default());
-    let (tenant, other) = (TenantId::default(), TenantId::parse("another").unwrap());
     let device = DeviceId([7; 16]);
-    let token = tokens.device(&tenant, ADA, device);
-    let read = |tenant, identifier, token: &str| tokens.verify_device(tenant, identifier, token);
-    assert_eq!(read(&tenant, ADA, token.expose()), Some(device));
-    assert_eq!(read(&tenant, "eve@example.org", token.expose()), None);
-    assert_eq!(read(&tenant, "", token.expose()), None);
-    assert_eq!(read(&other, ADA, token.expose()), None);
+    let now = common::session().created_at;
+    let user = User { password_hash: Some(PasswordHash::new("$plain$one")), ..common::user_row() };
+    let token = tokens.device(&user, device, now);
+    let read = |user: &User, token: &str| tokens.verify_device(Some(user), token, now, DAY);
+    assert_eq!(read(&user, token.expose()), Some(device));
+    assert_eq!(tokens.verify_device(None, token.expose(), now, DAY), None);
+    for (what, other) in [
+        ("tenant", User { tenant: TenantId::parse("another").unwrap(), ..user.clone() }),
+        ("id", User { id: UserId::parse("43").unwrap(), ..user.clone() }),
+        ("password", User { password_hash: Some(PasswordHash::new("$plain$two")), ..user.clone() }),
+        ("no password", User { password_hash: None, ..user.clone() }),
+    ] {
+        assert_eq!(read(&other, token.expose()), None, "{what}");
+    }
+    // Not what an owner does with the account.
+    let moved = User { email: Email::parse("new@example.org").unwrap(), ..user.clone() };
+    let moved = User { token_version: user.token_version.next(), revision: 7, consecutive_failures: 9, ..moved };
+    assert_eq!(read(&moved, token.expose()), Some(device));
+    // A whole second is the finest that it tells.
+    for (later, known) in [(DAY - TICK, true), (DAY, false), (2 * DAY, false)] {
+        let read = tokens.verify_device(Some(&user), token.expose(), now + later, DAY);
+        assert_eq!(read.is_some(), known, "{later:?}");
+    }
+    // A clock that is a little behind is no reason to refuse it.
+    for (earlier, known) in [(5 * SECOND, true), (6 * SECOND, false)] {
+        let read = tokens.verify_device(Some(&user), token.expose(), now - earlier, DAY);
+        assert_eq!(read.is_some(), known, "{earlier:?}");
+    }
     for index in 0..token.expose().len() {
-        assert_eq!(read(&tenant, ADA, &token.expose()[..index]), None);
+        assert_eq!(read(&user, &token.expose()[..index]), None);
         let mut changed = token.expose().to_owned().into_bytes();
         changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
-        assert_eq!(read(&tenant, ADA, &String::from_utf8(changed).unwrap()), None, "{index}");
+        assert_eq!(read(&user, &String::from_utf8(changed).unwrap()), None, "{index}");
     }
-    for rubbish in ["", ".", "..", &"A".repeat(1_000_000), &format!("{}.", token.expose()), &"é.é".repeat(30)] {
-        assert_eq!(read(&tenant, ADA, rubbish), None);
+    let hex = format!("{:x}", now.seconds());
+    let upper = token.expose().replacen(&hex, &hex.to_uppercase(), 1);
+    let padded = token.expose().replacen(&hex, &format!("0{hex}"), 1);
+    for rubbish in ["", ".", "..", &"A".repeat(1_000_000), &format!("{}.", token.expose()), &"é.é".repeat(30), &padded]
+    {
+        assert_eq!(read(&user, rubbish), None);
     }
+    assert!(upper == token.expose() || read(&user, &upper).is_none());
     // It opens nothing.
-    let now = common::session().created_at;
     assert!(tokens.verify_access(token.expose(), now).is_err() && tokens.verify_refresh(token.expose(), now).is_err());
     let ring = |signing, accepted: &[_]| {
         Tokens::new(TokenRing::new(&secret(signing), accepted), "iss", "aud", &Policy::default()).unwrap()
     };
-    assert_eq!(ring(2, &[secret(1)]).verify_device(&tenant, ADA, token.expose()), Some(device));
-    assert_eq!(ring(2, &[]).verify_device(&tenant, ADA, token.expose()), None);
+    assert_eq!(ring(2, &[secret(1)]).verify_device(Some(&user), token.expose(), now, DAY), Some(device));
+    assert_eq!(ring(2, &[]).verify_device(Some(&user), token.expose(), now, DAY), None);
 }
 
 #[tokio::test]
@@ -245,7 +272,8 @@ async fn a_device_token_of_somebody_else_is_no_device() {
     let world = world().await;
     world.verified("eve@example.org", PASSWORD).await;
     let eves = attempt(&world.auth, "eve@example.org", PASSWORD, None).await.unwrap().device;
-    let forged = common::tokens(&Policy::default()).device(&TenantId::parse("other").unwrap(), ADA, DeviceId([1; 16]));
+    let elsewhere = User { tenant: TenantId::parse("other").unwrap(), ..world.user(ADA).await };
+    let forged = common::tokens(&Policy::default()).device(&elsewhere, DeviceId([1; 16]), elsewhere.created_at);
     guess(&world, 5, ADA, Some(eves.expose())).await;
     guess(&world, 5, ADA, Some(forged.expose())).await;
     for device in [None, Some(eves.expose()), Some(forged.expose()), Some("")] {
@@ -313,7 +341,8 @@ async fn every_refusal_is_counted_first_and_writes_as_much() {
         let world = world().await;
         world.faults.calls();
         guess(&world, 1, email, None).await;
-        assert_eq!(world.faults.calls(), ["attempts.hit", "users.find", counts, "users.dummy_write"]);
+        let expected = ["attempts.hit", "users.find", counts, "attempts.draw", "users.dummy_write"];
+        assert_eq!(world.faults.calls(), expected);
     }
 }
 

@@ -72,8 +72,10 @@ async fn the_answer_and_the_work_are_the_same_for_every_address() {
             world.faults.calls();
             assert_eq!(world.sign_up(ADA, password).await.unwrap(), SignedUp, "{kind}");
             assert_eq!(world.hasher.work() - work, 1, "{kind}");
-            // Two writes, each of which waits for the disk.
-            let [.., first, "outbox.enqueue"] = world.faults.calls()[..] else { panic!("{kind}: no mail") };
+            // Three writes, each of which waits for the disk.
+            let [.., first, "attempts.draw", "outbox.enqueue"] = world.faults.calls()[..] else {
+                panic!("{kind}: no mail")
+            };
             let account = ["users.insert", "users.update_if"];
             assert!(first == "users.dummy_write" || account.contains(&first), "{kind}: {first}");
             // All queue a mail; the worker finds that a deleted account has nobody to tell.

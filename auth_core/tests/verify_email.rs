@@ -139,7 +139,7 @@ async fn a_resend_costs_the_same_for_every_address() {
         world.auth.resend_verification(&world.client, email).await.unwrap();
         costs.push(world.faults.calls());
     }
-    assert_eq!(costs, vec![vec!["outbox.enqueue"]; 3]);
+    assert_eq!(costs, vec![vec!["attempts.draw", "outbox.enqueue"]; 3]);
     assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
     let refusal = world.auth.resend_verification(&world.client, "ada@").await;
     assert_eq!(wrong_fields(refusal), [("email", FieldReason::InvalidEmail)]);

@@ -93,6 +93,8 @@ impl Config {
         env.set("AUTH_THROTTLE", &mut policy.timed_limits, parse_bool)?;
         env.set("AUTH_LOGIN_ATTEMPTS", &mut policy.login_attempts, parse_limit)?;
         env.set("AUTH_DEVICE_ATTEMPTS", &mut policy.device_attempts, parse_limit)?;
+        env.set("AUTH_DEVICE_LIFETIME", &mut policy.device_lifetime, parse_seconds)?;
+        env.set("AUTH_MAILS_PER_RECIPIENT", &mut policy.mails_per_recipient, parse_limit)?;
         env.set("AUTH_MAX_CONSECUTIVE_FAILURES", &mut policy.max_consecutive_failures, parse_number)?;
         env.set("AUTH_ACCESS_LIFETIME", &mut policy.access_lifetime, parse_seconds)?;
         env.set("AUTH_IDLE_LIFETIME", &mut policy.idle_lifetime, parse_seconds)?;

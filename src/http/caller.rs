@@ -150,5 +150,6 @@ pub(crate) fn client(auth: &Auth, headers: &HeaderMap, peer: Option<std::net::Ip
         address: super::address::client_address(peer, headers, &auth.http().trusted_proxies),
         agent: text(USER_AGENT).map(str::to_owned),
         locale: Locale::parse_or_default(language.unwrap_or("").trim()),
+        device: None,
     }
 }

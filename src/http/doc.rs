@@ -88,6 +88,7 @@ pub(crate) enum Cookies {
     None,
     Session,
     SessionAndDevice,
+    Device,
     /// Unless a second step is to follow.
     SessionAndDeviceOrNone,
     Cleared,

@@ -170,6 +170,7 @@ impl Auth {
             Cookies::None => return success,
             Cookies::Session => (true, format!("{session} of the session.")),
             Cookies::SessionAndDevice => (true, format!("{session} of the session, and `{device}`.")),
+            Cookies::Device => (true, format!("`{device}`.")),
             Cookies::SessionAndDeviceOrNone => {
                 (false, format!("{session} of the session, and `{device}`; none where a second step is to follow."))
             }

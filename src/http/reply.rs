@@ -1,7 +1,5 @@
 //! Answers that are no refusals.
 
-use std::time::Duration;
-
 use auth_core::flow::SessionTokens;
 use auth_core::token::IssuedToken;
 use auth_core::types::Token;
@@ -15,9 +13,6 @@ use serde_json::{Value, json};
 use super::cookie;
 use crate::Auth;
 use crate::config::CookieConfig;
-
-/// How long a browser keeps its device token.
-const DEVICE_LIFETIME: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 
 #[derive(Debug)]
 enum Body {
@@ -88,7 +83,7 @@ impl Reply {
     pub(crate) fn with_device(self, auth: &Auth, token: &Token) -> Self {
         let http = auth.http();
         let now = auth.system().ports().clock.now();
-        let lasts = now + DEVICE_LIFETIME;
+        let lasts = now + auth.system().policy().device_lifetime;
         let names = &http.cookies;
         self.with_cookies(cookie::set(names, &names.device_name, &http.public_path, token, now, lasts))
     }

@@ -4,6 +4,7 @@ use auth_core::types::{Email, Personal, Username};
 use http::StatusCode;
 
 use super::Exchange;
+use super::caller;
 use super::doc::{Attributes, Doc, Field, Kind, Need};
 use super::problem::Problem;
 use super::reply::Reply;
@@ -36,7 +37,8 @@ pub(super) async fn sign_up(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let attributes =
         optional.filter_map(|rule| Some((rule.name, read.optional_text(rule.name, rule.max_chars)?))).collect();
     read.finish()?;
-    system.sign_up(&x.client, SignUpRequest { email, username, password, attributes }).await?;
+    let client = x.client.on_device(caller::device_token(x.auth, x.headers));
+    system.sign_up(&client, SignUpRequest { email, username, password, attributes }).await?;
     let detail = "User created successfully. Please check your email to verify your account.";
     Ok(Reply::detail(StatusCode::CREATED, detail))
 }

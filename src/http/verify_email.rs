@@ -2,6 +2,7 @@ use auth_core::Reason;
 use http::StatusCode;
 
 use super::Exchange;
+use super::caller;
 use super::doc::{Doc, Field, Kind, TOKEN, UID};
 use super::link::Link;
 use super::problem::Problem;
@@ -27,7 +28,8 @@ pub(super) async fn resend(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let mut read = x.fields.reader();
     let email = read.email("email");
     read.finish()?;
-    x.auth.system().resend_verification(&x.client, email).await?;
+    let client = x.client.on_device(caller::device_token(x.auth, x.headers));
+    x.auth.system().resend_verification(&client, email).await?;
     let detail = "If an account with that email is waiting to be verified, we have sent a verification link.";
     Ok(Reply::detail(StatusCode::OK, detail))
 }

@@ -49,7 +49,8 @@ pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
         | MailPurpose::TwoFactorEnabled
         | MailPurpose::TwoFactorDisabled
         | MailPurpose::BackupCodesReplaced
-        | MailPurpose::SecondFactorFailed => Some("/not-me"),
+        | MailPurpose::SecondFactorFailed
+        | MailPurpose::BackupCodeUsed => Some("/not-me"),
         _ => None,
     }
 }

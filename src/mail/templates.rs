@@ -54,7 +54,7 @@ macro_rules! english {
     };
 }
 
-const ENGLISH: [(MailPurpose, TemplateSource<'static>); 13] = english![
+const ENGLISH: [(MailPurpose, TemplateSource<'static>); 15] = english![
     VerifyEmail "verify_email",
     AccountExists "account_exists",
     ResetPassword "reset_password",
@@ -67,7 +67,9 @@ const ENGLISH: [(MailPurpose, TemplateSource<'static>); 13] = english![
     TwoFactorEnabled "two_factor_enabled",
     TwoFactorDisabled "two_factor_disabled",
     BackupCodesReplaced "backup_codes_replaced",
-    SecondFactorFailed "second_factor_failed"
+    SecondFactorFailed "second_factor_failed",
+    BackupCodeUsed "backup_code_used",
+    PasswordOff "password_off"
 ];
 
 /// The parts of a mail, by the endings of their templates' names.

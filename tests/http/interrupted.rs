@@ -106,7 +106,7 @@ async fn a_sign_up(ground: Ground) {
         assert_eq!(world.send(link.verify()).await.status, 200);
         assert!(is_open(world, PASSWORD).await);
     });
-    assert_eq!(calls.await, ["attempts.hit", "users.find", "users.insert", "outbox.enqueue"]);
+    assert_eq!(calls.await, ["attempts.hit", "users.find", "users.insert", "attempts.draw", "outbox.enqueue"]);
 }
 
 async fn a_sign_up_for_a_taken_address(ground: Ground) {

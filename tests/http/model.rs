@@ -43,7 +43,7 @@ async fn a_crash_leaves_the_account_as_before_or_as_after(ground: Ground) {
 
 /// Several lives, each in a world of its own, with these crashes.
 fn lives(ground: Ground, crash: BoxedStrategy<Option<(usize, common::Fault)>>) {
-    let cases = if ground.is_durable() { 25 } else { 100 };
+    let cases = ops::lives(if ground.is_durable() { 25 } else { 100 });
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let life = (ops::start(), proptest::collection::vec((ops::op(), crash), 1..40));
     let outcome = TestRunner::new(config).run(&life, |(start, deeds)| {

@@ -49,7 +49,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
         access_lifetime, idle_lifetime, session_lifetime, refresh_window, revocation_lag, verify_link_lifetime,
         reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, sudo_max_age, require_second_factor, second_factor_attempts, totp_skew, pending_lifetime, totp_setup_lifetime,
         totp_issuer, backup_codes, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
-        max_consecutive_failures, attributes, mail_attempts,
+        device_lifetime, mails_per_recipient, max_consecutive_failures, attributes, mail_attempts,
     } = policy;
     let PasswordPolicy { min_chars, max_chars, refuse_numeric, service_names } = password;
     let mut fields = all!(
@@ -60,7 +60,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
         reset_link_lifetime change_email_link_lifetime not_me_link_lifetime sudo_max_age require_second_factor second_factor_attempts totp_skew pending_lifetime totp_setup_lifetime
         totp_issuer backup_codes min_chars max_chars
         refuse_numeric service_names usernames
-        reveal_taken_emails timed_limits login_attempts device_attempts max_consecutive_failures attributes mail_attempts
+        reveal_taken_emails timed_limits login_attempts device_attempts device_lifetime mails_per_recipient max_consecutive_failures attributes mail_attempts
     );
     fields.push(field("memory_kib", &argon2.memory_kib()));
     fields.push(field("iterations", &argon2.iterations()));
@@ -111,6 +111,8 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_THROTTLE",                     "off",                 "timed_limits",        "false",                            "10/min"),
     ("AUTH_LOGIN_ATTEMPTS",               "7/h",                 "login_attempts",      "Limit { count: 7, window: 3600s }","7"),
     ("AUTH_DEVICE_ATTEMPTS",              "8/d",                 "device_attempts",     "Limit { count: 8, window: 86400s }","x/d"),
+    ("AUTH_DEVICE_LIFETIME",              "86400",               "device_lifetime",     "86400s",                           "180d"),
+    ("AUTH_MAILS_PER_RECIPIENT",          "9/h",                 "mails_per_recipient", "Limit { count: 9, window: 3600s }","9"),
     ("AUTH_MAX_CONSECUTIVE_FAILURES",     "50",                  "max_consecutive_failures", "50",                          "5/min"),
     ("AUTH_ACCESS_LIFETIME",              "60",                  "access_lifetime",     "60s",                              "15m"),
     ("AUTH_IDLE_LIFETIME",                "3600",                "idle_lifetime",       "3600s",                            "-1"),

@@ -10,6 +10,7 @@ use auth_system::auth_core::Ports;
 use auth_system::auth_core::port::{DeadMails, MailPurpose};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer, SentMail};
 use auth_system::auth_core::token::RootSecret;
+use auth_system::auth_core::types::Limit;
 use auth_system::config::Profile;
 use auth_system::{Auth, AuthBuilder, Config};
 use base64::Engine as _;
@@ -119,6 +120,7 @@ pub(crate) fn config() -> Config {
     let mut config = Config::new(RootSecret::parse(SECRET).unwrap(), "https://app.example.org");
     // One peer sends most of a scenario's requests.
     config.policy.timed_limits = false;
+    config.policy.mails_per_recipient = Limit::new(1_000_000, Duration::from_secs(3600));
     config
 }
 

@@ -220,7 +220,7 @@ impl Admin<'_> {
     /// `user_not_found`; `unavailable`.
     pub async fn start_reset(&self, user: &UserId) -> Result<(), Error> {
         let user = self.load(user).await?;
-        self.system.queue_mail(&self.client, &user.email, MailPurpose::ResetPassword).await?;
+        self.system.queue_for_operator(&self.client, &user.email, MailPurpose::ResetPassword).await?;
         self.record(Some(user.id), AdminAction::StartedReset);
         Ok(())
     }

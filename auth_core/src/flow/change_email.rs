@@ -42,7 +42,7 @@ impl AuthSystem {
             return Err(wrong(FieldReason::AddressInUse));
         }
         let about = MailMatter { user: user.id, token_version: user.token_version };
-        self.queue_mail_about(client, &email, MailPurpose::ChangeEmail, about).await?;
+        self.queue_within_budget(client, &email, MailPurpose::ChangeEmail, Some(about)).await?;
         self.record(&user.tenant, Event::EmailChangeRequested { user: user.id });
         Ok(())
     }

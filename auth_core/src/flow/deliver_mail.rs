@@ -114,9 +114,17 @@ impl AuthSystem {
                 self.compose_change(claim, &user, about, other)
             }
             Some(about)
-                if matches!(intent.purpose, MailPurpose::SecondFactorFailed | MailPurpose::BackupCodesReplaced) =>
+                if matches!(
+                    intent.purpose,
+                    MailPurpose::SecondFactorFailed | MailPurpose::BackupCodesReplaced | MailPurpose::BackupCodeUsed
+                ) =>
             {
                 self.compose_warning(claim, &user, about)
+            }
+            Some(about) if intent.purpose == MailPurpose::PasswordOff => {
+                // A password that was set since is not off.
+                let over = user.token_version != about.token_version || !user.is_active();
+                if over { Content::Nothing } else { Content::mail(claim, intent.purpose, &user.email, None) }
             }
             Some(about) if user.token_version.next() == about.token_version => Content::NotYet,
             Some(about) if intent.purpose == MailPurpose::ResetPassword => self.compose_reset(claim, &user, about),
@@ -208,6 +216,8 @@ impl AuthSystem {
         let over = match claim.intent.purpose {
             // Whatever ended the sessions meanwhile, the codes are somebody's.
             MailPurpose::BackupCodesReplaced => user.factors.is_empty() || self.is_stale(claim),
+            // It was used, whatever happened to the factor since.
+            MailPurpose::BackupCodeUsed => self.is_stale(claim),
             _ => user.token_version != about.token_version,
         };
         if over {

@@ -3,11 +3,14 @@ use std::fmt;
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::flow::SessionTokens;
-use crate::flow::password::Budget;
+use crate::flow::housekeeping;
+use crate::flow::password::{Budget, Guesser};
 use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
 use crate::proof::{Authenticated, FirstStep, verify_password};
-use crate::token::DeviceId;
-use crate::types::{AuthMethods, Channel, Client, Email, Password, Token, User, Username};
+use crate::token::{DeviceId, Tokens};
+use crate::types::{
+    AuthMethods, Channel, Client, Email, Limit, Password, PasswordHash, TenantId, Token, User, Username,
+};
 
 /// Who wants to log in.
 pub struct LoginRequest<'a> {
@@ -62,7 +65,8 @@ impl AuthSystem {
     /// Logs in with a password.
     ///
     /// Wrong password, unknown, unverified and disabled accounts get one answer after the same work. The right
-    /// password of an unverified account also queues a verification mail.
+    /// password of an unverified account also queues a verification mail. A mail tells the account owner, once a day, that
+    /// the durable limit has turned the password off.
     ///
     /// An attempt is counted before the password is evaluated, and taken back by success: so N parallel guesses never
     /// evaluate more than the limits allow, be they timed ([`Policy::login_attempts`](crate::policy::Policy)) or durable
@@ -74,17 +78,27 @@ impl AuthSystem {
         let ports = self.ports();
         let hasher = ports.hasher.as_ref();
         let identifier = Identifier::read(request.identifier, self.policy().usernames);
-        let known_device = self.known_device(client, &identifier, request.device);
+        // A device token counts for the account as it is now, so that is read first where one is shown.
+        let token = request.device.filter(|token| Tokens::is_device(token));
 
         // In this order: a flood that is not admitted costs its victim no attempt.
         let ticket = hasher.admit(client.lane())?;
-        let budget = self.login_budget(client, &identifier, known_device);
-        self.count_attempt(&budget).await?;
-        let user = match identifier.key() {
-            Some(key) => ports.users.find(&client.tenant, key).await?,
+        let read_first = match token {
+            Some(_) => Some(self.find_by_identifier(client, &identifier).await?),
             None => None,
         };
-        let open = self.count_failure(user.as_ref(), identifier.as_str(), known_device.is_some()).await?;
+        let known_device =
+            read_first.as_ref().zip(token).and_then(|(user, token)| self.known_device(user.as_ref(), token));
+        let budget = self.login_budget(client, &identifier, known_device);
+        self.count_attempt(&budget).await?;
+        let user = match read_first {
+            Some(user) => user,
+            None => self.find_by_identifier(client, &identifier).await?,
+        };
+        let open = match known_device {
+            Some(device) => self.count_device_failure(device).await?,
+            None => self.count_failure(user.as_ref(), identifier.as_str(), Guesser::Stranger).await?,
+        };
         let against = user.as_ref().filter(|_| open);
         let proof = verify_password(hasher, ports.clock.as_ref(), ticket, against, request.password).await?;
 
@@ -101,19 +115,25 @@ impl AuthSystem {
             Err(why) => return self.refuse_login(client, &identifier, Some(user), why).await,
         };
         let device = known_device.map_or_else(|| self.new_device(), Ok)?;
-        let login = FirstFactor { identifier: identifier.as_str(), device, channel: request.channel };
+        let login = FirstFactor { device, channel: request.channel };
         match step {
             FirstStep::Complete(authenticated) => {
                 let for_enrolment = self.requires_second_factor(user);
                 let authenticated = if for_enrolment { authenticated.for_enrolment() } else { authenticated };
-                let logged_in = self.complete_login(client, &login, authenticated).await?;
+                let mut logged_in = self.complete_login(client, &login, user, authenticated).await?;
                 let at = Some(ports.clock.now());
-                self.note_right_password(client, proof, request.password, &budget, at).await;
+                let rehashed = self.note_right_password(client, proof, request.password, &budget, at).await;
+                self.forget_device_failures(known_device).await;
+                if let Some(hash) = rehashed {
+                    // The device token counts under the hash that is stored from now on.
+                    logged_in.device = self.device_token(&with_hash(user, hash), device);
+                }
                 Ok(LoginOutcome::LoggedIn(logged_in))
             }
             FirstStep::SecondFactor => {
                 let token = self.await_second_factor(user, proof, &login).await?;
                 self.note_right_password(client, proof, request.password, &budget, None).await;
+                self.forget_device_failures(known_device).await;
                 Ok(LoginOutcome::SecondFactorRequired(token))
             }
         }
@@ -123,23 +143,33 @@ impl AuthSystem {
     pub(super) async fn complete_login(
         &self,
         client: &Client,
-        login: &FirstFactor<'_>,
+        login: &FirstFactor,
+        user: &User,
         authenticated: Authenticated,
     ) -> Result<LoggedIn, Error> {
         let enrolment_only = authenticated.methods.contains(AuthMethods::ENROLMENT_ONLY);
         let session = self.issue_session(client, login.channel, authenticated).await?;
-        Ok(LoggedIn {
-            session,
-            enrolment_only,
-            device: self.tokens().device(&client.tenant, login.identifier, login.device),
-        })
+        Ok(LoggedIn { session, enrolment_only, device: self.device_token(user, login.device) })
     }
 
-    fn known_device(&self, client: &Client, identifier: &Identifier, token: Option<&str>) -> Option<DeviceId> {
-        self.tokens().verify_device(&client.tenant, identifier.as_str(), token?)
+    async fn find_by_identifier(&self, client: &Client, identifier: &Identifier) -> Result<Option<User>, Error> {
+        match identifier.key() {
+            Some(key) => Ok(self.ports().users.find(&client.tenant, key).await?),
+            None => Ok(None),
+        }
     }
 
-    fn new_device(&self) -> Result<DeviceId, Error> {
+    /// The device that a token names, if this account knows it.
+    pub(super) fn known_device(&self, user: Option<&User>, token: &str) -> Option<DeviceId> {
+        self.tokens().verify_device(user, token, self.ports().clock.now(), self.policy().device_lifetime)
+    }
+
+    /// A token by which this account knows a device from now on.
+    pub(super) fn device_token(&self, user: &User, device: DeviceId) -> Token {
+        self.tokens().device(user, device, self.ports().clock.now())
+    }
+
+    pub(super) fn new_device(&self) -> Result<DeviceId, Error> {
         let mut id = [0; 16];
         self.ports().random.fill(&mut id).map_err(Error::unavailable)?;
         Ok(DeviceId(id))
@@ -153,15 +183,43 @@ impl AuthSystem {
             Some(DeviceId(id)) => {
                 Budget { key: AttemptKey::new("login/device", &[&id]), limit: policy.device_attempts }
             }
-            None => {
-                let parts = [client.tenant.as_str().as_bytes(), identifier.as_str().as_bytes()];
-                Budget { key: AttemptKey::new("login/identifier", &parts), limit: policy.login_attempts }
-            }
+            None => self.strangers_budget(&client.tenant, identifier.as_str()),
         }
     }
 
-    /// Who gave the right password of an unverified account shall verify it, and only the mail may tell them so: every
-    /// refusal writes as much.
+    /// The timed window that all strangers share for one identifier.
+    fn strangers_budget(&self, tenant: &TenantId, identifier: &str) -> Budget {
+        let parts = [tenant.as_str().as_bytes(), identifier.as_bytes()];
+        Budget { key: AttemptKey::new("login/identifier", &parts), limit: self.policy().login_attempts }
+    }
+
+    /// Ends the windows that strangers used up for an account. Housekeeping after its owner proved the mailbox.
+    pub(super) async fn forget_strangers_attempts(&self, user: &User) {
+        let username = user.username.as_ref().map(Username::as_str);
+        for identifier in [Some(user.email.as_str()), username].into_iter().flatten() {
+            self.forget_attempts(&self.strangers_budget(&user.tenant, identifier)).await;
+        }
+    }
+
+    /// Counts a failure of a known device in advance; false when it has used up its own allowance. It is not part of the
+    /// account's count, so no device uses up the share of another one. A token is issued only to a caller who knew the
+    /// present password, so this count may be where losing it is harmless.
+    async fn count_device_failure(&self, device: DeviceId) -> Result<bool, Error> {
+        let policy = self.policy();
+        let limit = Limit::new(policy.max_consecutive_failures, policy.device_lifetime);
+        Ok(self.ports().attempts.hit(&device_failures(device), limit).await?.allowed)
+    }
+
+    /// Housekeeping after full success.
+    async fn forget_device_failures(&self, device: Option<DeviceId>) {
+        if let Some(device) = device {
+            let forgotten = self.ports().attempts.clear(&device_failures(device)).await;
+            housekeeping(forgotten, "forgetting a device's failures before a success");
+        }
+    }
+
+    /// Rejects a login. Only a mail may tell the owner of an unverified account to verify it, or that the password is off.
+    /// Every refusal does the work of a mail.
     async fn refuse_login<T>(
         &self,
         client: &Client,
@@ -173,16 +231,26 @@ impl AuthSystem {
             Some(user) if why == LoginRefusal::Unverified => {
                 self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
             }
-            _ => self.ports().users.dummy_write(&format!("mail to {}", identifier.as_str())).await?,
+            Some(user) if why == LoginRefusal::PasswordOff && user.is_active() && user.is_verified() => {
+                self.tell_of_lock_out(client, user).await?;
+            }
+            _ => self.queue_no_mail(client, identifier.as_str()).await?,
         }
         self.record(&client.tenant, Event::LoginRefused { user: user.map(|user| user.id), why });
         Err(Reason::InvalidCredentials.into())
     }
 }
 
-/// What the second step of a login must know of the first.
-pub(super) struct FirstFactor<'a> {
-    pub(super) identifier: &'a str,
+fn device_failures(DeviceId(id): DeviceId) -> AttemptKey {
+    AttemptKey::new("login/device/failures", &[&id])
+}
+
+fn with_hash(user: &User, hash: PasswordHash) -> User {
+    User { password_hash: Some(hash), ..user.clone() }
+}
+
+/// The part of a login's first step that its second step needs.
+pub(super) struct FirstFactor {
     pub(super) device: DeviceId,
     pub(super) channel: Channel,
 }

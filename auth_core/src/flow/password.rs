@@ -13,11 +13,20 @@ pub(super) struct Budget {
     pub(super) limit: Limit,
 }
 
+/// Where a password is guessed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guesser {
+    /// At the login, from a device that the account does not know.
+    Stranger,
+    /// Within a session of the account.
+    Session,
+}
+
 impl AuthSystem {
     /// Asks somebody who is logged in for the password again; `None` for a wrong one, which is counted.
     ///
     /// They have a timed budget of their own: strangers who guess at the login cannot use it up, nor does a login start
-    /// it anew. The durable count is the one of the login; as on a known device, they have what strangers cannot reach.
+    /// it anew. The durable count is the one of the login, of which sessions have a half that strangers cannot reach.
     pub(super) async fn confirm_password(
         &self,
         client: &Client,
@@ -29,11 +38,13 @@ impl AuthSystem {
         let budget = Budget { key: AttemptKey::new("password/user", &parts), limit: self.policy().login_attempts };
         let ticket = ports.hasher.admit(client.lane())?;
         self.count_attempt(&budget).await?;
-        let open = self.count_failure(Some(user), user.email.as_str(), true).await?;
+        let open = self.count_failure(Some(user), user.email.as_str(), Guesser::Session).await?;
         let against = Some(user).filter(|_| open);
         let proof = verify_password(ports.hasher.as_ref(), ports.clock.as_ref(), ticket, against, password).await?;
         match &proof {
-            Some(proof) => self.note_right_password(client, proof, password, &budget, None).await,
+            Some(proof) => {
+                self.note_right_password(client, proof, password, &budget, None).await;
+            }
             None => self.record(&user.tenant, Event::PasswordRefused { user: user.id }),
         }
         Ok(proof)
@@ -77,12 +88,15 @@ impl AuthSystem {
         &self,
         user: Option<&User>,
         identifier: &str,
-        known_device: bool,
+        guesser: Guesser,
     ) -> Result<bool, Error> {
         let users = &self.ports().users;
-        // Strangers cannot count past the first hundred, so they cannot use up what a known device has left.
         let strangers = self.policy().max_consecutive_failures;
-        let below = if known_device { strangers.saturating_mul(2) } else { strangers };
+        // Strangers cannot count past the first hundred, so they cannot use up what sessions have left.
+        let below = match guesser {
+            Guesser::Stranger => strangers,
+            Guesser::Session => strangers.saturating_mul(2),
+        };
         // Whose row shows that the password is off is not asked for again: that would take longer.
         let counted = match user.filter(|user| user.consecutive_failures < below) {
             Some(user) => users.count_failure(&user.tenant, &user.id, below).await?,
@@ -95,6 +109,7 @@ impl AuthSystem {
     }
 
     /// Housekeeping after the password was right, `at` the login if it was one: that it fails must take nothing back.
+    /// Returns the hash that it stored in place of an outdated one.
     pub(super) async fn note_right_password(
         &self,
         client: &Client,
@@ -102,7 +117,7 @@ impl AuthSystem {
         password: &Password,
         budget: &Budget,
         at: Option<Timestamp>,
-    ) {
+    ) -> Option<PasswordHash> {
         let ports = self.ports();
         let mut rehash = None;
         if let Some(old) = &proof.outdated {
@@ -111,9 +126,11 @@ impl AuthSystem {
                 Err(error) => tracing::warn!(target: "auth", %error, "rehash put off to the next login"),
             }
         }
+        let stored = rehash.as_ref().map(|(_, new)| new.clone());
         let noted = ports.users.record_login(&proof.tenant, &proof.user, &LoginRecord { at, rehash }).await;
         housekeeping(noted, "noting a right password");
         self.forget_attempts(budget).await;
+        stored
     }
 
     /// Housekeeping after full success: that it fails must take nothing back.

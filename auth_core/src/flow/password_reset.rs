@@ -6,7 +6,7 @@ use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
 use crate::token::LinkPurpose;
-use crate::types::{Client, Personal, UserId};
+use crate::types::{Client, Personal, Token, UserId};
 
 /// A new password, with the link that entitles to set it.
 pub struct PasswordResetConfirm<'a> {
@@ -25,6 +25,13 @@ impl fmt::Debug for PasswordResetConfirm<'_> {
     }
 }
 
+/// A password that was set by a mailed link.
+#[derive(Debug)]
+pub struct PasswordWasReset {
+    /// Shows at the next login that this device is known. It opens nothing.
+    pub device: Token,
+}
+
 impl AuthSystem {
     /// Queues a mail with a link that sets a new password. The answer and the work are the same for any address.
     ///
@@ -39,19 +46,23 @@ impl AuthSystem {
     /// other links and every session die. It proves the mailbox, but neither logs in nor opens a disabled account. A mail
     /// tells the owner.
     ///
+    /// The device that does it is known from now on, and no other one. The windows that strangers used up end, so the
+    /// owner can log in at once.
+    ///
     /// # Errors
     /// `invalid_fields` for an unacceptable password; `link_invalid`; `overloaded`; `unavailable`.
     pub async fn confirm_password_reset(
         &self,
         client: &Client,
         request: PasswordResetConfirm<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<PasswordWasReset, Error> {
         // What is wrong with it for anybody. What is known of the owner counts once the link is proven good.
         self.policy()
             .password
             .accept("password", request.password, Personal::default())
             .map_err(Error::invalid_fields)?;
         let ports = self.ports();
+        let device = self.new_device()?;
         let mut hash = None;
         for _ in 0..MAX_ATTEMPTS {
             let found = match &request.user {
@@ -84,7 +95,8 @@ impl AuthSystem {
                     self.record(&client.tenant, Event::EmailVerified { user: user.id });
                 }
                 self.record(&client.tenant, Event::PasswordReset { user: user.id });
-                return Ok(());
+                self.forget_strangers_attempts(&user).await;
+                return Ok(PasswordWasReset { device: self.device_token(&user, device) });
             }
         }
         Err(contended())

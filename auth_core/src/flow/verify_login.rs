@@ -13,7 +13,7 @@ use crate::flow::LoggedIn;
 use crate::port::{AttemptKey, Event, LoginRecord, MailMatter, MailPurpose, UserKey};
 use crate::proof::{Authenticated, PasswordVerified};
 use crate::token::DeviceId;
-use crate::types::{Channel, Client, Limit, Payload, PendingId, PendingPurpose, PendingSession, Token, User, Username};
+use crate::types::{Channel, Client, Limit, Payload, PendingId, PendingPurpose, PendingSession, Token, User};
 
 const VERSION: u16 = 2;
 /// How often the owner is told that somebody knows the password and fails at the second step.
@@ -54,7 +54,7 @@ impl AuthSystem {
         &self,
         user: &User,
         proof: &PasswordVerified,
-        login: &FirstFactor<'_>,
+        login: &FirstFactor,
     ) -> Result<Token, Error> {
         let mut random = [0; 16];
         self.ports().random.fill(&mut random).map_err(Error::unavailable)?;
@@ -66,7 +66,7 @@ impl AuthSystem {
             user: proof.user,
             revision: proof.revision,
             token_version: proof.token_version,
-            payload: keep(user, login),
+            payload: keep(login),
             expires_at: self.ports().clock.now() + self.policy().pending_lifetime,
         };
         self.ports().pending.put(&pending).await?;
@@ -101,7 +101,12 @@ impl AuthSystem {
         let taken = ports.pending.take(&id, ports.clock.now()).await?.ok_or_else(over)?;
         let kept = Kept::read(&taken.payload).ok_or_else(|| unreadable("a pending login cannot be read"))?;
         let authenticated = Authenticated::by_second_factor(&taken, &spent.proof, &user).map_err(|_| over())?;
-        let login = self.complete_login(client, &kept.first_factor(&user), authenticated).await?;
+        if spent.backup_codes_left.is_some() {
+            // Before the session, so that a crash in between cannot hide who used the code.
+            let about = MailMatter { user: user.id, token_version: user.token_version };
+            self.queue_mail_about(client, &user.email, MailPurpose::BackupCodeUsed, about).await?;
+        }
+        let login = self.complete_login(client, &kept.0, &user, authenticated).await?;
         let record = LoginRecord { at: Some(ports.clock.now()), rehash: None };
         housekeeping(ports.users.record_login(&user.tenant, &user.id, &record).await, "noting a login");
         if let Some(left) = spent.backup_codes_left {
@@ -127,11 +132,10 @@ fn parse(token: &str) -> Option<Uuid> {
     if matches!(token.len(), 32 | 36) { Uuid::try_parse(token).ok() } else { None }
 }
 
-/// Of the identifier only which one it was: the account has it, and this may be kept in a cache.
-fn keep(user: &User, login: &FirstFactor<'_>) -> Payload {
+/// No identifier and no address: this may be kept in a cache.
+fn keep(login: &FirstFactor) -> Payload {
     let DeviceId(device) = login.device;
     let kept = json!({
-        "by_email": login.identifier == user.email.as_str(),
         "device": Uuid::from_bytes(device).to_string(),
         "channel": login.channel.as_str(),
     });
@@ -139,26 +143,15 @@ fn keep(user: &User, login: &FirstFactor<'_>) -> Payload {
 }
 
 /// What [`keep`] kept.
-struct Kept {
-    by_email: bool,
-    device: DeviceId,
-    channel: Channel,
-}
+struct Kept(FirstFactor);
 
 impl Kept {
     fn read(payload: &Payload) -> Option<Self> {
         let value: Value = serde_json::from_slice(&payload.bytes).ok().filter(|_| payload.version == VERSION)?;
         let text = |name: &str| value.get(name)?.as_str();
-        Some(Self {
-            by_email: value.get("by_email")?.as_bool()?,
+        Some(Self(FirstFactor {
             device: DeviceId(Uuid::parse_str(text("device")?).ok()?.into_bytes()),
             channel: Channel::parse(text("channel")?)?,
-        })
-    }
-
-    fn first_factor<'a>(&self, user: &'a User) -> FirstFactor<'a> {
-        let username = user.username.as_ref().filter(|_| !self.by_email);
-        let identifier = username.map_or(user.email.as_str(), Username::as_str);
-        FirstFactor { identifier, device: self.device, channel: self.channel }
+        }))
     }
 }

@@ -158,6 +158,11 @@ pub enum Event {
         /// To whose account, if it is about one.
         user: Option<UserId>,
     },
+    /// A mail was withheld because the budget of its recipient for this kind of mail is used up.
+    MailWithheld {
+        /// The purpose of the mail.
+        purpose: MailPurpose,
+    },
     /// A mail was sent.
     MailSent {
         /// The queued mail.

@@ -79,11 +79,15 @@ pub enum MailPurpose {
     BackupCodesReplaced,
     /// Somebody knows the password and failed at the second factor; with a link that ends sessions and clears the password.
     SecondFactorFailed,
+    /// A backup code was used in place of the second factor; with a link that ends sessions and clears the password.
+    BackupCodeUsed,
+    /// The password is off after too many wrong guesses, until it is set anew.
+    PasswordOff,
 }
 
 impl MailPurpose {
     /// All purposes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::VerifyEmail,
         Self::AccountExists,
         Self::ResetPassword,
@@ -97,6 +101,8 @@ impl MailPurpose {
         Self::TwoFactorDisabled,
         Self::BackupCodesReplaced,
         Self::SecondFactorFailed,
+        Self::BackupCodeUsed,
+        Self::PasswordOff,
     ];
 
     /// The name in stores, events and templates.
@@ -115,6 +121,29 @@ impl MailPurpose {
             Self::TwoFactorDisabled => "two_factor_disabled",
             Self::BackupCodesReplaced => "backup_codes_replaced",
             Self::SecondFactorFailed => "second_factor_failed",
+            Self::BackupCodeUsed => "backup_code_used",
+            Self::PasswordOff => "password_off",
+        }
+    }
+
+    /// The kind of mail that a recipient's budget counts; `None` for a notice, which no budget withholds.
+    ///
+    /// Purposes share a kind where one request leads to one or the other: the budget that a request uses must not depend
+    /// on the account.
+    pub(crate) const fn budget(self) -> Option<&'static str> {
+        match self {
+            Self::VerifyEmail | Self::AccountExists | Self::SetPassword => Some("sign-up"),
+            Self::ResetPassword => Some("reset"),
+            Self::ChangeEmail | Self::EmailTaken => Some("change-email"),
+            Self::PasswordChanged
+            | Self::EmailChanged
+            | Self::EmailConfirmed
+            | Self::TwoFactorEnabled
+            | Self::TwoFactorDisabled
+            | Self::BackupCodesReplaced
+            | Self::SecondFactorFailed
+            | Self::BackupCodeUsed
+            | Self::PasswordOff => None,
         }
     }
 

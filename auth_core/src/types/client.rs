@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use arrayvec::ArrayString;
 
-use super::TenantId;
+use super::{TenantId, Token};
 
 /// The surroundings of one request to a flow. `Client::default()` suits a command line or a test.
 #[derive(Clone, Debug, Default)]
@@ -18,9 +19,18 @@ pub struct Client {
     pub agent: Option<String>,
     /// The language for mails.
     pub locale: Locale,
+    /// The device token of an earlier login, if the client shows one. The mails that it asks for have a budget of their
+    /// own then.
+    pub device: Option<Arc<Token>>,
 }
 
 impl Client {
+    /// This client with the device token that it shows.
+    #[must_use]
+    pub fn on_device(&self, token: Option<&str>) -> Self {
+        Self { device: token.map(|token| Arc::new(Token::new(token.to_owned()))), ..self.clone() }
+    }
+
     /// The key under which this client queues for shared resources: the address, IPv6 by its /64, for one
     /// subscriber commonly holds a whole /64.
     pub fn lane(&self) -> u128 {

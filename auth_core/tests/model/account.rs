@@ -173,7 +173,10 @@ impl Model {
             _ => HOUR,
         };
         // A warning takes back what comes after it.
-        let warning = matches!(mail.purpose, MailPurpose::SecondFactorFailed | MailPurpose::BackupCodesReplaced);
+        let warning = matches!(
+            mail.purpose,
+            MailPurpose::SecondFactorFailed | MailPurpose::BackupCodesReplaced | MailPurpose::BackupCodeUsed
+        );
         mail.version += u32::from(warning);
         self.mailed.push(Mailed { mail, end: whole(self.now + lifetime), link });
     }

@@ -224,6 +224,10 @@ impl Step {
             self.possible.push(Mail { to, purpose: MailPurpose::SecondFactorFailed, version });
             return Err(wrong);
         }
+        if let Code::Backup(..) = code {
+            let to = self.after.account().email;
+            self.mails.push(Mail { to, purpose: MailPurpose::BackupCodeUsed, version: pending.version });
+        }
         self.after.pendings[number].taken = true;
         self.open_session(pending.version);
         Ok(())

@@ -18,7 +18,7 @@ use ops::{crash, op};
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ops::lives(500), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_alive_in_the_model_is_what_authenticates(

@@ -83,10 +83,16 @@ impl Kind {
             | MailPurpose::TwoFactorEnabled
             | MailPurpose::TwoFactorDisabled
             | MailPurpose::BackupCodesReplaced
-            | MailPurpose::SecondFactorFailed => Some(Self::NotMe),
+            | MailPurpose::SecondFactorFailed
+            | MailPurpose::BackupCodeUsed => Some(Self::NotMe),
             _ => None,
         }
     }
+}
+
+/// The number of lives: that of `AUTH_MODEL_LIVES` or, without it, the usual one.
+pub(crate) fn lives(usual: u32) -> u32 {
+    std::env::var("AUTH_MODEL_LIVES").ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
 }
 
 /// Most of what can happen needs an account that was verified; much needs one with two factors.
