@@ -76,6 +76,7 @@ mod two_factor_login;
 mod two_factor_races;
 mod two_factor_required;
 mod two_factor_settings;
+mod upgrade;
 mod verify_email;
 mod workers;
 mod world;
