@@ -220,6 +220,15 @@ impl SessionStore for MemoryStore {
         }))
     }
 
+    async fn note_presented(&self, tenant: &TenantId, id: SessionId, generation: u32) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let current = |session: &&mut Session| {
+            session.tenant == *tenant && session.generation == generation && session.revoked_at.is_none()
+        };
+        let found = state.sessions.get_mut(&id).filter(current);
+        Ok(found.map(|session| session.presented = Some(generation)).is_some())
+    }
+
     async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
         let mut state = self.lock();
         let live = |session: &&mut Session| session.tenant == *tenant && session.revoked_at.is_none();

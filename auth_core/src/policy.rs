@@ -12,6 +12,8 @@ use crate::types::{Limit, SUPERUSER};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most that [`Policy::refresh_retry`] may be.
+const MAX_REFRESH_RETRY: Duration = Duration::from_secs(300);
 /// The most that [`Policy::access_lifetime`] may be.
 pub(crate) const MAX_ACCESS_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
@@ -27,6 +29,12 @@ pub struct Policy {
     /// How long after a rotation its predecessor is answered with the current token: at most 60 s. Default 10 s.
     /// Zero is strict: a tab that loses a race ends the session.
     pub refresh_window: Duration,
+    /// How long after a rotation its predecessor is answered with the current token, as long as that token itself was
+    /// never presented: the client lost the answer. Zero to 300 s, and shorter than `access_lifetime`. `None`, the
+    /// default: 60 s, less where access tokens live no longer, and zero where `refresh_window` is zero. A thief who
+    /// presents a stolen token within this time, before its client does, gets the current token; whichever of the two
+    /// presents a token that was replaced afterwards ends the session.
+    pub refresh_retry: Option<Duration>,
     /// How old this node's knowledge of revocations may be before an access check waits for a poll: 10 ms to 60 s.
     /// Default 1 s. What this node itself revokes is known at once.
     pub revocation_lag: Duration,
@@ -95,6 +103,7 @@ impl Default for Policy {
             idle_lifetime: 7 * DAY,
             session_lifetime: 30 * DAY,
             refresh_window: Duration::from_secs(10),
+            refresh_retry: None,
             revocation_lag: Duration::from_secs(1),
             verify_link_lifetime: 3 * DAY,
             reset_link_lifetime: 60 * MINUTE,
@@ -206,6 +215,11 @@ impl Policy {
         let second = Duration::from_secs(1);
         within("refresh_window", self.refresh_window, Duration::ZERO, MINUTE)?;
         within("access_lifetime", self.access_lifetime, self.refresh_window + second, MAX_ACCESS_LIFETIME)?;
+        if let Some(retry) = self.refresh_retry {
+            within("refresh_retry", retry, Duration::ZERO, MAX_REFRESH_RETRY)?;
+            // What it answers with is dated by the rotation, and shall not be over.
+            within("access_lifetime", self.access_lifetime, retry + second, MAX_ACCESS_LIFETIME)?;
+        }
         within("idle_lifetime", self.idle_lifetime, self.access_lifetime, 365 * DAY)?;
         within("session_lifetime", self.session_lifetime, self.idle_lifetime, 3650 * DAY)?;
         within("revocation_lag", self.revocation_lag, Duration::from_millis(10), MINUTE)?;
@@ -249,6 +263,14 @@ impl Policy {
 }
 
 impl Policy {
+    /// What [`refresh_retry`](Self::refresh_retry) comes to.
+    pub(crate) fn effective_refresh_retry(&self) -> Duration {
+        self.refresh_retry.unwrap_or_else(|| match self.refresh_window {
+            Duration::ZERO => Duration::ZERO,
+            _ => MINUTE.min(self.access_lifetime.saturating_sub(Duration::from_secs(1))),
+        })
+    }
+
     fn check_second_factor(&self) -> Result<(), InvalidSetting> {
         if self.totp_skew > 2 {
             return Err(InvalidSetting::new("totp_skew", format!("{} is not between 0 and 2", self.totp_skew)));
@@ -290,7 +312,7 @@ mod tests {
     #[test]
     fn each_setting_out_of_range_is_refused_by_name() {
         type Spoil = fn(&mut Policy);
-        let cases: [(&str, Spoil); 26] = [
+        let cases: [(&str, Spoil); 28] = [
             ("login_attempts", |p| p.login_attempts.count = 0),
             ("device_attempts", |p| p.device_attempts.window = Duration::ZERO),
             ("device_lifetime", |p| p.device_lifetime = Duration::ZERO),
@@ -298,6 +320,10 @@ mod tests {
             ("max_consecutive_failures", |p| p.max_consecutive_failures = 9),
             ("revocation_lag", |p| p.revocation_lag = Duration::ZERO),
             ("refresh_window", |p| p.refresh_window = 2 * MINUTE),
+            ("refresh_retry", |p| p.refresh_retry = Some(Duration::from_secs(301))),
+            ("access_lifetime", |p| {
+                (p.access_lifetime, p.refresh_retry) = (MINUTE, Some(MINUTE));
+            }),
             ("access_lifetime", |p| p.access_lifetime = Duration::ZERO),
             ("access_lifetime", |p| p.access_lifetime = p.refresh_window),
             ("idle_lifetime", |p| p.idle_lifetime = MINUTE),

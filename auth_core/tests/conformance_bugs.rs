@@ -204,6 +204,8 @@ enum SessionBug {
     ForgetsSlots,
     /// Removes what just ended.
     ForgetsEarly,
+    /// Notes the current token whichever one was presented.
+    NotesAnyGeneration,
 }
 
 struct Sessions(MemoryStore, SessionBug);
@@ -228,6 +230,15 @@ impl SessionStore for Sessions {
         }
     }
 
+    async fn note_presented(&self, tenant: &TenantId, id: SessionId, generation: u32) -> Result<bool, StoreError> {
+        match SessionStore::find(&self.0, tenant, id).await? {
+            Some(At { row, .. }) if self.1 == SessionBug::NotesAnyGeneration => {
+                self.0.note_presented(tenant, id, row.generation).await
+            }
+            _ => self.0.note_presented(tenant, id, generation).await,
+        }
+    }
+
     async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
         let ended = self.0.revoke(tenant, id, at).await?;
         Ok(ended || (self.1 == SessionBug::RevokesAgain && SessionStore::find(&self.0, tenant, id).await?.is_some()))
@@ -249,6 +260,7 @@ fn bugs_in_a_session_store_are_named() {
         (SessionBug::None, &[][..]),
         (SessionBug::RotatesAnyway, &["one_of_many_rotations_wins", "an_older_generation_does_not_rotate"]),
         (SessionBug::RevokesAgain, &["one_of_many_revocations_ends_the_session"]),
+        (SessionBug::NotesAnyGeneration, &["a_presented_token_is_noted_for_the_current_generation_alone"]),
         (SessionBug::ForgetsEarly, &["only_what_ended_long_ago_is_removed"]),
         (SessionBug::ForgetsSlots, &["a_slot_holds_one_session", "an_ended_session_gives_its_slot_back"]),
     ] {

@@ -50,7 +50,21 @@ async fn session_lifetime() {
 #[tokio::test]
 async fn refresh_window() {
     for (age, repeated) in [(20 * SECOND, true), (20 * SECOND + TICK, false)] {
-        let world = World::with(|policy| policy.refresh_window = 20 * SECOND);
+        let world = World::with(|policy| {
+            (policy.refresh_window, policy.refresh_retry) = (20 * SECOND, Some(Duration::ZERO));
+        });
+        let first = world.logged_in().await;
+        let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
+        world.clock.advance(age);
+        let again = world.auth.refresh(first.refresh.token.expose()).await;
+        assert_eq!(again.ok().map(|tokens| bytes(&tokens)), repeated.then(|| bytes(&second)));
+    }
+}
+
+#[tokio::test]
+async fn refresh_retry() {
+    for (age, repeated) in [(90 * SECOND, true), (90 * SECOND + TICK, false)] {
+        let world = World::with(|policy| policy.refresh_retry = Some(90 * SECOND));
         let first = world.logged_in().await;
         let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
         world.clock.advance(age);

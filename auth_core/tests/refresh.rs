@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::flow::SessionTokens;
+use auth_core::policy::Policy;
 use auth_core::port::{Event, SessionStore, UserChange};
 use auth_core::testing::ManualClock;
 use auth_core::types::{EnrolledFactor, PasswordHash, UserStatus};
-use common::{ADA, DAY, Fault, Look, MINUTE, SECOND, SkewedClock, TICK, World, bytes, refused, session};
+use common::{ADA, DAY, Fault, Look, MINUTE, PASSWORD, SECOND, SkewedClock, TICK, World, bytes, refused, session};
 
 const WINDOW: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(60);
 
 async fn refresh(world: &World, tokens: &SessionTokens) -> SessionTokens {
     world.auth.refresh(tokens.refresh.token.expose()).await.unwrap()
@@ -75,11 +77,117 @@ async fn within_the_window_the_predecessor_gets_the_very_same_tokens() {
         world.clock.advance(step);
         assert_eq!(bytes(&refresh(&world, &first).await), bytes(&second));
     }
+    // The answer arrived.
+    refresh(&world, &second).await;
+    assert_eq!(bytes(&refresh(&world, &first).await), bytes(&second));
     world.clock.advance(TICK);
     refuses(&world, &first).await;
     assert_ended_by_reuse(&world, &second).await;
     refuses(&world, &second).await;
     assert_eq!(world.events.take(), []);
+}
+
+#[tokio::test]
+async fn a_client_that_lost_the_answer_gets_it_again_until_the_retry_time_is_over() {
+    let world = World::new();
+    let first = world.logged_in().await;
+    let second = refresh(&world, &first).await;
+    world.events.take();
+    for step in [WINDOW + TICK, SECOND, RETRY - WINDOW - SECOND - TICK] {
+        world.clock.advance(step);
+        assert_eq!(bytes(&refresh(&world, &first).await), bytes(&second));
+    }
+    assert_eq!(world.events.take(), []);
+    world.clock.advance(TICK);
+    refuses(&world, &first).await;
+    assert_ended_by_reuse(&world, &second).await;
+}
+
+#[tokio::test]
+async fn once_the_successor_was_presented_its_predecessor_is_a_copy() {
+    for in_window in [true, false] {
+        let world = World::new();
+        let first = world.logged_in().await;
+        let second = refresh(&world, &first).await;
+        world.clock.advance(if in_window { WINDOW } else { WINDOW + TICK });
+        // Answered as it is, or rotated.
+        let third = refresh(&world, &second).await;
+        assert_eq!(bytes(&third) == bytes(&second), in_window);
+        world.events.take();
+        world.clock.advance(2 * TICK);
+        refuses(&world, &first).await;
+        assert_ended_by_reuse(&world, &third).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_loses_answer_after_answer_goes_on() {
+    let world = World::new();
+    let mut held = world.logged_in().await;
+    for round in 0..5 {
+        let lost = refresh(&world, &held).await;
+        world.clock.advance(RETRY);
+        held = refresh(&world, &held).await;
+        assert_eq!(bytes(&held), bytes(&lost), "round {round}");
+        world.clock.advance(MINUTE);
+    }
+    assert_eq!(generation(&world, &held).await, 5);
+}
+
+#[tokio::test]
+async fn a_retry_time_of_zero_leaves_the_window_alone() {
+    let world = World::with(|policy| policy.refresh_retry = Some(Duration::ZERO));
+    let first = world.logged_in().await;
+    let second = refresh(&world, &first).await;
+    world.events.take();
+    world.clock.advance(WINDOW);
+    assert_eq!(bytes(&refresh(&world, &first).await), bytes(&second));
+    world.clock.advance(TICK);
+    refuses(&world, &first).await;
+    assert_ended_by_reuse(&world, &second).await;
+}
+
+#[tokio::test]
+async fn a_retry_time_counts_under_a_strict_window_where_it_is_set() {
+    let strict = |policy: &mut Policy| {
+        (policy.refresh_window, policy.refresh_retry) = (Duration::ZERO, Some(30 * SECOND));
+    };
+    let world = World::with(strict);
+    let first = world.logged_in().await;
+    let second = refresh(&world, &first).await;
+    world.clock.advance(30 * SECOND);
+    assert_eq!(bytes(&refresh(&world, &first).await), bytes(&second));
+    let third = refresh(&world, &second).await;
+    assert_eq!(generation(&world, &third).await, 2);
+    world.events.take();
+    refuses(&world, &first).await;
+    assert_ended_by_reuse(&world, &third).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_retries_and_first_uses_all_get_the_very_same_bytes_and_the_note_holds() {
+    let world = World::new();
+    world.logged_in().await;
+    world.faults.plan(|_, _| Some(Fault::Yield));
+    for _ in 0..50 {
+        let first = world.login(ADA, PASSWORD).await.unwrap();
+        let second = refresh(&world, &first).await;
+        world.clock.advance(WINDOW);
+        let calls: Vec<_> = (0..20)
+            .map(|number| {
+                let token = if number % 2 == 0 { &first } else { &second };
+                let (auth, token) = (world.auth.clone(), token.refresh.token.expose().to_owned());
+                tokio::spawn(async move { auth.refresh(&token).await.unwrap() })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(bytes(&call.await.unwrap()), bytes(&second));
+        }
+        world.clock.advance(TICK);
+        world.events.take();
+        refuses(&world, &first).await;
+        assert_ended_by_reuse(&world, &second).await;
+    }
 }
 
 #[tokio::test]
@@ -144,7 +252,7 @@ async fn reuse_is_reported_once_however_often_it_happens() {
     let world = World::new();
     let first = world.logged_in().await;
     refresh(&world, &first).await;
-    world.clock.advance(MINUTE);
+    world.clock.advance(RETRY + TICK);
     world.events.take();
     world.faults.plan(|_, _| Some(Fault::Yield));
     let token = first.refresh.token.expose().to_owned();
@@ -257,19 +365,40 @@ async fn the_clock_of_the_store_decides_when_a_session_is_over() {
 }
 
 #[tokio::test]
-async fn a_clock_that_goes_back_counts_as_just_now() {
+async fn a_clock_that_goes_back_a_little_counts_as_just_now() {
     let clock = ManualClock::new();
     let store_clock = SkewedClock::new(&clock);
     let world = World::with_clocks(clock, Arc::new(store_clock.clone()), |_| {});
     let first = world.logged_in().await;
     store_clock.set_seconds(3);
     let second = refresh(&world, &first).await;
-    store_clock.set_seconds(-3600);
+    store_clock.set_seconds(-2);
     for tokens in [&first, &second] {
         assert_eq!(bytes(&refresh(&world, tokens).await), bytes(&second));
     }
     let session = world.store.find_session(first.session).await;
     assert_eq!((session.generation, session.revoked_at), (1, None));
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_far_opens_no_window_to_a_copy() {
+    for reused in [false, true] {
+        let clock = ManualClock::new();
+        let store_clock = SkewedClock::new(&clock);
+        let world = World::with_clocks(clock, Arc::new(store_clock.clone()), |_| {});
+        let first = world.logged_in().await;
+        store_clock.set_seconds(3);
+        let second = refresh(&world, &first).await;
+        store_clock.set_seconds(-3600);
+        world.events.take();
+        if reused {
+            refuses(&world, &first).await;
+            assert_ended_by_reuse(&world, &second).await;
+        } else {
+            let third = refresh(&world, &second).await;
+            assert_eq!(generation(&world, &third).await, 2);
+        }
+    }
 }
 
 #[tokio::test]

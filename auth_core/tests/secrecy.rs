@@ -33,7 +33,7 @@ async fn events_carry_no_secret() {
     let first = world.login(ADA, PASSWORD).await.unwrap();
     world.clock.advance(MINUTE);
     let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
-    world.clock.advance(MINUTE);
+    world.clock.advance(2 * MINUTE);
     world.auth.refresh(first.refresh.token.expose()).await.unwrap_err();
     let third = world.login(ADA, PASSWORD).await.unwrap();
     world.auth.logout(Some(third.access.token.expose()), None).await.unwrap();

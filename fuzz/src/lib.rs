@@ -69,6 +69,7 @@ pub fn session(user: &User, number: u128) -> Session {
         channel: Channel::Cookie,
         context: json!({}),
         slot: None,
+        presented: None,
         revoked_at: None,
         changed_at: now,
     }

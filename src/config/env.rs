@@ -100,6 +100,7 @@ impl Config {
         env.set("AUTH_IDLE_LIFETIME", &mut policy.idle_lifetime, parse_seconds)?;
         env.set("AUTH_SESSION_LIFETIME", &mut policy.session_lifetime, parse_seconds)?;
         env.set("AUTH_REFRESH_WINDOW", &mut policy.refresh_window, parse_seconds)?;
+        env.set("AUTH_REFRESH_RETRY", &mut policy.refresh_retry, |name, text| parse_seconds(name, text).map(Some))?;
         env.set("AUTH_REVOCATION_LAG", &mut policy.revocation_lag, parse_seconds)?;
         env.set("AUTH_VERIFY_LINK_LIFETIME", &mut policy.verify_link_lifetime, parse_seconds)?;
         env.set("AUTH_RESET_LINK_LIFETIME", &mut policy.reset_link_lifetime, parse_seconds)?;

@@ -9,6 +9,7 @@ use crate::world::{Answer, Ground, Jar, claims, post};
 scenarios![
     a_refresh_rotates_both_tokens,
     the_window_answers_with_the_current_tokens,
+    a_lost_answer_is_no_theft,
     a_copy_ends_the_session_for_good,
     a_strict_window_ends_the_session_at_once,
     a_session_ends_idle_and_ends_in_any_case,
@@ -17,6 +18,7 @@ scenarios![
 ];
 
 const WINDOW: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(60);
 const LATER: Duration = Duration::from_secs(60);
 
 async fn a_refresh_rotates_both_tokens(ground: Ground) {
@@ -57,6 +59,27 @@ async fn the_window_answers_with_the_current_tokens(ground: Ground) {
     assert_ne!(third.jar(), second.jar());
 }
 
+async fn a_lost_answer_is_no_theft(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let first = world.session("ada@example.org").await;
+    world.advance(LATER);
+    // The phone sleeps before the answer reaches it, and asks again.
+    let lost = world.refresh(&first).await;
+    world.advance(RETRY);
+    let again = world.refresh(&first).await;
+    assert_eq!((again.status.as_u16(), again.set_cookies()), (200, lost.set_cookies()), "to the last byte");
+    assert_eq!(world.me(&again.jar()).await.status, 200);
+    // From now on the new token is known to have arrived.
+    let third = world.refresh(&again.jar()).await;
+    assert_eq!(third.status, 200);
+    world.events.take();
+    refused(&world.refresh(&first).await);
+    let events = world.events.take();
+    assert!(matches!(events[..], [Event::RefreshReused { .. }]), "{events:?}");
+    refused(&world.refresh(&third.jar()).await);
+}
+
 async fn a_copy_ends_the_session_for_good(ground: Ground) {
     let world = ground.world().await;
     world.account("ada@example.org").await;
@@ -65,6 +88,7 @@ async fn a_copy_ends_the_session_for_good(ground: Ground) {
     world.advance(LATER);
     let second = world.refresh(&first).await.jar();
     world.events.take();
+    assert_eq!(world.refresh(&second).await.status, 200, "the new token arrived");
     world.advance(WINDOW + Duration::from_micros(1));
     refused(&world.refresh(&first).await);
     let events = world.events.take();

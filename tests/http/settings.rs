@@ -46,7 +46,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     } = throttles;
     #[rustfmt::skip]
     let Policy {
-        access_lifetime, idle_lifetime, session_lifetime, refresh_window, revocation_lag, verify_link_lifetime,
+        access_lifetime, idle_lifetime, session_lifetime, refresh_window, refresh_retry, revocation_lag, verify_link_lifetime,
         reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, sudo_max_age, require_second_factor, second_factor_attempts, totp_skew, pending_lifetime, totp_setup_lifetime,
         totp_issuer, backup_codes, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
         device_lifetime, mails_per_recipient, max_consecutive_failures, attributes, mail_attempts,
@@ -56,7 +56,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
         accepted_secrets data_keys pepper hash_threads hash_queue profile public_path frontend_url product mail_from
         allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
         password_reset resend_verification confirm change_password change_email reauthenticate two_factor verify_2fa bearer openapi issuer audience
-        access_lifetime idle_lifetime session_lifetime refresh_window revocation_lag verify_link_lifetime
+        access_lifetime idle_lifetime session_lifetime refresh_window refresh_retry revocation_lag verify_link_lifetime
         reset_link_lifetime change_email_link_lifetime not_me_link_lifetime sudo_max_age require_second_factor second_factor_attempts totp_skew pending_lifetime totp_setup_lifetime
         totp_issuer backup_codes min_chars max_chars
         refuse_numeric service_names usernames
@@ -118,6 +118,7 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_IDLE_LIFETIME",                "3600",                "idle_lifetime",       "3600s",                            "-1"),
     ("AUTH_SESSION_LIFETIME",             "7200",                "session_lifetime",    "7200s",                            "inf"),
     ("AUTH_REFRESH_WINDOW",               "0",                   "refresh_window",      "0ns",                              "NaN"),
+    ("AUTH_REFRESH_RETRY",                "120",                 "refresh_retry",       "Some(120s)",                       "-1"),
     ("AUTH_REVOCATION_LAG",               "0.25",                "revocation_lag",      "250ms",                            "0,25"),
     ("AUTH_VERIFY_LINK_LIFETIME",         "600",                 "verify_link_lifetime","600s",                             "1e300"),
     ("AUTH_RESET_LINK_LIFETIME",          "601",                 "reset_link_lifetime", "601s",                             "soon"),
@@ -254,6 +255,7 @@ fn build_refuses_what_cannot_be_by_the_name_of_its_field() {
         ("issuer", |c| c.issuer = String::new()),
         ("audience", |c| c.audience = "\"".into()),
         ("access_lifetime", |c| c.policy.access_lifetime = c.policy.refresh_window),
+        ("refresh_retry", |c| c.policy.refresh_retry = Some(Duration::from_secs(301))),
         ("idle_lifetime", |c| c.policy.idle_lifetime = Duration::from_secs(60)),
         ("session_lifetime", |c| c.policy.session_lifetime = Duration::from_secs(3600)),
         ("revocation_lag", |c| c.policy.revocation_lag = Duration::ZERO),

@@ -23,6 +23,8 @@ macro_rules! __session_store {
             a_slot_holds_one_session
             an_ended_session_gives_its_slot_back
             one_of_many_rotations_wins
+            a_presented_token_is_noted_for_the_current_generation_alone
+            a_rotation_forgets_no_note_and_makes_none
             an_older_generation_does_not_rotate
             an_ended_session_does_not_rotate
             one_of_many_revocations_ends_the_session
@@ -61,6 +63,7 @@ fn session(number: u128) -> Session {
         channel: Channel::Cookie,
         context: json!({"agent": "curl/8", "address": null}),
         slot: None,
+        presented: None,
         revoked_at: None,
         changed_at: now,
     }
@@ -83,7 +86,7 @@ async fn revoke(store: &dyn SessionStore, session: &Session, clock: &ManualClock
 pub async fn what_is_inserted_is_found(store: Arc<dyn SessionStore>, clock: ManualClock) {
     let mut other = session(2);
     (other.channel, other.slot, other.generation) = (Channel::Header, Some(u16::MAX), u32::MAX);
-    (other.methods, other.context) = (AuthMethods::default(), Value::Null);
+    (other.methods, other.context, other.presented) = (AuthMethods::default(), Value::Null, Some(u32::MAX));
     clock.advance(7 * TICK);
     for session in [session(1), other] {
         assert_eq!(store.insert(&session).await.unwrap(), SessionInsert::Created);
@@ -177,6 +180,46 @@ pub async fn one_of_many_rotations_wins(store: Arc<dyn SessionStore>, clock: Man
 
 fn rotation(generation: u32, clock: &ManualClock) -> Rotation {
     Rotation { generation, rotated_at: clock.now(), idle_expires_at: clock.now() + SECOND }
+}
+
+/// The note names the generation that is current and live; it moves nothing else, and noting it again is no change.
+pub async fn a_presented_token_is_noted_for_the_current_generation_alone(
+    store: Arc<dyn SessionStore>,
+    clock: ManualClock,
+) {
+    let first = create(&*store, &session(1)).await;
+    let current = store.rotate_if(&first, &rotation(1, &clock)).await.unwrap().unwrap();
+    assert_eq!(current.presented, None);
+    let note = async |tenant: &TenantId, id, generation| store.note_presented(tenant, id, generation).await.unwrap();
+    for generation in [0, 2, u32::MAX] {
+        assert!(!note(&current.tenant, current.id, generation).await, "generation {generation}");
+    }
+    assert!(!note(&tenant("other"), current.id, 1).await);
+    assert!(!note(&current.tenant, id(9), 1).await);
+    assert_eq!(load(&*store, &current).await, current);
+    clock.advance(SECOND);
+    let results = in_parallel(|_| {
+        let (store, tenant, id) = (store.clone(), current.tenant, current.id);
+        async move { store.note_presented(&tenant, id, 1).await.unwrap() }
+    });
+    assert!(results.await.into_iter().all(|noted| noted));
+    assert_eq!(load(&*store, &current).await, Session { presented: Some(1), ..current.clone() });
+    assert!(revoke(&*store, &current, &clock).await);
+    let ended = load(&*store, &current).await;
+    assert!(!note(&current.tenant, current.id, 1).await, "an ended session");
+    assert_eq!(load(&*store, &current).await, ended);
+}
+
+/// The note stays with its generation: after a rotation it is about the one before.
+pub async fn a_rotation_forgets_no_note_and_makes_none(store: Arc<dyn SessionStore>, clock: ManualClock) {
+    let first = create(&*store, &session(1)).await;
+    assert!(store.note_presented(&first.tenant, first.id, 0).await.unwrap());
+    let second = store.rotate_if(&first, &rotation(1, &clock)).await.unwrap().unwrap();
+    assert_eq!(second.presented, Some(0));
+    assert!(store.note_presented(&first.tenant, first.id, 1).await.unwrap());
+    let third = store.rotate_if(&second, &rotation(2, &clock)).await.unwrap().unwrap();
+    assert_eq!(third.presented, Some(1));
+    assert_eq!(load(&*store, &first).await, third);
 }
 
 /// What is compared is the generation: neither an older nor a younger one rotates, nor another tenant's.
@@ -325,6 +368,7 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn SessionStore>, clock: M
     assert_unavailable(store.insert(&session).await);
     assert_unavailable(store.find(&session.tenant, session.id).await);
     assert_unavailable(store.rotate_if(&session, &rotation(1, &clock)).await);
+    assert_unavailable(store.note_presented(&session.tenant, session.id, 0).await);
     assert_unavailable(store.revoke(&session.tenant, session.id, clock.now()).await);
     assert_unavailable(store.revocations(&Since::Ago(SECOND), 9).await);
     assert_unavailable(store.purge_ended(SECOND, 9).await);

@@ -13,7 +13,10 @@ use crate::types::{Session, Timestamp, User};
 enum Decision {
     /// It is the current one: rotate.
     Rotate,
-    /// It was current a moment ago, or became so a moment ago: answer with the current one.
+    /// It became the current one a moment ago: answer with it again, once its arrival is noted.
+    RepeatOnceNoted,
+    /// It was current a moment ago, or nothing shows that the answer with its successor arrived: answer with the
+    /// current one.
     Repeat,
     /// It was used before: a copy is about.
     Reused,
@@ -21,11 +24,20 @@ enum Decision {
     Ended,
 }
 
+/// How long after a rotation its predecessor is still answered.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// In any case.
+    window: Duration,
+    /// While the successor was never presented.
+    retry: Duration,
+}
+
 fn decide(
     presented: &RefreshClaims,
     session: &Session,
     user: Option<&User>,
-    window: Duration,
+    patience: Patience,
     now: Timestamp,
 ) -> Decision {
     let stands = |user: &User| user.is_active() && user.token_version == session.token_version;
@@ -33,15 +45,21 @@ fn decide(
     if !same || !session.is_live(now) || !user.is_some_and(stands) {
         return Decision::Ended;
     }
-    // A rotation in the future of this clock is a rotation just now. A window of zero is over at once.
-    let in_window = session.generation > 0 && !window.is_zero() && now.since(session.rotated_at) <= window;
-    let current = presented.generation == session.generation;
-    let predecessor = presented.generation.checked_add(1) == Some(session.generation);
-    match (current, predecessor, in_window) {
-        (true, _, false) => Decision::Rotate,
-        (true, _, true) | (_, true, true) => Decision::Repeat,
-        _ => Decision::Reused,
+    // A rotation slightly in the future of this clock is a rotation just now: of one further ahead nobody can tell how
+    // long ago it was. A span of zero is over at once.
+    let dated = session.rotated_at.since(now) <= MAX_SKEW;
+    let within = |span: Duration| dated && !span.is_zero() && now.since(session.rotated_at) <= span;
+    let in_window = session.generation > 0 && within(patience.window);
+    let arrived = session.presented == Some(session.generation);
+    if presented.generation == session.generation {
+        return match (in_window, arrived) {
+            (false, _) => Decision::Rotate,
+            (true, false) => Decision::RepeatOnceNoted,
+            (true, true) => Decision::Repeat,
+        };
     }
+    let predecessor = presented.generation.checked_add(1) == Some(session.generation);
+    if predecessor && (in_window || (!arrived && within(patience.retry))) { Decision::Repeat } else { Decision::Reused }
 }
 
 /// The new tokens are dated by the store, and whoever checks them has a clock of its own.
@@ -55,8 +73,10 @@ fn warn_of_skew(ours: Timestamp, stores: Timestamp) {
 impl AuthSystem {
     /// Exchanges a refresh token for the session's next tokens.
     ///
-    /// Of parallel calls with one token, one rotates and the others, within the window, get the very same tokens. A
-    /// token that was used before that ends its session for good: a copy is about, and nobody can tell whose it is.
+    /// Of parallel calls with one token, one rotates and the others, within
+    /// [`refresh_window`](crate::policy::Policy::refresh_window), get the very same tokens. A client that lost the answer
+    /// gets it again within [`refresh_retry`](crate::policy::Policy::refresh_retry), until the new token was presented.
+    /// Any other token that was used before ends its session for good: there is a copy of it.
     ///
     /// # Errors
     /// `refresh_invalid` for whatever is not a refresh token of a live session; `unavailable`.
@@ -66,17 +86,25 @@ impl AuthSystem {
             .tokens()
             .verify_refresh(refresh_token, ports.clock.now())
             .map_err(|_| Error::from(Reason::RefreshInvalid))?;
+        let policy = self.policy();
+        let patience = Patience { window: policy.refresh_window, retry: policy.effective_refresh_retry() };
         for _ in 0..MAX_ATTEMPTS {
             let found = ports.sessions.find(&presented.tenant, presented.session).await?;
             let At { row: session, now } = found.ok_or(Reason::RefreshInvalid)?;
             warn_of_skew(ports.clock.now(), now);
             let user = ports.users.find(&session.tenant, UserKey::Id(&session.user)).await?;
-            match decide(&presented, &session, user.as_ref(), self.policy().refresh_window, now) {
+            match decide(&presented, &session, user.as_ref(), patience, now) {
                 Decision::Rotate => {
                     if let Some(rotated) = ports.sessions.rotate_if(&session, &self.rotation(&session, now)).await? {
                         let generation = rotated.generation;
                         self.record(&rotated.tenant, Event::Refreshed { session: rotated.id, generation });
                         return Ok(self.session_tokens(&rotated));
+                    }
+                }
+                // Before the answer: from then on its predecessor is no lost answer but a copy.
+                Decision::RepeatOnceNoted => {
+                    if ports.sessions.note_presented(&session.tenant, session.id, session.generation).await? {
+                        return Ok(self.session_tokens(&session));
                     }
                 }
                 Decision::Repeat => return Ok(self.session_tokens(&session)),

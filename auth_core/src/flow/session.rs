@@ -44,6 +44,7 @@ impl AuthSystem {
             token_version: proof.token_version,
             generation: 0,
             rotated_at: began,
+            presented: None,
             created_at: began,
             last_seen_at: began,
             idle_expires_at: began + policy.idle_lifetime,

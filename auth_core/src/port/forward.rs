@@ -49,6 +49,7 @@ forward! {
         insert(session: &Session) -> SessionInsert;
         find(tenant: &TenantId, id: SessionId) -> Option<At<Session>>;
         rotate_if(current: &Session, next: &Rotation) -> Option<Session>;
+        note_presented(tenant: &TenantId, id: SessionId, generation: u32) -> bool;
         revoke(tenant: &TenantId, id: SessionId, at: Timestamp) -> bool;
         revocations(since: &Since, limit: usize) -> ChangePage<SessionId>;
         purge_ended(age: Duration, limit: usize) -> usize;

@@ -19,6 +19,10 @@ pub trait SessionStore: Send + Sync + 'static {
     /// swap. Of parallel calls with one generation exactly one is answered with the row as it is now.
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError>;
 
+    /// Notes that the token of this generation was presented, if it is still the session's generation and the session was
+    /// not ended: one atomic write, which changes nothing else. `true` if the row says so now.
+    async fn note_presented(&self, tenant: &TenantId, id: SessionId, generation: u32) -> Result<bool, StoreError>;
+
     /// Ends a session for good. `true` for the one call that did; `changed_at` becomes the store's clock.
     ///
     /// The row stays at least as long as an access token lives, so that every node learns of it.

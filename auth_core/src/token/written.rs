@@ -150,6 +150,7 @@ mod tests {
             channel: Channel::Header,
             context: serde_json::Value::Null,
             slot: None,
+            presented: None,
             revoked_at: None,
             changed_at: at,
         };

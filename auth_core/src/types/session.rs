@@ -104,6 +104,9 @@ pub struct Session {
     pub generation: u32,
     /// When the current generation began.
     pub rotated_at: Timestamp,
+    /// The last generation whose token was presented and answered without a rotation. Unless that is the current one,
+    /// nothing shows that the current token ever reached its client.
+    pub presented: Option<u32>,
     /// When the session was made.
     pub created_at: Timestamp,
     /// When it was last refreshed.

@@ -264,6 +264,10 @@ impl SessionStore for Faulty<dyn SessionStore> {
         self.faults.call("sessions.rotate_if", self.port.rotate_if(current, next)).await
     }
 
+    async fn note_presented(&self, tenant: &TenantId, id: SessionId, generation: u32) -> Result<bool, StoreError> {
+        self.faults.call("sessions.note_presented", self.port.note_presented(tenant, id, generation)).await
+    }
+
     async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
         self.faults.call("sessions.revoke", self.port.revoke(tenant, id, at)).await
     }

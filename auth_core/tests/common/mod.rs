@@ -346,6 +346,7 @@ pub(crate) fn session() -> Session {
         channel: Channel::Cookie,
         context: serde_json::Value::Null,
         slot: None,
+        presented: None,
         revoked_at: None,
         changed_at: now,
     }

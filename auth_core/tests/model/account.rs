@@ -37,6 +37,8 @@ pub(crate) struct Session {
     version: u32,
     pub(crate) generation: u32,
     rotated: Duration,
+    /// Whether the current token was presented and answered as it is.
+    pub(crate) presented: bool,
     idle_end: Duration,
     end: Duration,
     pub(crate) auth: Duration,
@@ -120,7 +122,20 @@ impl Session {
         let (idle_end, end) = (now + 7 * DAY, now + 30 * DAY);
         let (auth, ended) = (whole(now), false);
         let (set_up, set_up_unknown) = (None, false);
-        Self { id: None, version, generation: 0, rotated: now, idle_end, end, auth, ended, set_up, set_up_unknown }
+        let presented = false;
+        Self {
+            id: None,
+            version,
+            generation: 0,
+            rotated: now,
+            presented,
+            idle_end,
+            end,
+            auth,
+            ended,
+            set_up,
+            set_up_unknown,
+        }
     }
 }
 
@@ -427,9 +442,11 @@ impl Step {
             0 if !in_window => {
                 session.generation += 1;
                 session.rotated = now;
+                session.presented = false;
                 session.idle_end = now + 7 * DAY;
             }
-            0 | 1 if in_window => {}
+            0 => session.presented = true,
+            1 if in_window || (!session.presented && now - session.rotated <= 60 * SECOND) => {}
             _ => {
                 session.ended = true;
                 return Err(Reason::RefreshInvalid);

@@ -279,7 +279,9 @@ impl<S: System> Run<S> {
         for session in &model.sessions {
             let Some(id) = session.id else { continue };
             let row = self.stores().sessions.find(&user.tenant, id).await.unwrap().unwrap().row;
-            sessions_same &= (row.generation, row.revoked_at.is_some()) == (session.generation, session.ended);
+            let presented = row.presented == Some(row.generation);
+            sessions_same &= (row.generation, presented, row.revoked_at.is_some())
+                == (session.generation, session.presented, session.ended);
         }
         same && sessions_same
     }

@@ -58,6 +58,7 @@ impl Fields<'_> {
             channel: self.parse("channel", Channel::parse)?,
             context: self.parse("context", |text: &str| serde_json::from_str(text).ok())?,
             slot: self.maybe("slot", |slot: i64| slot.try_into().ok())?,
+            presented: self.maybe("presented", |generation: i64| generation.try_into().ok())?,
             revoked_at: self.maybe("revoked_at", micros)?,
             changed_at: self.time("changed_at")?,
         })

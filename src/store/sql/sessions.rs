@@ -14,7 +14,7 @@ use super::{Database, SqlStore};
 macro_rules! columns {
     () => {
         "id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at, idle_expires_at, \
-         expires_at, auth_time, methods, channel, context, slot, revoked_at, changed_at"
+         expires_at, auth_time, methods, channel, context, slot, revoked_at, presented, changed_at"
     };
 }
 
@@ -24,7 +24,7 @@ macro_rules! insert {
             "INSERT INTO auth_sessions (",
             columns!(),
             ") ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, ",
             $now,
             ") ",
             "ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id",
@@ -87,12 +87,14 @@ macro_rules! purge {
 }
 
 statements! {
-    INSERT = insert!("$17"), postgres: insert!(clock!("$17"));
+    INSERT = insert!("$18"), postgres: insert!(clock!("$18"));
     FIND = find!("$3"), postgres: find!(clock!("$3"));
     ROTATE_IF = concat!(
         "UPDATE auth_sessions SET generation = $4, rotated_at = $5, last_seen_at = $5, idle_expires_at = $6 ",
         "WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING ", columns!(),
     );
+    NOTE_PRESENTED = "UPDATE auth_sessions SET presented = $3 \
+        WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING id";
     REVOKE = revoke!("$4"), postgres: revoke!(clock!("$4"));
     PURGE_EXPIRED = purge!(sqlite "" "expires_at"), postgres: purge!(postgres "" "expires_at");
     PURGE_REVOKED = purge!(sqlite "revoked_at IS NOT NULL AND " "changed_at"),
@@ -123,6 +125,11 @@ impl<D: Database> SessionStore for SqlStore<D> {
                 .bind(next.idle_expires_at.micros())
         };
         self.write(statement).await?.first().map(|row| Fields(row).session()).transpose()
+    }
+
+    async fn note_presented(&self, tenant: &TenantId, id: SessionId, generation: u32) -> Result<bool, StoreError> {
+        let statement = |_| query(NOTE_PRESENTED).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(generation);
+        Ok(!self.write(statement).await?.is_empty())
     }
 
     async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
@@ -173,5 +180,6 @@ fn insert(session: &Session, now: StoreTime) -> Statement {
         .bind(session.context.to_string())
         .bind(session.slot)
         .bind(session.revoked_at.map(Timestamp::micros))
+        .bind(session.presented)
         .bind(now)
 }

@@ -16,12 +16,13 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Times that a process begins again because another one was faster.
 const TRIES: u32 = 20;
 
-fn migrations() -> [Migration; 4] {
-    [
+fn migrations() -> Vec<Migration> {
+    vec![
         migration(1, "accounts", include_str!("../migrations/postgres/0001_accounts.sql")),
         migration(2, "dummy writes", include_str!("../migrations/postgres/0002_dummy_writes.sql")),
         migration(3, "session expiry", include_str!("../migrations/postgres/0003_session_expiry.sql")),
         migration(4, "user status", include_str!("../migrations/postgres/0004_user_status.sql")),
+        migration(9, "presented tokens", include_str!("../migrations/postgres/0009_presented_tokens.sql")),
     ]
 }
 

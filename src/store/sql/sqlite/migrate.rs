@@ -8,14 +8,15 @@ use super::{PATIENCE, TURN, failure, is_busy};
 use crate::store::sql::error::Failure;
 use crate::store::sql::migrate::{TABLE, migration, missing};
 
-fn migrations() -> [Migration; 6] {
-    [
+fn migrations() -> Vec<Migration> {
+    vec![
         migration(1, "accounts", include_str!("../migrations/sqlite/0001_accounts.sql")),
         migration(2, "recovery", include_str!("../migrations/sqlite/0002_recovery.sql")),
         migration(3, "pending payloads", include_str!("../migrations/sqlite/0003_pending_payloads.sql")),
         migration(4, "dummy writes", include_str!("../migrations/sqlite/0004_dummy_writes.sql")),
         migration(5, "session expiry", include_str!("../migrations/sqlite/0005_session_expiry.sql")),
         migration(6, "user status", include_str!("../migrations/sqlite/0006_user_status.sql")),
+        migration(11, "presented tokens", include_str!("../migrations/sqlite/0011_presented_tokens.sql")),
     ]
 }
 

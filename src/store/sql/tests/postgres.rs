@@ -196,6 +196,7 @@ fn new_session(user: &User) -> Session {
         channel: Channel::Cookie,
         context: serde_json::Value::Null,
         slot: None,
+        presented: None,
         revoked_at: None,
         changed_at: now,
     }
