@@ -226,7 +226,7 @@ async fn a_refresh_with_a_stolen_token(ground: Ground) {
     let prepare = async |world: &World| {
         let stolen = logged_in(world).await;
         let newer = world.refresh(&stolen).await.jar();
-        world.advance(MINUTE);
+        world.advance(2 * MINUTE);
         (post("refresh/").jar(&stolen), newer)
     };
     let calls = at_every_call(ground, 401, prepare, async |world, call, newer| {

@@ -145,6 +145,7 @@ async fn a_generation_that_one_node_replaced_is_stale_on_the_other(ground: Groun
     one.account(ADA).await;
     let stolen = one.session(ADA).await;
     let jar = other.refresh(&stolen).await.jar();
+    assert_eq!(one.refresh(&jar).await.status, 200, "the new one arrived");
     one.advance(Duration::from_secs(11));
     // Whoever comes with the old one shows that somebody copied it: the session is over, everywhere.
     one.refresh(&stolen).await.refused(401, "refresh_invalid");

@@ -277,7 +277,7 @@ impl Vault {
         // A copied token, and a mail server that is down.
         self.clock.advance(Duration::from_secs(60));
         assert_eq!(self.send(post("refresh/").jar(&jar)).await.status, 200);
-        self.clock.advance(Duration::from_secs(60));
+        self.clock.advance(Duration::from_secs(61));
         self.send(post("refresh/").jar(&jar)).await.refused(401, "refresh_invalid");
         self.post.down.store(true, Ordering::SeqCst);
         self.post("password-reset/", json!({ "email": "ada@example.org" })).await;
