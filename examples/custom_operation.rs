@@ -14,12 +14,13 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use auth_system::auth_core::port::Random as _;
 use auth_system::auth_core::token::RootSecret;
 use auth_system::auth_core::types::Limit;
 use auth_system::mail::ConsoleTransport;
 use auth_system::operation::{Answer, Call, Method, Next, Operation, Refusal, StatusCode};
 use auth_system::store::MemoryStore;
-use auth_system::system::SystemClock;
+use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config, auth_core};
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -65,7 +66,10 @@ impl Invitations {
 }
 
 fn auth(invitations: &Invitations) -> Result<Auth, Box<dyn Error>> {
-    let secret = RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?;
+    // Of this run alone: a server reads its secret from a secret store.
+    let mut bytes = [0; 32];
+    SystemRandom.fill(&mut bytes)?;
+    let secret = RootSecret::from_bytes(&bytes)?;
     let store = MemoryStore::new(Arc::new(SystemClock));
     let (made, needed) = (invitations.clone(), invitations.clone());
     let builder = Auth::builder(Config::new(secret, "http://127.0.0.1:3000")).store(store).mail(ConsoleTransport);

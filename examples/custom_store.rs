@@ -12,13 +12,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use auth_system::auth_core::flow::{LoginRequest, PasswordResetConfirm, SignUpRequest};
 use auth_system::auth_core::port::{
-    ChangePage, Clock, FeedPosition, LoginRecord, Mail, MailError, Mailer, NewUser, Since, StoreError, Unique,
-    UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+    ChangePage, Clock, FeedPosition, LoginRecord, Mail, MailError, Mailer, NewUser, Random as _, Since, StoreError,
+    Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };
 use auth_system::auth_core::token::RootSecret;
 use auth_system::auth_core::types::{Channel, Client, Email, Password, TenantId, Timestamp, User, UserId, UserKeys};
 use auth_system::store::SqliteStore;
-use auth_system::system::SystemClock;
+use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, SqlitePool, query};
@@ -248,7 +248,10 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
     let pool = open(url).await?;
     let store = SqliteStore::open(url).await?;
     let (letters, mut mailbox) = mpsc::unbounded_channel();
-    let secret = RootSecret::parse("d3b07384d113edec49eaa6238ad5ff00d3b07384d113edec49eaa6238ad5ff00")?;
+    // Of this run alone: a server reads its secret from a secret store.
+    let mut bytes = [0; 32];
+    SystemRandom.fill(&mut bytes)?;
+    let secret = RootSecret::from_bytes(&bytes)?;
     let auth = Auth::builder(Config::new(secret, "http://localhost:3000"))
         .users(AppUsers::new(pool.clone(), Arc::new(SystemClock)))
         .stores_beside_users(store)

@@ -26,7 +26,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use auth_system::auth_core::port::{Clock as _, NewUser};
-use auth_system::auth_core::token::RootSecret;
+use auth_system::auth_core::testing::root_secret;
 use auth_system::auth_core::types::{Email, Limit, Password, TenantId, TokenVersion, UserId};
 use auth_system::hash::HashConfig;
 use auth_system::mail::ConsoleTransport;
@@ -96,7 +96,7 @@ impl Options {
 fn serve(database: &str) -> Result<(), Failure> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut config = Config::new(RootSecret::parse(SECRET)?, "http://localhost");
+        let mut config = Config::new(root_secret(SECRET), "http://localhost");
         // Counted as ever, but all these logins are meant.
         let (logins, window) = (1_000_000, Duration::from_secs(60));
         config.throttles.login = Limit::new(logins, window);

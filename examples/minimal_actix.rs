@@ -7,6 +7,7 @@ use auth_system::{Auth, Config, CurrentUser, mail::ConsoleTransport, store::Sqli
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = SqliteStore::open("sqlite://auth.db").await?;
     let auth = Auth::builder(Config::from_env()?).store(store).mail(ConsoleTransport).build()?;
+    auth.check_data_keys().await?;
     let app = move || {
         let hello = web::to(async |user: CurrentUser| format!("Hello {}", user.id()));
         App::new()

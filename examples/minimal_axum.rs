@@ -9,6 +9,7 @@ use axum::{Router, routing::get};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = SqliteStore::open("sqlite://auth.db").await?;
     let auth = Auth::builder(Config::from_env()?).store(store).mail(ConsoleTransport).build()?;
+    auth.check_data_keys().await?;
     let app = Router::new()
         .route("/hello", get(async |user: CurrentUser| format!("Hello {}", user.id())))
         .layer(auth.layer())

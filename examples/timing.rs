@@ -26,7 +26,7 @@ use actix_web::rt::System;
 use actix_web::test::{TestRequest, init_service};
 use async_trait::async_trait;
 use auth_system::auth_core::port::{Mail, MailError, Mailer, NewUser, UserChange, UserInsert, UserUpdate};
-use auth_system::auth_core::token::RootSecret;
+use auth_system::auth_core::testing::root_secret;
 use auth_system::auth_core::types::{Attributes, Email, PasswordHash, TenantId, TokenVersion, UserId, UserStatus};
 use auth_system::hash::{Argon2Params, HashConfig, HashPool};
 use auth_system::store::{MemoryStore, PostgresStore, RedisStore, SqliteStore};
@@ -130,7 +130,7 @@ async fn measure_all(through: Through, samples: usize) -> Result<bool, Failed> {
 
 pub(crate) fn settings() -> Result<Config, Failed> {
     let mut config = Config::new(
-        RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?,
+        root_secret("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233"),
         "https://app.example.org",
     );
     config.policy.timed_limits = false;

@@ -7,8 +7,9 @@ use auth_core::error::Error;
 use auth_core::flow::Admin;
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
-    AttemptStore, Clock, CredentialStore, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck, PasswordHasher,
-    PendingSessionStore, Random, SecondFactorRule, SessionStore, TracingEvents, UserDirectory, UserStore,
+    AttemptStore, Clock, CredentialStore, DataKeyUse, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck,
+    PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore, TracingEvents, UserDirectory,
+    UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
@@ -51,6 +52,7 @@ impl Auth {
             pending: None,
             directory: None,
             dead_mails: None,
+            data_key_use: Vec::new(),
             mailer: None,
             transport: None,
             hasher: None,
@@ -123,6 +125,7 @@ pub struct AuthBuilder {
     pending: Option<Arc<dyn PendingSessionStore>>,
     directory: Option<Arc<dyn UserDirectory>>,
     dead_mails: Option<Arc<dyn DeadMails>>,
+    data_key_use: Vec<Arc<dyn DataKeyUse>>,
     mailer: Option<Arc<dyn Mailer>>,
     transport: Option<Box<dyn Transport>>,
     hasher: Option<Arc<dyn PasswordHasher>>,
@@ -144,7 +147,7 @@ impl AuthBuilder {
     pub fn store<S>(self, store: S) -> Self
     where
         S: UserStore + UserDirectory + SessionStore + CredentialStore + PendingSessionStore + AttemptStore,
-        S: MailOutbox + DeadMails + Clone,
+        S: MailOutbox + DeadMails + DataKeyUse + Clone,
     {
         self.stores_beside_users(store.clone()).users(store.clone()).directory(store)
     }
@@ -153,10 +156,11 @@ impl AuthBuilder {
     #[must_use]
     pub fn stores_beside_users<S>(self, store: S) -> Self
     where
-        S: SessionStore + CredentialStore + PendingSessionStore + AttemptStore + MailOutbox + DeadMails + Clone,
+        S: SessionStore + CredentialStore + PendingSessionStore + AttemptStore + MailOutbox + DeadMails,
+        S: DataKeyUse + Clone,
     {
         let builder = self.sessions(store.clone()).credentials(store.clone()).pending_sessions(store.clone());
-        builder.attempts(store.clone()).outbox(store.clone()).dead_mails(store)
+        builder.attempts(store.clone()).outbox(store.clone()).dead_mails(store.clone()).data_key_use(store)
     }
 
     /// One store for what may be lost, pending sessions and attempts: `RedisStore`, say. To be said after
@@ -205,6 +209,14 @@ impl AuthBuilder {
     #[must_use]
     pub fn dead_mails(mut self, dead_mails: impl DeadMails) -> Self {
         self.dead_mails = Some(Arc::new(dead_mails));
+        self
+    }
+
+    /// A store that tells which data keys its values need, beside those said before:
+    /// [`check_data_keys`](Auth::check_data_keys) asks them all. The built-in stores are among them by themselves.
+    #[must_use]
+    pub fn data_key_use(mut self, store: impl DataKeyUse) -> Self {
+        self.data_key_use.push(Arc::new(store));
         self
     }
 
@@ -347,6 +359,7 @@ impl AuthBuilder {
             pending: self.pending.ok_or_else(|| missing("pending_sessions"))?,
             directory: self.directory,
             dead_mails: self.dead_mails,
+            data_key_use: self.data_key_use,
             mailer,
             hasher,
             password_check: self.password_check,
@@ -404,7 +417,7 @@ fn templates(config: &Config) -> Result<Templates, InvalidSetting> {
 fn data_ring(config: &Config) -> DataRing {
     match config.data_keys.split_first() {
         Some((current, older)) => DataRing::new(current, older),
-        None => DataRing::new(&config.secret, &config.accepted_secrets),
+        None => DataRing::new(&config.secret, &[]),
     }
 }
 

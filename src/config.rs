@@ -25,7 +25,8 @@ pub struct Config {
     pub secret: RootSecret,
     /// Secrets whose tokens are still, or already, accepted.
     pub accepted_secrets: Vec<RootSecret>,
-    /// Keys of stored data, the current one first. Empty: `secret` and `accepted_secrets`.
+    /// Keys of stored data, the current one first. Empty: `secret`, as long as there are no `accepted_secrets`. A secret
+    /// that was the data key stays one under another `secret`: put it here before rotating.
     pub data_keys: Vec<RootSecret>,
     /// Whether password hashes also need a key from outside the database. Default off: losing the key then loses all
     /// passwords.
@@ -276,6 +277,11 @@ impl Config {
         }
         if self.openapi && !cfg!(feature = "openapi") {
             return Err(InvalidSetting::new("openapi", "needs the feature `openapi`, and this was built without it"));
+        }
+        if !self.accepted_secrets.is_empty() && self.data_keys.is_empty() {
+            let problem = "must be given beside `accepted_secrets` (AUTH_DATA_KEYS beside AUTH_SECRET_ACCEPTED): dropping a \
+                secret would destroy what is stored under it. Where there were none so far, begin with the secret of so far";
+            return Err(InvalidSetting::new("data_keys", problem));
         }
         self.cookies.check()?;
         throttle::check(&self.throttles)?;

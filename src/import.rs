@@ -61,8 +61,8 @@
 //! # #[cfg(feature = "memory")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # use auth_system::{Config, auth_core::{testing::RecordingMailer, token::RootSecret}, store::MemoryStore, system::SystemClock};
-//! # let secret = RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?;
+//! # use auth_system::{Config, auth_core::testing::{RecordingMailer, root_secret}, store::MemoryStore, system::SystemClock};
+//! # let secret = root_secret("of this example alone");
 //! # let store = MemoryStore::new(std::sync::Arc::new(SystemClock));
 //! # let auth = Auth::builder(Config::new(secret, "https://app.example.org")).store(store).mailer(RecordingMailer::default()).build()?;
 //! # let row = || Row { id: 42, email: "Ada@example.org".into(), username: "ada".into(), is_active: true, first_name: "Ada".into(),

@@ -14,6 +14,7 @@
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let store = SqliteStore::open("sqlite://auth.db").await?;
 //!     let auth = Auth::builder(Config::from_env()?).store(store).mail(ConsoleTransport).build()?;
+//!     auth.check_data_keys().await?;
 //!     let app = Router::new()
 //!         .route("/hello", get(|user: CurrentUser| async move { format!("Hello {}", user.id()) }))
 //!         .layer(auth.layer())
@@ -38,6 +39,7 @@
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let store = SqliteStore::open("sqlite://auth.db").await?;
 //!     let auth = Auth::builder(Config::from_env()?).store(store).mail(ConsoleTransport).build()?;
+//!     auth.check_data_keys().await?;
 //!     let app = move || {
 //!         let hello = web::to(async |user: CurrentUser| format!("Hello {}", user.id()));
 //!         App::new()
@@ -104,6 +106,7 @@ mod auth;
 #[cfg(feature = "axum")]
 mod axum;
 pub mod config;
+mod data_keys;
 pub mod hash;
 mod http;
 mod identity;
@@ -132,6 +135,7 @@ pub use self::auth::{Auth, AuthBuilder};
 #[cfg(feature = "axum")]
 pub use self::axum::{Rejection, router};
 pub use self::config::Config;
+pub use self::data_keys::DataKeyError;
 pub use self::identity::{CurrentSession, CurrentUser};
 #[cfg(feature = "tower")]
 pub use self::tower::{AuthLayer, AuthService, ResponseFuture};

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::data_keys;
+
 /// How long the outbox rests at most: mails that were put off, or queued by other nodes, are found by then.
 const MAIL_PAUSE: Duration = Duration::from_secs(5);
 /// How long rows that nobody needs any more wait to be removed.
@@ -140,9 +142,12 @@ async fn follow_revocations(system: AuthSystem) {
     }
 }
 
-/// Removes what is over: at the start, and then once an hour.
+/// Removes what is over and looks whether a data key is missing: at the start, and then once an hour.
 async fn sweep(system: AuthSystem) {
     loop {
+        if let Err(error) = data_keys::check(&system).await {
+            tracing::error!(target: "auth", %error, "second factors and passwords that need these keys are refused");
+        }
         let more = purge(&system).await;
         sleep(if more { ROUND_PAUSE } else { SWEEP_PAUSE }).await;
     }

@@ -14,8 +14,7 @@ use auth_system::auth_core::error::Reason;
 use auth_system::auth_core::flow::{LoginRequest, SessionTokens};
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher as _, UserChange, UserKey, UserStore as _};
-use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer};
-use auth_system::auth_core::token::RootSecret;
+use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer, root_secret_of};
 use auth_system::auth_core::types::{Channel, Client, Email, Password, TenantId, TokenVersion, UserId, UserStatus};
 use auth_system::{Auth, Config};
 
@@ -38,10 +37,10 @@ impl World {
     /// Signs with the first of these keys and accepts all.
     fn node(&self, keys: &[u8]) -> Auth {
         // Thirty-two bytes that differ from key to key.
-        let secret =
-            |key: &u8| RootSecret::from_bytes(&std::array::from_fn::<u8, 32, _>(|at| at as u8 ^ *key)).unwrap();
+        let secret = |key: &u8| root_secret_of(&std::array::from_fn::<u8, 32, _>(|at| at as u8 ^ *key));
         let mut config = Config::new(secret(&keys[0]), "https://app.example.org");
         config.accepted_secrets = keys[1..].iter().map(secret).collect();
+        config.data_keys = vec![secret(&keys[0])];
         config.policy.access_lifetime = LIFETIME;
         let builder = Auth::builder(config).store(self.store.clone()).mailer(RecordingMailer::default());
         let builder = builder.hasher(InsecurePlainHasher::default()).clock(self.clock.clone());

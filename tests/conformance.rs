@@ -44,6 +44,7 @@ mod sqlite {
     conformance::credential_store!(store, broken: broken);
     conformance::pending_session_store!(store, broken: broken);
     conformance::user_directory!(store, broken: broken);
+    conformance::data_key_use!(store, broken: broken);
 }
 
 #[cfg(feature = "postgres")]
@@ -84,4 +85,5 @@ mod postgres {
     conformance::credential_store!(#[ignore = "needs PostgreSQL: tests/run starts one"] store, broken: broken);
     conformance::pending_session_store!(#[ignore = "needs PostgreSQL: tests/run starts one"] store, broken: broken);
     conformance::user_directory!(#[ignore = "needs PostgreSQL: tests/run starts one"] store, broken: broken);
+    conformance::data_key_use!(#[ignore = "needs PostgreSQL: tests/run starts one"] store, broken: broken);
 }

@@ -87,7 +87,8 @@ impl World {
     /// The new system with all old accounts.
     async fn moved() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let secret = RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233").unwrap();
+        let secret =
+            RootSecret::parse(concat!("c41f7ab8092e5d63f8b4107e9a2cd53f", "6e04b1d79c8f23a05b7ee1468d3092fc")).unwrap();
         let mut config = Config::new(secret, "https://app.example.org");
         config.argon2 = Argon2Params::insecure_for_tests();
         config.policy.usernames = true;

@@ -54,7 +54,7 @@ struct Figures {
 
 impl Service {
     async fn start(url: &str) -> Self {
-        let secret = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
+        let secret = concat!("c41f7ab8092e5d63f8b4107e9a2cd53f", "6e04b1d79c8f23a05b7ee1468d3092fc");
         let mut config = Config::new(RootSecret::parse(secret).unwrap(), "https://app.example.org");
         config.policy.timed_limits = false;
         config.policy.max_consecutive_failures = MAX_FAILURES;

@@ -30,7 +30,9 @@
 //! # use std::sync::Arc;
 //! use auth_core::flow::{LoginRequest, SignUpRequest};
 //! use auth_core::policy::Policy;
-//! use auth_core::token::{DataRing, RootSecret, TokenRing, Tokens};
+//! # #[cfg(any())]
+//! use auth_core::token::RootSecret;
+//! use auth_core::token::{DataRing, TokenRing, Tokens};
 //! use auth_core::types::{Channel, Client, Password};
 //! use auth_core::{AuthSystem, Ports, Reason};
 //! # use auth_core::{memory::MemoryStore, port::TracingEvents, testing::*};
@@ -40,12 +42,14 @@
 //! # let store = Arc::new(MemoryStore::new(clock.clone()));
 //! # let ports = Ports {
 //! #     users: store.clone(), sessions: store.clone(), outbox: store.clone(), attempts: store.clone(),
-//! #     credentials: store.clone(), pending: store, directory: None, dead_mails: None,
+//! #     credentials: store.clone(), pending: store, directory: None, dead_mails: None, data_key_use: vec![],
 //! #     mailer: Arc::new(RecordingMailer::default()), password_check: None, second_factor_rule: None,
 //! #     hasher: Arc::new(InsecurePlainHasher::default()), events: Arc::new(TracingEvents), clock,
 //! #     random: Arc::new(InsecureCountingRandom::default()),
 //! # };
-//! let secret = RootSecret::parse("8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233")?;
+//! # let secret = root_secret("of this example alone");
+//! # #[cfg(any())]
+//! let secret = RootSecret::parse(&std::env::var("AUTH_SECRET")?)?;
 //! let policy = Policy::default();
 //! let tokens = Tokens::new(TokenRing::new(&secret, &[]), "my-app", "my-app", &policy)?;
 //! let auth = AuthSystem::new(ports, policy, tokens, &DataRing::new(&secret, &[]))?;

@@ -2,7 +2,7 @@
 //!
 //! One lock guards everything, so every verb is atomic by construction. Nothing survives the process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::collections::{btree_map, hash_map::Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::port::{
-    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Clock, CredentialStore, DeadMail, DeadMails, FeedPosition,
-    Hit, LoginRecord, MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation, SessionInsert, SessionStore,
-    Settlement, Since, StoreError, Unique, UserChange, UserDirectory, UserInsert, UserKey, UserSecurity, UserStore,
-    UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Clock, CredentialStore, DataKeyUse, DataKeysInUse, DeadMail,
+    DeadMails, FeedPosition, Hit, LoginRecord, MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation,
+    SessionInsert, SessionStore, Settlement, Since, StoreError, Unique, UserChange, UserDirectory, UserInsert, UserKey,
+    UserSecurity, UserStore, UserUpdate, key_of_credential, key_of_password,
 };
 use crate::types::{
     Credential, CredentialId, FactorKind, Limit, MailId, Payload, PendingId, PendingSession, Session, SessionId,
@@ -319,6 +319,17 @@ impl CredentialStore for MemoryStore {
         let mut state = self.lock();
         let found = state.credentials.get(&id).is_some_and(|it| it.tenant == *tenant);
         Ok(found && state.credentials.remove(&id).is_some())
+    }
+}
+
+#[async_trait]
+impl DataKeyUse for MemoryStore {
+    async fn data_keys_in_use(&self) -> Result<DataKeysInUse, StoreError> {
+        let state = self.lock();
+        let credentials: BTreeSet<_> = state.credentials.values().filter_map(key_of_credential).collect();
+        let hashes = state.users.values().filter_map(|user| user.password_hash.as_ref());
+        let passwords: BTreeSet<_> = hashes.filter_map(key_of_password).collect();
+        Ok(DataKeysInUse { credentials: credentials.into_iter().collect(), passwords: passwords.into_iter().collect() })
     }
 }
 

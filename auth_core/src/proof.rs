@@ -4,7 +4,7 @@
 //! proof: if the account changed in the meantime, what was made from the old state is dead on arrival.
 
 use crate::error::Error;
-use crate::port::{Clock, LoginRefusal, PasswordHasher, Ticket, Verdict};
+use crate::port::{Clock, Event, EventSink, LoginRefusal, PasswordHasher, Ticket, Verdict};
 use crate::token::AccessClaims;
 use crate::types::{
     AuthMethods, Channel, Password, PasswordHash, PendingPurpose, PendingSession, Revision, SessionId, TenantId,
@@ -28,6 +28,7 @@ pub struct PasswordVerified {
 pub(crate) async fn verify_password(
     hasher: &dyn PasswordHasher,
     clock: &dyn Clock,
+    events: &dyn EventSink,
     ticket: Ticket,
     user: Option<&User>,
     password: &Password,
@@ -43,10 +44,13 @@ pub(crate) async fn verify_password(
         at,
         outdated,
     };
+    if let (Verdict::Unreadable, Some(user)) = (verdict, user) {
+        events.record(&user.tenant, &Event::PasswordUnreadable { user: user.id });
+    }
     Ok(match (verdict, user) {
         (Verdict::Match, Some(user)) => Some(proof(user, None)),
         (Verdict::MatchOutdated, Some(user)) => Some(proof(user, hash.cloned())),
-        (Verdict::Mismatch, _) | (_, None) => None,
+        (Verdict::Mismatch | Verdict::Unreadable, _) | (_, None) => None,
     })
 }
 

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
-    AttemptStore, Clock, CredentialStore, DeadMails, Event, EventSink, MailIntent, MailMatter, MailOutbox, MailPurpose,
-    Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore, UserDirectory,
-    UserKey, UserStore,
+    AttemptStore, Clock, CredentialStore, DataKeyUse, DeadMails, Event, EventSink, MailIntent, MailMatter, MailOutbox,
+    MailPurpose, Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore,
+    UserDirectory, UserKey, UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
@@ -51,6 +51,8 @@ pub struct Ports {
     pub directory: Option<Arc<dyn UserDirectory>>,
     /// The mails that were given up, where the outbox keeps them.
     pub dead_mails: Option<Arc<dyn DeadMails>>,
+    /// The stores that tell which data keys their values need: none, or several that share the accounts' data.
+    pub data_key_use: Vec<Arc<dyn DataKeyUse>>,
 }
 
 /// The account system. Its methods are the flows; each file under [`flow`](crate::flow) adds its own.

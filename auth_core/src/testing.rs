@@ -12,7 +12,18 @@ use crate::port::{
     Clock, Event, EventSink, HashError, Mail, MailError, MailPurpose, Mailer, PasswordHasher, Random, RandomError,
     Ticket, Verdict,
 };
+use crate::token::RootSecret;
 use crate::types::{Password, PasswordHash, TenantId, Timestamp};
+
+/// A root secret of any text, the well-known ones of tests included: [`RootSecret::parse`] refuses those.
+pub fn root_secret(text: &str) -> RootSecret {
+    RootSecret::unchecked(text)
+}
+
+/// As [`root_secret`], of bytes.
+pub fn root_secret_of(bytes: &[u8]) -> RootSecret {
+    RootSecret::unchecked_bytes(bytes)
+}
 
 /// A clock that moves when told to. Clones are one clock.
 #[derive(Clone, Debug)]

@@ -19,8 +19,10 @@ conformance::attempt_store!(store);
 conformance::credential_store!(store);
 conformance::pending_session_store!(store);
 conformance::user_directory!(store);
+conformance::data_key_use!(store);
 
 mod shared {
+    use auth_core::conformance::data_key_use::KeyedStore;
     use auth_core::conformance::user_directory::Directory;
     use auth_core::port::{AttemptStore, CredentialStore, MailOutbox, PendingSessionStore, SessionStore, UserStore};
 
@@ -39,4 +41,5 @@ mod shared {
     conformance::credential_store!(shared!(CredentialStore));
     conformance::pending_session_store!(shared!(PendingSessionStore));
     conformance::user_directory!(shared!(Directory));
+    conformance::data_key_use!(shared!(KeyedStore));
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use auth_system::auth_core::flow::LoginRequest;
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher, UserStore as _};
-use auth_system::auth_core::testing::RecordingMailer;
-use auth_system::auth_core::token::RootSecret;
+use auth_system::auth_core::testing::{RecordingMailer, root_secret};
 use auth_system::auth_core::types::{Channel, Client, Email, Password, TenantId, TokenVersion, UserId};
 use auth_system::system::SystemClock;
 use auth_system::{Auth, Config};
@@ -49,7 +48,7 @@ pub(crate) async fn system(hasher: impl PasswordHasher) -> Auth {
         created_at: SystemClock.now(),
     };
     store.insert(&user).await.unwrap();
-    let mut config = Config::new(RootSecret::parse(SECRET).unwrap(), "https://app.example.org");
+    let mut config = Config::new(root_secret(SECRET), "https://app.example.org");
     // One poll at the start serves the whole run: what is measured is the check, not the store.
     config.policy.revocation_lag = Duration::from_secs(60);
     let builder = Auth::builder(config).store(store).mailer(RecordingMailer::default()).hasher(hasher);

@@ -161,6 +161,7 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     // An SMTP address may hold a password.
     writeln!(greeting, "Mails     {}", if mail.starts_with("smtp") { "by SMTP, as AUTH_MAIL says" } else { &mail })?;
     let auth = builder.build()?;
+    auth.check_data_keys().await?;
     auth.ensure_superuser().await?;
     Ok(Server { auth, bind, greeting })
 }

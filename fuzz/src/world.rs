@@ -125,6 +125,7 @@ impl World {
         let store = MemoryStore::new(Arc::new(clock.clone()));
         let config = Config {
             accepted_secrets: vec![secret(1)],
+            data_keys: vec![secret(0)],
             profile,
             bearer: true,
             trusted_proxies: vec!["192.0.2.0/24".parse().expect("a network")],

@@ -115,6 +115,10 @@ impl Argon2id {
         today.saturating_mul(4).clamp(DEFAULT_MEMORY_LIMIT, 1 << 20).max(today)
     }
 
+    pub(super) fn has_pepper(&self, id: &[u8]) -> bool {
+        self.pepper.as_ref().is_some_and(|pepper| pepper.find(id).is_some())
+    }
+
     /// The pepper key of this id; no id is no pepper.
     fn secret(&self, key_id: &[u8]) -> Result<&[u8], HashFault> {
         if key_id.is_empty() {

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 /// A ring of keys for Argon2's secret input (RFC 9106 section 3.1). New hashes use the first; older ones are checked
 /// with the key that they name in `keyid`, and renewed at the next login.
 ///
-/// To rotate, put a new key first and keep the others while any hash names them: a hash whose key is gone can be
-/// neither matched nor refused. Hashes from before the first pepper stay valid and are renewed as well.
+/// To rotate, put a new key first and keep the others while any hash names them: where the key is gone, the right password
+/// is refused. Hashes from before the first pepper stay valid and are renewed as well.
 pub struct Pepper {
     current: KeyId,
     keys: Vec<(KeyId, Zeroizing<Vec<u8>>)>,

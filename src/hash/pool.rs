@@ -9,6 +9,7 @@ use argon2::Block;
 use async_trait::async_trait;
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{Clock, HashError, PasswordHasher, Random, Ticket, Verdict};
+use auth_core::token::KeyId;
 use auth_core::types::{Password, PasswordHash};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -130,6 +131,10 @@ impl PasswordHasher for HashPool {
     ) -> Result<Verdict, HashError> {
         let hash = hash.cloned();
         self.submit(ticket, password, |reply| Task::Verify(hash, reply)).await
+    }
+
+    fn has_pepper(&self, id: &KeyId) -> bool {
+        self.shared.schemes.has_pepper(id.as_str().as_bytes())
     }
 }
 

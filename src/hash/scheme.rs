@@ -41,7 +41,8 @@ impl fmt::Debug for dyn PasswordScheme {
     }
 }
 
-/// Why a hash was neither made nor checked: the source of [`HashError::Failed`]. Its text never holds the hash.
+/// Why a hash was neither made nor checked. [`HashError::Failed`] has [`NotRun`](Self::NotRun) as its source; all others
+/// are logged, and the password is refused. Its text never holds the hash.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HashFault {
@@ -132,7 +133,29 @@ impl Schemes {
         self.argon2id.hash(password, &salt, memory)
     }
 
+    /// Checks a password. A hash that nobody can check takes as long as none at all, and is no match.
     pub(super) fn verify(
+        &self,
+        password: &str,
+        hash: Option<&PasswordHash>,
+        memory: &mut [Block],
+    ) -> Result<Verdict, HashFault> {
+        match self.check(password, hash, memory) {
+            Err(fault @ HashFault::NotRun(_)) => Err(fault),
+            Err(fault) => {
+                tracing::error!(target: "auth", %fault, "a stored password hash cannot be checked");
+                self.verify_none(password, memory).map(|_| Verdict::Unreadable)
+            }
+            verdict => verdict,
+        }
+    }
+
+    pub(super) fn has_pepper(&self, id: &[u8]) -> bool {
+        self.argon2id.has_pepper(id)
+    }
+
+    /// As [`verify`](Self::verify), but tells why a hash cannot be checked.
+    pub(super) fn check(
         &self,
         password: &str,
         hash: Option<&PasswordHash>,
@@ -215,7 +238,7 @@ mod tests {
         let schemes = schemes(&["$plain$", "$other$"]).unwrap();
         let verify = |encoded: &str| {
             let hash = PasswordHash::new(encoded);
-            schemes.verify("secret", Some(&hash), &mut schemes.memory())
+            schemes.check("secret", Some(&hash), &mut schemes.memory())
         };
         assert_eq!(verify("$plain$secret").unwrap(), Verdict::MatchOutdated);
         assert_eq!(verify("$other$secret").unwrap(), Verdict::MatchOutdated);
@@ -226,6 +249,9 @@ mod tests {
             let fault = verify(unknown).unwrap_err();
             assert!(matches!(fault, HashFault::UnknownScheme), "{unknown}: {fault:?}");
             assert!(!format!("{fault} {fault:?}").contains("secret"));
+            let hash = PasswordHash::new(unknown);
+            let verdict = schemes.verify("secret", Some(&hash), &mut schemes.memory());
+            assert_eq!(verdict.unwrap(), Verdict::Unreadable);
         }
     }
 

@@ -136,7 +136,7 @@ fn give_away(path: &Path) {
     }
 }
 
-const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
+const SECRET: &str = concat!("c41f7ab8092e5d63f8b4107e9a2cd53f", "6e04b1d79c8f23a05b7ee1468d3092fc");
 
 fn a_folder_that_cannot_be_written_is_named(example: Example) {
     let site = example.site().with("AUTH_SECRET", SECRET).with("AUTH_MAIL", "console");

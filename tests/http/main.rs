@@ -60,6 +60,7 @@ mod reauthenticate;
 #[allow(dead_code, reason = "each of its users needs a part")]
 mod redis_server;
 mod refresh;
+mod rotation;
 mod routing;
 #[path = "../common/schema.rs"]
 mod schema;

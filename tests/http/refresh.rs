@@ -167,17 +167,18 @@ async fn what_is_no_refresh_token_is_refused_and_clears_nothing(ground: Ground) 
 
 async fn a_new_secret_is_rolled_out_without_logging_anybody_out(ground: Ground) {
     use auth_system::auth_core::token::RootSecret;
-    const NEW: &str = "f0e1d2c3b4a5968778695a4b3c2d1e0f00112233445566778899aabbccddeeff";
+    const NEW: &str = concat!("0b7f3ce19d25a8468e60d3f1725bc94a", "a93d580e6cf7b2143e81d6590fac7b28");
     let new = || RootSecret::parse(NEW).unwrap();
     let old = || RootSecret::parse(crate::world::SECRET).unwrap();
     let world = ground.world().await;
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
-    let accepting = world.restarted(|config| config.accepted_secrets = vec![new()]).await;
+    let accepting =
+        world.restarted(|config| (config.accepted_secrets, config.data_keys) = (vec![new()], vec![old()])).await;
     let signing = world
         .restarted(|config| {
             config.secret = new();
-            config.accepted_secrets = vec![old()];
+            (config.accepted_secrets, config.data_keys) = (vec![old()], vec![old()]);
         })
         .await;
     assert_eq!(signing.me(&jar).await.status, 200);

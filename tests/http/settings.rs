@@ -261,6 +261,7 @@ fn build_refuses_what_cannot_be_by_the_name_of_its_field() {
         ("revocation_lag", |c| c.policy.revocation_lag = Duration::ZERO),
         ("attributes", |c| c.policy.attributes = vec![AttributeRule::new("password", 10)]),
         ("password.min_chars", |c| c.policy.password.min_chars = 7),
+        ("data_keys", |c| c.accepted_secrets = vec![c.secret.clone()]),
         ("hash.pepper", |c| {
             c.pepper = true;
             c.data_keys = vec![c.secret.clone(), c.secret.clone()];
@@ -303,12 +304,19 @@ fn build_says_which_part_is_missing() {
 
 #[test]
 fn a_secret_that_can_be_guessed_is_refused_with_what_to_do() {
-    let repeated = "ab".repeat(32);
+    let (repeated, periodic) = ("ab".repeat(32), "0123456789abcdef".repeat(4));
+    let counting: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
+    // Of the documentation of earlier versions.
+    let printed = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
     let weak = [
         ("correct horse battery", "is neither hexadecimal nor base64"),
         ("8f1d7a3c5e9b2046", "has 8 bytes where at least 32 are due"),
         (&SECRET[2..], "has 31 bytes where at least 32 are due"),
         (&repeated, "repeats so few bytes that it can be guessed"),
+        (&periodic, "repeats the same bytes and can be guessed"),
+        (&counting, "counts up or down and can be guessed"),
+        ("ThisIsMySuperSecretKeyForJwtSigningPleaseChange1", "is made of words and can be guessed"),
+        (printed, "is printed in public, or is the hash of a common word"),
     ];
     for (text, problem) in weak {
         for variable in ["AUTH_SECRET", "AUTH_SECRET_ACCEPTED", "AUTH_DATA_KEYS"] {

@@ -47,6 +47,7 @@ async fn tokens_and_links_need_the_secret_that_made_them(ground: Ground) {
         .restarted(|config| {
             config.secret = secret("ffff");
             config.accepted_secrets = vec![secret("eeee"), secret("")];
+            config.data_keys = vec![secret("")];
         })
         .await;
     assert_eq!(accepting.me(&jar).await.status, 200);
@@ -194,18 +195,18 @@ async fn a_hash_costs_what_the_settings_say_and_needs_its_data_key() {
     world.session("ada@example.org").await;
     let under_old = stored_hash(&world).await;
     assert!(under_old.starts_with("$argon2id$v=19$m=8,t=1,p=1,keyid="), "renewed at the login: {under_old}");
-    // Without its key a hash is neither matched nor refused.
+    // Without its key the right password is a wrong one.
     for keys in [vec![], vec![new.clone()]] {
-        node(&peppered(keys)).await.log_in("ada@example.org", PASSWORD).await.refused(500, "internal");
+        node(&peppered(keys)).await.log_in("ada@example.org", PASSWORD).await.refused(401, "invalid_credentials");
     }
-    node(&|_| {}).await.log_in("ada@example.org", PASSWORD).await.refused(500, "internal");
+    node(&|_| {}).await.log_in("ada@example.org", PASSWORD).await.refused(401, "invalid_credentials");
     let rotated = node(&peppered(vec![new.clone(), old.clone()])).await;
     rotated.session("ada@example.org").await;
     assert_ne!(stored_hash(&rotated).await.split('$').nth(3), under_old.split('$').nth(3), "renewed under the new key");
     node(&peppered(vec![new])).await.session("ada@example.org").await;
-    node(&peppered(vec![old])).await.log_in("ada@example.org", PASSWORD).await.refused(500, "internal");
+    node(&peppered(vec![old])).await.log_in("ada@example.org", PASSWORD).await.refused(401, "invalid_credentials");
 
-    // Where no data key is set, the secret and the accepted ones are.
+    // Where no data key is set, the secret is; it stays one when it no longer signs.
     let by_secret = |config: &mut Config| config.pepper = true;
     let world = node(&by_secret).await;
     world.sign_up("eve@example.org", PASSWORD).await;
@@ -213,6 +214,7 @@ async fn a_hash_costs_what_the_settings_say_and_needs_its_data_key() {
     let turn = |config: &mut Config| {
         by_secret(config);
         config.accepted_secrets = vec![config.secret.clone()];
+        config.data_keys = vec![secret("dddd"), config.secret.clone()];
         config.secret = secret("cccc");
     };
     assert_eq!(node(&turn).await.log_in("eve@example.org", PASSWORD).await.status, 200);

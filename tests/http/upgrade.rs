@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_system::auth_core::port::{Clock as _, MailPurpose};
-use auth_system::auth_core::testing::{ManualClock, RecordingMailer, SentMail};
+use auth_system::auth_core::testing::{ManualClock, RecordingMailer, SentMail, root_secret};
 use auth_system::auth_core::token::RootSecret;
 use auth_system::store::{PostgresStore, SqliteStore};
 use auth_system::{Auth, Config};
@@ -48,7 +48,7 @@ fn folder() -> PathBuf {
 }
 
 fn secret(text: &Value) -> RootSecret {
-    RootSecret::parse(text.as_str().unwrap()).unwrap()
+    root_secret(text.as_str().unwrap())
 }
 
 impl Upgraded {
@@ -87,6 +87,7 @@ impl Upgraded {
             }
         };
         let auth = builder.build().unwrap();
+        auth.check_data_keys().await.unwrap();
         let door = Door::of(ground.driver, &auth);
         Self { auth, clock, mailer, door, facts, dead_mails, _folder: temporary }
     }

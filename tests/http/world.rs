@@ -24,7 +24,7 @@ use crate::new_password::Check;
 use crate::place::{Place, Store};
 use crate::totp::totp;
 
-pub(crate) const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
+pub(crate) const SECRET: &str = concat!("c41f7ab8092e5d63f8b4107e9a2cd53f", "6e04b1d79c8f23a05b7ee1468d3092fc");
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// How often a race is run.

@@ -23,7 +23,7 @@ use crate::totp::totp;
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// Wrong passwords for one account, before it is refused for a while.
 pub(crate) const LIMIT: u32 = 5;
-const SECRET: &str = "8f1d7a3c5e9b2046d8fa17c35be90246a1c3e5f708192a3b4c5d6e7f80912233";
+const SECRET: &str = concat!("c41f7ab8092e5d63f8b4107e9a2cd53f", "6e04b1d79c8f23a05b7ee1468d3092fc");
 
 pub(crate) struct World {
     pub(crate) auth: Auth,

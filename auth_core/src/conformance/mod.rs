@@ -19,6 +19,7 @@
 //! conformance::credential_store!(store);
 //! conformance::pending_session_store!(store);
 //! conformance::user_directory!(store);
+//! conformance::data_key_use!(store);
 //! ```
 //!
 //! Each line becomes a module of that name with one `#[test]` for each case, so a test that fails names the promise that
@@ -30,6 +31,7 @@
 //! | [`usernames`](mod@usernames) | a `UserStore` of an application with usernames |
 //! | [`tenants`](mod@tenants) | a `UserStore` that serves more than one tenant |
 //! | [`user_directory`](mod@user_directory) | a `UserStore` that lists its accounts |
+//! | [`data_key_use`](mod@data_key_use) | a store of accounts and credentials that tells which data keys they need |
 //! | [`session_store`](mod@session_store), [`credential_store`](mod@credential_store), [`pending_session_store`](mod@pending_session_store), [`mail_outbox`](mod@mail_outbox), [`attempt_store`](mod@attempt_store) | the other stores |
 //!
 //! # Ground rules
@@ -53,6 +55,7 @@
 
 pub mod attempt_store;
 pub mod credential_store;
+pub mod data_key_use;
 pub mod mail_outbox;
 pub mod pending_session_store;
 pub mod session_store;
@@ -69,9 +72,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub use crate::{
-    __attempt_store as attempt_store, __credential_store as credential_store, __mail_outbox as mail_outbox,
-    __pending_session_store as pending_session_store, __session_store as session_store, __tenants as tenants,
-    __user_directory as user_directory, __user_store as user_store, __usernames as usernames,
+    __attempt_store as attempt_store, __credential_store as credential_store, __data_key_use as data_key_use,
+    __mail_outbox as mail_outbox, __pending_session_store as pending_session_store, __session_store as session_store,
+    __tenants as tenants, __user_directory as user_directory, __user_store as user_store, __usernames as usernames,
 };
 
 use crate::port::{ChangePage, Since, StoreError};

@@ -100,7 +100,9 @@ impl AuthSystem {
             None => self.count_failure(user.as_ref(), identifier.as_str(), Guesser::Stranger).await?,
         };
         let against = user.as_ref().filter(|_| open);
-        let proof = verify_password(hasher, ports.clock.as_ref(), ticket, against, request.password).await?;
+        let proof =
+            verify_password(hasher, ports.clock.as_ref(), ports.events.as_ref(), ticket, against, request.password)
+                .await?;
 
         let (Some(user), Some(proof)) = (&user, &proof) else {
             let why = match &user {

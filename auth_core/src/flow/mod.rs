@@ -7,6 +7,7 @@ mod backup_codes;
 mod change_email;
 mod change_password;
 mod current_user;
+mod data_keys;
 mod deliver_mail;
 mod import_user;
 mod login;

@@ -40,7 +40,15 @@ impl AuthSystem {
         self.count_attempt(&budget).await?;
         let open = self.count_failure(Some(user), user.email.as_str(), Guesser::Session).await?;
         let against = Some(user).filter(|_| open);
-        let proof = verify_password(ports.hasher.as_ref(), ports.clock.as_ref(), ticket, against, password).await?;
+        let proof = verify_password(
+            ports.hasher.as_ref(),
+            ports.clock.as_ref(),
+            ports.events.as_ref(),
+            ticket,
+            against,
+            password,
+        )
+        .await?;
         match &proof {
             Some(proof) => {
                 self.note_right_password(client, proof, password, &budget, None).await;

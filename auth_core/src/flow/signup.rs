@@ -117,7 +117,7 @@ impl AuthSystem {
         let against = (!user.is_verified()).then_some(&user);
         let (hasher, clock) = (ports.hasher.as_ref(), ports.clock.as_ref());
         let ticket = hasher.admit(client.lane())?;
-        let proof = verify_password(hasher, clock, ticket, against, &fields.password).await?;
+        let proof = verify_password(hasher, clock, ports.events.as_ref(), ticket, against, &fields.password).await?;
         let namesake = match &fields.username {
             Some(username) => ports.users.find(&client.tenant, UserKey::Username(username)).await?,
             None => None,

@@ -47,6 +47,12 @@ pub enum Event {
         /// Why; clients never learn it.
         why: LoginRefusal,
     },
+    /// A stored password hash cannot be checked: its data key is missing, or its form is unknown. The owner's password is
+    /// refused as a wrong one. **Look at it.**
+    PasswordUnreadable {
+        /// Whose.
+        user: UserId,
+    },
     /// A refresh token was rotated.
     Refreshed {
         /// The session.
@@ -237,7 +243,10 @@ pub struct TracingEvents;
 impl EventSink for TracingEvents {
     fn record(&self, tenant: &TenantId, event: &Event) {
         match event {
-            Event::RefreshReused { .. } | Event::ChangeTakenBack { .. } | Event::MailDead { .. } => {
+            Event::PasswordUnreadable { .. }
+            | Event::RefreshReused { .. }
+            | Event::ChangeTakenBack { .. }
+            | Event::MailDead { .. } => {
                 tracing::warn!(target: "auth", %tenant, ?event)
             }
             _ => tracing::info!(target: "auth", %tenant, ?event),

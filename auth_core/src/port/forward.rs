@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, CredentialStore, DeadMail, DeadMails, Hit, LoginRecord,
-    MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation, SessionInsert, SessionStore, Settlement, Since,
-    StoreError, UserChange, UserDirectory, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+    At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, CredentialStore, DataKeyUse, DataKeysInUse, DeadMail,
+    DeadMails, Hit, LoginRecord, MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation, SessionInsert,
+    SessionStore, Settlement, Since, StoreError, UserChange, UserDirectory, UserInsert, UserKey, UserSecurity,
+    UserStore, UserUpdate,
 };
 use crate::types::{
     Credential, CredentialId, FactorKind, Limit, MailId, Payload, PendingId, PendingSession, Session, SessionId,
@@ -77,6 +78,9 @@ forward! {
         enqueue(id: MailId, intent: &MailIntent, now: Timestamp) -> ();
         claim(now: Timestamp, lease: Duration, limit: usize) -> Vec<ClaimedMail>;
         settle(claim: &ClaimedMail, settlement: Settlement) -> bool;
+    }
+    DataKeyUse {
+        data_keys_in_use() -> DataKeysInUse;
     }
     DeadMails {
         dead_mails(limit: usize) -> Vec<DeadMail>;

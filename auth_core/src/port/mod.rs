@@ -6,6 +6,7 @@
 mod attempt_store;
 mod clock;
 mod credential_store;
+mod data_key_use;
 mod dead_mails;
 mod event_sink;
 mod feed;
@@ -24,6 +25,7 @@ mod user_store;
 pub use attempt_store::{AttemptKey, AttemptStore, Hit};
 pub use clock::Clock;
 pub use credential_store::CredentialStore;
+pub use data_key_use::{DataKeyUse, DataKeysInUse, key_of_credential, key_of_password};
 pub use dead_mails::{DeadMail, DeadMails};
 pub use event_sink::{AdminAction, Event, EventSink, LoginRefusal, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::token::KeyId;
 use crate::types::{Password, PasswordHash};
 
 /// Hashes passwords, off the async threads and within bounds.
@@ -29,6 +30,12 @@ pub trait PasswordHasher: Send + Sync + 'static {
         password: &Password,
         hash: Option<&PasswordHash>,
     ) -> Result<Verdict, HashError>;
+
+    /// Whether it can check hashes that are peppered with the data key of this id. A hasher whose keys are no data keys
+    /// says yes: it looks after them itself.
+    fn has_pepper(&self, _id: &KeyId) -> bool {
+        true
+    }
 }
 
 /// A place in a hasher's queue, held until it is used or dropped.
@@ -69,6 +76,9 @@ pub enum Verdict {
     Match,
     /// The password, but hash it again: its scheme, parameters or pepper are outdated.
     MatchOutdated,
+    /// Nobody can tell: the stored hash needs a key that is gone, or is of an unknown form. It counts as another password,
+    /// took as long, and is an operator's matter.
+    Unreadable,
 }
 
 /// Why a hasher gave no answer.
@@ -79,7 +89,7 @@ pub enum HashError {
         /// When it is worth trying again.
         retry_after: Duration,
     },
-    /// A hash of unknown form, a pepper whose key is gone, or a defect.
+    /// Memory, randomness or a scheme failed.
     Failed(Box<dyn StdError + Send + Sync>),
 }
 

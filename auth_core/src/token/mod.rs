@@ -13,14 +13,16 @@ mod scanner;
 mod seal;
 mod sealed_link;
 pub(crate) mod vault;
+mod weak_secret;
 mod written;
 
 pub use access::AccessClaims;
 pub use device::DeviceId;
 pub use link::LinkPurpose;
 pub use refresh::RefreshClaims;
-pub use ring::{DataRing, KeyId, RootSecret, TokenRing, WeakSecret};
+pub use ring::{DataRing, KeyId, RootSecret, TokenRing};
 pub use sealed_link::{SealedLink, SealedPurpose};
+pub use weak_secret::WeakSecret;
 
 use std::fmt;
 use std::time::Duration;

@@ -62,7 +62,7 @@ mod tests {
 
     fn sealer(byte: u8, purpose: &str) -> Sealer {
         let secret: Vec<u8> = (byte..byte + 32).collect();
-        Sealer::new(&RootSecret::from_bytes(&secret).unwrap(), purpose)
+        Sealer::new(&RootSecret::unchecked_bytes(&secret), purpose)
     }
 
     #[test]

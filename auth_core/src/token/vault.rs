@@ -91,6 +91,11 @@ impl Vault {
         Ok(hash)
     }
 
+    /// Whether the ring has this key.
+    pub(crate) fn has(&self, id: &KeyId) -> bool {
+        self.keys.iter().any(|key| key.id == *id)
+    }
+
     fn key(&self, id: &[u8]) -> Result<&VaultKey, Unreadable> {
         let key = self.keys.iter().find(|key| key.id.as_bytes() == id);
         key.ok_or_else(|| Unreadable::UnknownKey(String::from_utf8_lossy(id).into_owned()))
@@ -119,7 +124,7 @@ mod tests {
     use super::*;
 
     fn secret(first: u8) -> RootSecret {
-        RootSecret::from_bytes(&(first..first + 32).collect::<Vec<u8>>()).unwrap()
+        RootSecret::unchecked_bytes(&(first..first + 32).collect::<Vec<u8>>())
     }
 
     #[test]

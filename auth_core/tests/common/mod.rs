@@ -133,6 +133,7 @@ impl<S: Store> World<S> {
             credentials: Arc::new(store.clone()),
             pending: Arc::new(store.clone()),
             second_factor_rule: None,
+            data_key_use: Vec::new(),
             directory: Some(Arc::new(store.clone())),
             dead_mails: Some(Arc::new(store.clone())),
             outbox: Arc::new(store.clone()),
@@ -316,7 +317,7 @@ pub(crate) fn wrong_fields<T>(result: Result<T, Error>) -> Vec<(&'static str, Fi
 
 /// A root secret that differs from those of other numbers.
 pub(crate) fn secret(number: u8) -> RootSecret {
-    RootSecret::from_bytes(&secret_bytes(number)).unwrap()
+    auth_core::testing::root_secret_of(&secret_bytes(number))
 }
 
 pub(crate) fn secret_bytes(number: u8) -> Vec<u8> {

@@ -44,7 +44,7 @@ fn schemes() -> Schemes {
 
 fn verify(password: &str, encoded: &str) -> Result<Verdict, HashFault> {
     let schemes = schemes();
-    schemes.verify(password, Some(&PasswordHash::new(encoded)), &mut schemes.memory())
+    schemes.check(password, Some(&PasswordHash::new(encoded)), &mut schemes.memory())
 }
 
 #[test]

@@ -27,6 +27,7 @@ macro_rules! clock {
 
 mod attempts;
 mod credentials;
+mod data_keys;
 mod directory;
 mod error;
 mod migrate;

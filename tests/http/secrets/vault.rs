@@ -33,7 +33,7 @@ pub(super) const TYPED: [&str; 8] = [
     "Sesame-4716-in-a-broken-body",
     "Sesame-4717-within-a-session",
 ];
-const DATA_KEY: &str = "2b5ad8f0c3914e67b80d12fa9c6e3571d4a0b9e8f7c6d5e4f3a2b1c0d9e8f7a6";
+const DATA_KEY: &str = concat!("2b5ad8f0c3914e67b80d12fa9c6e3571", "d4a0b9e8f7c6d5e4f3a2b1c0d9e8f7a6");
 
 /// Keeps mails as they go out, or refuses them.
 #[derive(Clone, Default)]
@@ -301,9 +301,10 @@ impl Vault {
             self.place.set_away(part, false);
             self.is_back(&eves).await;
         }
-        for (column, first) in [("status", 'a'), ("password_hash", '$')] {
+        let refusals = [("status", 'a', 500, "internal"), ("password_hash", '$', 401, "invalid_credentials")];
+        for (column, first, status, code) in refusals {
             self.place.run(&format!("UPDATE auth_users SET {column} = substr({column}, 2)")).await;
-            self.log_in(before).await.refused(500, "internal");
+            self.log_in(before).await.refused(status, code);
             self.place.run(&format!("UPDATE auth_users SET {column} = '{first}' || {column}")).await;
         }
 

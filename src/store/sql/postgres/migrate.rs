@@ -23,6 +23,7 @@ fn migrations() -> Vec<Migration> {
         migration(3, "session expiry", include_str!("../migrations/postgres/0003_session_expiry.sql")),
         migration(4, "user status", include_str!("../migrations/postgres/0004_user_status.sql")),
         migration(9, "presented tokens", include_str!("../migrations/postgres/0009_presented_tokens.sql")),
+        migration(10, "data keys", include_str!("../migrations/postgres/0010_data_keys.sql")),
     ]
 }
 

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::statement::Text;
-use super::{attempts, credentials, directory, outbox, pending_sessions, sessions, users};
+use super::{attempts, credentials, data_keys, directory, outbox, pending_sessions, sessions, users};
 use crate::system::SystemClock;
 
 /// Every statement of the stores.
@@ -26,6 +26,7 @@ fn statements() -> Vec<Text> {
     [
         attempts::STATEMENTS,
         credentials::STATEMENTS,
+        data_keys::STATEMENTS,
         directory::STATEMENTS,
         outbox::STATEMENTS,
         pending_sessions::STATEMENTS,

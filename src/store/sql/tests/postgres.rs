@@ -266,7 +266,8 @@ async fn every_statement_uses_an_index() {
         run(&mut connection, format!("PREPARE s{number} AS {statement}")).await;
         let values = (1..).take_while(|value| statement.contains(&format!("${value}"))).map(|_| "NULL");
         let values = values.collect::<Vec<_>>().join(", ");
-        let plan = run(&mut connection, format!("EXPLAIN EXECUTE s{number} ({values})")).await;
+        let values = if values.is_empty() { values } else { format!(" ({values})") };
+        let plan = run(&mut connection, format!("EXPLAIN EXECUTE s{number}{values}")).await;
         let plan: Vec<String> = plan.iter().map(|step| step.get(0)).collect();
         let details = plan[1..].iter().map(String::as_str).chain([""]);
         for (step, detail) in plan.iter().zip(details) {
