@@ -16,6 +16,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use auth_system::auth_core::testing::InsecurePlainHasher;
+use auth_system::auth_core::types::Scope;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -42,7 +43,7 @@ fn main() {
     });
     synced();
     group.bench_function("verify", |bencher| {
-        bencher.iter(|| system.authenticate_now(black_box(&token)).unwrap().unwrap());
+        bencher.iter(|| system.authenticate_now(black_box(&token), &[Scope::Full]).unwrap().unwrap());
     });
     for _ in 0..1000 {
         let ended = runtime.block_on(common::log_in(&auth));
@@ -50,7 +51,7 @@ fn main() {
     }
     synced();
     group.bench_function("verify_among_revoked", |bencher| {
-        bencher.iter(|| system.authenticate_now(black_box(&token)).unwrap().unwrap());
+        bencher.iter(|| system.authenticate_now(black_box(&token), &[Scope::Full]).unwrap().unwrap());
     });
     group.finish();
     criterion.final_summary();

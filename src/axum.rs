@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use auth_core::proof::LiveSession;
+use auth_core::types::Scope;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, OriginalUri, Request};
@@ -17,7 +18,7 @@ use http::request::Parts;
 use http_body::Frame;
 
 use crate::http::access::{self, Identified};
-use crate::{Auth, CurrentSession, CurrentUser};
+use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
 
 /// All endpoints, at the configured [`public_path`](crate::Config::public_path): merge it into your router.
 ///
@@ -68,7 +69,7 @@ pub type Rejection = Response;
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        required(parts).map(Self::new)
+        required(parts, FULL).map(Self::new)
     }
 }
 
@@ -82,7 +83,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentUser {
 impl<S: Send + Sync> FromRequestParts<S> for CurrentSession {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        required(parts).map(Self::new)
+        required(parts, FULL).map(Self::new)
     }
 }
 
@@ -93,13 +94,23 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentSession {
     }
 }
 
-fn required(parts: &Parts) -> Result<LiveSession, Rejection> {
-    let allowed = identified(parts)?.required(&parts.headers, parts.uri.path());
+impl<S: Send + Sync> FromRequestParts<S> for EnrollingUser {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        required(parts, Self::SCOPES).map(Self::new)
+    }
+}
+
+/// The scopes that the other extractors take.
+const FULL: &[Scope] = &[Scope::Full];
+
+fn required(parts: &Parts, scopes: &[Scope]) -> Result<LiveSession, Rejection> {
+    let allowed = identified(parts)?.required(scopes, &parts.headers, parts.uri.path());
     allowed.map_err(|refusal| refusal.map(Body::from))
 }
 
 fn optional(parts: &Parts) -> Result<Option<LiveSession>, Rejection> {
-    identified(parts)?.optional().map_err(|refusal| refusal.map(Body::from))
+    identified(parts)?.optional(FULL).map_err(|refusal| refusal.map(Body::from))
 }
 
 fn identified(parts: &Parts) -> Result<&Identified, Rejection> {

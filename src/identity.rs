@@ -2,7 +2,7 @@
 
 use auth_core::error::Error;
 use auth_core::proof::LiveSession;
-use auth_core::types::{AuthMethods, Channel, SessionId, TenantId, Timestamp, User, UserId};
+use auth_core::types::{AuthMethods, Channel, Scope, SessionId, TenantId, Timestamp, User, UserId};
 
 use crate::Auth;
 
@@ -72,5 +72,35 @@ impl CurrentSession {
     /// Until when the access token works.
     pub fn expires_at(&self) -> Timestamp {
         self.live.expires_at()
+    }
+}
+
+/// The user of a session that may enrol a second factor, and perhaps nothing else.
+///
+/// It is for routes that an account must reach before it has its second factor. Their middleware has to admit such
+/// sessions: `auth.layer().for_enrolment()`, or `auth.middleware().for_enrolment()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnrollingUser {
+    live: LiveSession,
+}
+
+impl EnrollingUser {
+    /// The scopes that the extractor takes.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(crate) const SCOPES: &[Scope] = &[Scope::Full, Scope::EnrolFactor];
+
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(crate) fn new(live: LiveSession) -> Self {
+        Self { live }
+    }
+
+    /// The user's id.
+    pub fn id(&self) -> UserId {
+        self.live.user()
+    }
+
+    /// The part of the account that the session may use.
+    pub fn scope(&self) -> Scope {
+        self.live.scope()
     }
 }

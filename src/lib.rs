@@ -61,7 +61,7 @@
 //! |---|---|
 //! | mount the endpoints in axum | `router` |
 //! | mount the endpoints in actix-web | `scope` |
-//! | protect routes of your own | [`Auth`]`::layer` in axum, [`Auth`]`::middleware` in actix-web, [`CurrentUser`], [`CurrentSession`] |
+//! | protect routes of your own | [`Auth`]`::layer` in axum, [`Auth`]`::middleware` in actix-web, [`CurrentUser`], [`CurrentSession`], [`EnrollingUser`] |
 //! | change lifetimes, limits, password rules | [`auth_core::policy::Policy`] in [`Config::policy`] |
 //! | ask a service of your own about new passwords | [`AuthBuilder::password_check`] |
 //! | move a user table here and keep its passwords | the recipe in `import` |
@@ -136,7 +136,7 @@ pub use self::auth::{Auth, AuthBuilder};
 pub use self::axum::{Rejection, router};
 pub use self::config::Config;
 pub use self::data_keys::DataKeyError;
-pub use self::identity::{CurrentSession, CurrentUser};
+pub use self::identity::{CurrentSession, CurrentUser, EnrollingUser};
 #[cfg(feature = "tower")]
 pub use self::tower::{AuthLayer, AuthService, ResponseFuture};
 

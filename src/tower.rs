@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use auth_core::types::Scope;
 use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -22,7 +23,7 @@ impl Auth {
     /// The layer lets anonymous requests through; the extractor refuses them. Use [`AuthLayer::required`] where every
     /// route needs a login.
     pub fn layer(&self) -> AuthLayer {
-        AuthLayer { auth: self.clone(), required: false }
+        AuthLayer { auth: self.clone(), required: false, scopes: &[Scope::Full] }
     }
 }
 
@@ -31,6 +32,7 @@ impl Auth {
 pub struct AuthLayer {
     auth: Auth,
     required: bool,
+    scopes: &'static [Scope],
 }
 
 impl AuthLayer {
@@ -38,6 +40,13 @@ impl AuthLayer {
     #[must_use]
     pub fn required(self) -> Self {
         Self { required: true, ..self }
+    }
+
+    /// Admits sessions that may only enrol a second factor, too. Extractors other than
+    /// [`EnrollingUser`](crate::EnrollingUser) refuse them still.
+    #[must_use]
+    pub fn for_enrolment(self) -> Self {
+        Self { scopes: &[Scope::Full, Scope::EnrolFactor], ..self }
     }
 }
 
@@ -72,7 +81,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let layer = &self.layer;
-        if let Some(checked) = caller::authenticate_now(&layer.auth, request.headers()) {
+        if let Some(checked) = caller::authenticate_now(&layer.auth, request.headers(), layer.scopes) {
             return match layer.admit(&mut request, checked) {
                 Ok(()) => ResponseFuture { kind: Kind::Inner { future: self.inner.call(request) } },
                 Err(refused) => ResponseFuture::boxed(async { Ok(refused.map(R::from)) }),
@@ -83,7 +92,7 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         ResponseFuture::boxed(async move {
-            let checked = caller::authenticate(&layer.auth, request.headers()).await;
+            let checked = caller::authenticate(&layer.auth, request.headers(), layer.scopes).await;
             match layer.admit(&mut request, checked) {
                 Ok(()) => inner.call(request).await,
                 Err(refused) => Ok(refused.map(R::from)),

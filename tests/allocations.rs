@@ -15,7 +15,9 @@ use auth_system::auth_core::flow::{LoginRequest, SessionTokens};
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher as _, UserChange, UserKey, UserStore as _};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer, root_secret_of};
-use auth_system::auth_core::types::{Channel, Client, Email, Password, TenantId, TokenVersion, UserId, UserStatus};
+use auth_system::auth_core::types::{
+    Channel, Client, Email, Password, Scope, TenantId, TokenVersion, UserId, UserStatus,
+};
 use auth_system::{Auth, Config};
 
 const LIFETIME: Duration = Duration::from_secs(900);
@@ -76,7 +78,7 @@ fn check(auth: &Auth, token: &str) -> (Result<(), Reason>, u64) {
     let system = auth.system();
     let mut now = None;
     let at_once = measure(|| {
-        let outcome = black_box(system.authenticate_now(black_box(token)));
+        let outcome = black_box(system.authenticate_now(black_box(token), &[Scope::Full]));
         now = Some(outcome.map(|outcome| outcome.map(drop).map_err(|error| error.reason())));
     });
     let mut later = None;
@@ -154,7 +156,8 @@ async fn a_view_that_is_too_old_is_told_without_allocating() {
     let email = world.account("ada", 1).await;
     let token = world.log_in(&auth, &email).await.access.token;
     let mut says = None;
-    let taken = measure(|| says = Some(auth.system().authenticate_now(black_box(token.expose())).is_none()));
+    let taken =
+        measure(|| says = Some(auth.system().authenticate_now(black_box(token.expose()), &[Scope::Full]).is_none()));
     assert_eq!((says, taken.count_total), (Some(true), 0));
 }
 

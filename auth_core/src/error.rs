@@ -59,6 +59,8 @@ pub enum Reason {
     WrongPassword,
     /// The last login is too long ago for this: prove again who you are, or send the password along.
     ReauthenticationRequired,
+    /// As [`ReauthenticationRequired`](Self::ReauthenticationRequired), where only a code of the second factor will do.
+    SecondFactorNeeded,
     /// The link is fine, but the account was verified before.
     AlreadyVerified,
     /// Too many attempts within a window; [`Error::throttle`] tells which.
@@ -110,7 +112,7 @@ impl Reason {
             Self::LinkInvalid => "link_invalid",
             Self::LinkSpent => "link_spent",
             Self::WrongPassword => "wrong_password",
-            Self::ReauthenticationRequired => "reauthentication_required",
+            Self::ReauthenticationRequired | Self::SecondFactorNeeded => "reauthentication_required",
             Self::AlreadyVerified => "already_verified",
             Self::Throttled => "throttled",
             Self::NotSupported => "not_supported",
@@ -141,7 +143,7 @@ impl Reason {
             | Self::UserInactive
             | Self::UserNotFound
             | Self::RefreshInvalid => Class::Unauthenticated,
-            Self::ReauthenticationRequired | Self::SecondFactorRequired => Class::Forbidden,
+            Self::ReauthenticationRequired | Self::SecondFactorNeeded | Self::SecondFactorRequired => Class::Forbidden,
             Self::Throttled => Class::Throttled,
             Self::Unavailable | Self::Overloaded => Class::Unavailable,
             Self::NotSupported | Self::Internal => Class::Internal,
@@ -170,6 +172,8 @@ pub enum FieldReason {
     Null,
     /// Not a text.
     NotAString,
+    /// Neither true nor false.
+    NotAFlag,
     /// Given more than once.
     Repeated,
     /// Holds a NUL character.
@@ -212,6 +216,7 @@ impl FieldReason {
             Self::Blank => "blank",
             Self::Null => "null",
             Self::NotAString => "not_a_string",
+            Self::NotAFlag => "not_a_flag",
             Self::Repeated => "repeated",
             Self::NullCharacter => "null_character",
             Self::TooShort(_) => "too_short",

@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::port::{Clock, Event, EventSink, LoginRefusal, PasswordHasher, Ticket, Verdict};
 use crate::token::AccessClaims;
 use crate::types::{
-    AuthMethods, Channel, Password, PasswordHash, PendingPurpose, PendingSession, Revision, SessionId, TenantId,
-    Timestamp, TokenVersion, User, UserId,
+    AuthMethods, Channel, FactorKind, MethodTimes, Password, PasswordHash, PendingPurpose, PendingSession, Revision,
+    Scope, SessionId, TenantId, Timestamp, TokenVersion, User, UserId,
 };
 
 /// Somebody gave this account's password.
@@ -19,7 +19,7 @@ pub struct PasswordVerified {
     pub(crate) revision: Revision,
     pub(crate) token_version: TokenVersion,
     /// When the check began, right after the row was read. The check itself may wait long for its turn.
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The hash that matched, if it should be replaced by one with today's parameters.
     pub(crate) outdated: Option<PasswordHash>,
 }
@@ -61,13 +61,51 @@ pub struct SecondFactorVerified {
     user: UserId,
     revision: Revision,
     token_version: TokenVersion,
+    kind: FactorKind,
     at: Timestamp,
 }
 
 impl SecondFactorVerified {
-    /// Only the check of a code may say this.
-    pub(crate) fn of(user: &User, at: Timestamp) -> Self {
-        Self { tenant: user.tenant, user: user.id, revision: user.revision, token_version: user.token_version, at }
+    /// The proof of a code of this kind. Only the check of the code may call this.
+    pub(crate) fn of(user: &User, kind: FactorKind, at: Timestamp) -> Self {
+        let User { tenant, id, revision, token_version, .. } = *user;
+        Self { tenant, user: id, revision, token_version, kind, at }
+    }
+}
+
+/// The proofs that the user of a live session gave for its renewal: a password, a code, or both.
+#[derive(Debug)]
+pub(crate) struct Renewal {
+    tenant: TenantId,
+    user: UserId,
+    revision: Revision,
+    token_version: TokenVersion,
+    shown: MethodTimes,
+    at: Timestamp,
+}
+
+impl From<&PasswordVerified> for Renewal {
+    fn from(proof: &PasswordVerified) -> Self {
+        let PasswordVerified { tenant, user, revision, token_version, at, .. } = *proof;
+        Self { tenant, user, revision, token_version, shown: MethodTimes::of(MethodTimes::PASSWORD, at), at }
+    }
+}
+
+impl From<&SecondFactorVerified> for Renewal {
+    fn from(proof: &SecondFactorVerified) -> Self {
+        let SecondFactorVerified { tenant, user, revision, token_version, at, .. } = *proof;
+        Self { tenant, user, revision, token_version, shown: MethodTimes::of(&proof.kind.0, at), at }
+    }
+}
+
+impl Renewal {
+    /// Both proofs, if they are of one account in one state.
+    pub(crate) fn and(self, proof: &SecondFactorVerified) -> Result<Self, LoginRefusal> {
+        let same = (self.tenant, self.user, self.token_version) == (proof.tenant, proof.user, proof.token_version);
+        if !same {
+            return Err(LoginRefusal::WrongCode);
+        }
+        Ok(Self { shown: self.shown.with(&proof.kind.0, proof.at), at: self.at.min(proof.at), ..self })
     }
 }
 
@@ -80,8 +118,14 @@ pub(crate) enum FirstStep {
     SecondFactor,
 }
 
-/// The methods of a login with two factors.
-const TWO_FACTORS: AuthMethods = AuthMethods::PASSWORD.and(AuthMethods::ONE_TIME_CODE).and(AuthMethods::MULTI_FACTOR);
+/// The `amr` of a session in which these methods were shown.
+fn methods_of(times: &MethodTimes) -> AuthMethods {
+    let codes = [FactorKind::totp(), FactorKind::backup_codes()];
+    let password = times.shown(MethodTimes::PASSWORD).map(|_| AuthMethods::PASSWORD);
+    let code = codes.iter().any(|kind| times.shown(&kind.0).is_some()).then_some(AuthMethods::ONE_TIME_CODE);
+    let both = password.and(code).map(|_| AuthMethods::MULTI_FACTOR);
+    [password, code, both].into_iter().flatten().fold(AuthMethods::default(), AuthMethods::and)
+}
 
 /// A login that is complete: every factor that the account asks for was given. The one key to a session.
 #[derive(Debug)]
@@ -90,6 +134,8 @@ pub struct Authenticated {
     pub(crate) user: UserId,
     pub(crate) token_version: TokenVersion,
     pub(crate) methods: AuthMethods,
+    pub(crate) method_times: MethodTimes,
+    pub(crate) scope: Scope,
     pub(crate) at: Timestamp,
     /// When the account's row was read, where that was a while ago: the session's first tokens count from then. What
     /// counted from later could outlive what nodes remember of a change made in between.
@@ -112,20 +158,23 @@ impl Authenticated {
             user: proof.user,
             token_version: proof.token_version,
             methods: AuthMethods::PASSWORD,
+            method_times: MethodTimes::of(MethodTimes::PASSWORD, proof.at),
+            scope: Scope::Full,
             at: proof.at,
             row_read_at: Some(proof.at),
         }))
     }
 
-    /// The same for a session that is good for enrolling a second factor and nothing else.
+    /// Restricts the session to enrolling a second factor.
     pub(crate) fn for_enrolment(self) -> Self {
-        Self { methods: self.methods.and(AuthMethods::ENROLMENT_ONLY), ..self }
+        Self { scope: Scope::EnrolFactor, ..self }
     }
 
     /// The second step of a login: the code was of the very account, in the very state, that the password was checked
-    /// against. Whoever calls this has taken the pending session, which is there once.
+    /// against. The caller has taken the pending session, which is there once; the password was shown at `first_step`.
     pub(crate) fn by_second_factor(
         taken: &PendingSession,
+        first_step: Timestamp,
         proof: &SecondFactorVerified,
         user: &User,
     ) -> Result<Self, LoginRefusal> {
@@ -134,19 +183,24 @@ impl Authenticated {
             return Err(LoginRefusal::WrongCode);
         }
         may_log_in(user)?;
+        let method_times = MethodTimes::of(MethodTimes::PASSWORD, first_step).with(&proof.kind.0, proof.at);
         Ok(Self {
             tenant: proof.tenant,
             user: proof.user,
             token_version: proof.token_version,
-            methods: TWO_FACTORS,
+            methods: methods_of(&method_times),
+            method_times,
+            scope: Scope::Full,
             at: proof.at,
             row_read_at: Some(proof.at),
         })
     }
 
-    /// As [`renewed`](Self::renewed), for a user who gave a code of the factor that the one write enrolled.
+    /// A session that takes the place of a live one, in which the methods `before` were shown, for a user who gave a code
+    /// of the factor that the one write enrolled.
     pub(crate) fn with_second_factor(
         live: &LiveSession,
+        before: MethodTimes,
         proof: &SecondFactorVerified,
         row: &User,
     ) -> Result<Self, LoginRefusal> {
@@ -157,21 +211,31 @@ impl Authenticated {
             return Err(LoginRefusal::WrongCode);
         }
         may_log_in(row)?;
+        let method_times = before.with(&proof.kind.0, proof.at);
         Ok(Self {
             tenant: row.tenant,
             user: row.id,
             token_version: row.token_version,
-            methods: live.methods().without(AuthMethods::ENROLMENT_ONLY).and(TWO_FACTORS),
+            methods: methods_of(&method_times),
+            method_times,
+            scope: Scope::Full,
             at: live.auth_time(),
             row_read_at: Some(proof.at),
         })
     }
 
-    /// A session that takes the place of a live one, whose user gave the password again. `row` is the account as the
-    /// check read it, or as the one write made on the strength of that check left it.
+    /// A session that takes the place of a live one, whose user gave a proof again. `row` is the account as the check
+    /// read it, or as the one write made on the strength of that check left it.
     ///
-    /// Further factors were proven when the live session was made: enrolling one since would have ended it.
-    pub(crate) fn renewed(live: &LiveSession, proof: &PasswordVerified, row: &User) -> Result<Self, LoginRefusal> {
+    /// `recent` are the methods that were shown in the live session a short while ago. Older ones do not count any more:
+    /// a password alone does not keep `mfa`.
+    pub(crate) fn renewed(
+        live: &LiveSession,
+        recent: MethodTimes,
+        proof: impl Into<Renewal>,
+        row: &User,
+    ) -> Result<Self, LoginRefusal> {
+        let proof = proof.into();
         let owner = (proof.tenant, proof.user);
         let same = owner == (live.tenant(), live.user()) && owner == (row.tenant, row.id);
         let current = live.token_version() == proof.token_version;
@@ -180,11 +244,14 @@ impl Authenticated {
             return Err(LoginRefusal::WrongPassword);
         }
         may_log_in(row)?;
+        let method_times = recent.and(&proof.shown);
         Ok(Self {
             tenant: row.tenant,
             user: row.id,
             token_version: row.token_version,
-            methods: live.methods().and(AuthMethods::PASSWORD),
+            methods: methods_of(&method_times),
+            method_times,
+            scope: live.scope(),
             at: proof.at,
             row_read_at: Some(proof.at),
         })
@@ -205,6 +272,8 @@ impl Authenticated {
             user: user.id,
             token_version: user.token_version,
             methods,
+            method_times: MethodTimes::of(MethodTimes::VOUCHED, at),
+            scope: Scope::Full,
             at,
             row_read_at: None,
         })
@@ -264,9 +333,9 @@ impl LiveSession {
         self.claims.methods
     }
 
-    /// Whether the session is good for enrolling a second factor and nothing else.
-    pub fn is_for_enrolment_only(&self) -> bool {
-        self.methods().contains(AuthMethods::ENROLMENT_ONLY)
+    /// The part of the account that the session may use.
+    pub fn scope(&self) -> Scope {
+        self.claims.scope
     }
 
     /// How the session's tokens travel.

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::memory::MemoryStore;
     use crate::testing::ManualClock;
-    use crate::types::{AuthMethods, Channel, Timestamp, TokenVersion};
+    use crate::types::{AuthMethods, Channel, Scope, Timestamp, TokenVersion};
 
     const LIFETIME: Duration = Duration::from_secs(900);
 
@@ -241,6 +241,7 @@ mod tests {
             channel: Channel::Cookie,
             auth_time: Timestamp::default(),
             methods: AuthMethods::PASSWORD,
+            scope: Scope::Full,
             issued_at: Timestamp::default(),
             expires_at: Timestamp::default(),
         };

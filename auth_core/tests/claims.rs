@@ -48,7 +48,7 @@ fn every_claim_is_demanded() {
     for kind in ["access", "refresh"] {
         assert_eq!(verdict(kind, payload(&claims(kind))), Ok(()));
         let all = claims(kind);
-        assert_eq!(all.len(), if kind == "access" { 13 } else { 12 });
+        assert_eq!(all.len(), if kind == "access" { 14 } else { 12 });
         for left_out in 0..all.len() {
             let mut some = all.clone();
             let (name, _) = some.remove(left_out);
@@ -187,6 +187,21 @@ fn methods_that_we_do_not_know_are_no_methods() {
         let token = forge::jwt("access", forge::HEADER, with("access", "amr", list));
         let claims = tokens.verify_access(&token, session().rotated_at);
         assert_eq!(claims.map(|claims| claims.methods), Ok(methods), "{list}");
+    }
+}
+
+#[test]
+fn a_scope_that_this_build_does_not_know_is_refused() {
+    for (scope, expected) in [
+        ("\"full\"", Ok(())),
+        ("\"enrol_factor\"", Ok(())),
+        ("\"low_trust\"", Err(TokenError::Invalid)),
+        ("\"Full\"", Err(TokenError::Invalid)),
+        ("\"\"", Err(TokenError::Invalid)),
+        ("null", Err(TokenError::Invalid)),
+        ("[\"full\"]", Err(TokenError::Invalid)),
+    ] {
+        assert_eq!(verdict("access", with("access", "scope", scope)), expected, "{scope}");
     }
 }
 

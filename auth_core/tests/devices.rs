@@ -5,7 +5,7 @@
 
 mod common;
 
-use auth_core::flow::{LoggedIn, LoginRequest, PasswordChangeRequest, PasswordResetConfirm};
+use auth_core::flow::{Confirmation, LoggedIn, LoginRequest, PasswordChangeRequest, PasswordResetConfirm};
 use auth_core::policy::Policy;
 use auth_core::port::{Event, LoginRefusal, MailPurpose};
 use auth_core::types::{Channel, Client, Password, Token};
@@ -194,7 +194,8 @@ async fn what_a_device_guesses_within_sessions_is_counted_apart_from_strangers()
     let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     guess(&world, 100, None).await;
     let right = Password::new(PASSWORD).unwrap();
-    world.auth.reauthenticate(&world.client, &live, &right).await.unwrap();
+    let sent = Confirmation { password: Some(&right), code: None };
+    world.auth.reauthenticate(&world.client, &live, sent).await.unwrap();
 }
 
 #[tokio::test]

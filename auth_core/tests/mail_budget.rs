@@ -7,7 +7,7 @@ mod common;
 
 use std::time::Duration;
 
-use auth_core::flow::{EmailChangeRequest, LoggedIn, LoginRequest, PasswordChangeRequest};
+use auth_core::flow::{Confirmation, EmailChangeRequest, LoggedIn, LoginRequest, PasswordChangeRequest};
 use auth_core::policy::Policy;
 use auth_core::port::{Event, MailPurpose};
 use auth_core::types::{Channel, Client, Limit, Password, TenantId};
@@ -86,7 +86,7 @@ async fn every_request_of_a_stranger_is_within_the_budget_of_its_kind() {
     assert_eq!(to(&signed_up, ADA), 10);
     assert_eq!(arriving(&world, 15, async |world| ask(world, ADA).await).await.len(), 10);
     let moved = arriving(&world, 15, async |world| {
-        let request = EmailChangeRequest { new_email: ADA, password: None };
+        let request = EmailChangeRequest { new_email: ADA, confirmation: Confirmation::default() };
         world.auth.request_email_change(&world.client, &live, request).await.unwrap();
     });
     assert_eq!(to(&moved.await, ADA), 10);

@@ -16,7 +16,9 @@ use auth_core::policy::Policy;
 use auth_core::port::{NewUser, SessionStore, UserChange, UserStore};
 use auth_core::proof::LiveSession;
 use auth_core::testing::ManualClock;
-use auth_core::types::{Email, PasswordHash, Session, SessionId, TenantId, TokenVersion, User, UserId, UserStatus};
+use auth_core::types::{
+    Email, PasswordHash, Scope, Session, SessionId, TenantId, TokenVersion, User, UserId, UserStatus,
+};
 use auth_core::{AuthSystem, Error, Reason};
 use common::{
     ADA, DAY, Fault, Gate, HOUR, Look, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, SkewedClock, TICK, World, login,
@@ -123,7 +125,9 @@ async fn a_fresh_view_answers_without_the_store() {
 async fn the_check_without_io_says_nothing_rather_than_something_old() {
     let (world, other, tokens) = two_nodes().await;
     let token = tokens.access.token.expose();
-    let at_once = |node: &AuthSystem| node.authenticate_now(token).map(|answer| answer.map(|live| live.session()));
+    let at_once = |node: &AuthSystem| {
+        node.authenticate_now(token, &[Scope::Full]).map(|answer| answer.map(|live| live.session()))
+    };
     assert!(at_once(&world.node()).is_none());
     world.clock.advance(LAG);
     assert!(matches!(at_once(&other), Some(Ok(session)) if session == tokens.session));
@@ -132,7 +136,7 @@ async fn the_check_without_io_says_nothing_rather_than_something_old() {
     // What ended or expired is refused in any case.
     world.auth.logout(Some(token), None).await.unwrap();
     assert_eq!(refused(at_once(&world.auth).unwrap()), Reason::NotAuthenticated);
-    assert_eq!(refused(other.authenticate_now("rubbish").unwrap()), Reason::TokenInvalid);
+    assert_eq!(refused(other.authenticate_now("rubbish", &[Scope::Full]).unwrap()), Reason::TokenInvalid);
     world.clock.advance(HOUR);
     assert_eq!(refused(at_once(&other).unwrap()), Reason::TokenExpired);
     assert_eq!(world.faults.calls(), ["sessions.revoke"]);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use auth_core::token::AccessClaims;
-use auth_core::types::{AuthMethods, Channel, SessionId, TenantId, Timestamp, TokenVersion, UserId};
+use auth_core::types::{AuthMethods, Channel, Scope, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use uuid::Uuid;
@@ -78,6 +78,7 @@ pub fn check_access_claims(claims: &AccessClaims, members: &[(String, Value)]) {
         channel: Channel::parse(text(members, "channel")).expect("a channel"),
         auth_time: Timestamp::from_seconds(number(members, "auth_time")),
         methods: methods.fold(AuthMethods::default(), AuthMethods::and),
+        scope: Scope::parse(text(members, "scope")).expect("a known scope"),
         issued_at: Timestamp::from_seconds(issued_at),
         expires_at: Timestamp::from_seconds(expires_at),
     };

@@ -10,8 +10,8 @@ mod world;
 use auth_core::policy::Policy;
 use auth_core::port::NewUser;
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, Email, PasswordHash, Session, SessionId, TenantId, Timestamp, TokenVersion, User,
-    UserId, Username,
+    Attributes, AuthMethods, Channel, Email, MethodTimes, PasswordHash, Scope, Session, SessionId, TenantId, Timestamp,
+    TokenVersion, User, UserId, Username,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -66,6 +66,8 @@ pub fn session(user: &User, number: u128) -> Session {
         expires_at: now + policy.session_lifetime,
         auth_time: now,
         methods: AuthMethods::PASSWORD,
+        method_times: MethodTimes::default(),
+        scope: Scope::Full,
         channel: Channel::Cookie,
         context: json!({}),
         slot: None,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use auth_core::flow::{LoginOutcome, LoginRequest, SessionTokens, TotpSetup};
+use auth_core::flow::{Confirmation, LoginOutcome, LoginRequest, SessionTokens, TotpPurpose, TotpSetup};
 use auth_core::memory::MemoryStore;
 use auth_core::port::{SessionStore, Since, UserKey, UserStore};
 use auth_core::proof::LiveSession;
@@ -152,7 +152,7 @@ impl World {
     /// An authenticator that waits for its first code.
     async fn set_up(&self, access: &str) -> (LiveSession, TotpSetup) {
         let live = self.auth.system().authenticate(access).await.expect("a session");
-        let setup = self.auth.system().set_up_totp(&Client::default(), &live, None).await;
+        let setup = self.auth.system().set_up_totp(&Client::default(), &live, Confirmation::default(), TotpPurpose::Enrol).await;
         (live, setup.expect("no factors yet"))
     }
 

@@ -11,10 +11,11 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
 /// Every endpoint that is sent a body: those that ignore bodies must ignore all of them.
-const ENDPOINTS: [&str; 18] = [
+const ENDPOINTS: [&str; 19] = [
     "2fa/backup-codes",
     "2fa/disable",
     "2fa/enable",
+    "2fa/replace",
     "2fa/setup",
     "2fa/verify-login",
     "change-email",
@@ -32,10 +33,11 @@ const ENDPOINTS: [&str; 18] = [
     "signup",
 ];
 /// Those of somebody who is logged in, with the fields that hold the password: Ada calls them.
-const WITHIN_SESSIONS: [(&str, Option<&str>); 9] = [
+const WITHIN_SESSIONS: [(&str, Option<&str>); 10] = [
     ("2fa/backup-codes", Some("password")),
     ("2fa/disable", Some("password")),
     ("2fa/enable", None),
+    ("2fa/replace", None),
     ("2fa/setup", None),
     ("change-email", None),
     ("change-password", Some("old_password")),

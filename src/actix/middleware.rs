@@ -11,12 +11,13 @@ use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transfor
 use actix_web::error::InternalError;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
 use auth_core::proof::LiveSession;
+use auth_core::types::Scope;
 use bytes::Bytes;
 
 use super::{answer, translate};
 use crate::http::access::{self, Identified};
 use crate::http::caller;
-use crate::{Auth, CurrentSession, CurrentUser};
+use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`] then tell who calls. A request that
@@ -26,7 +27,7 @@ impl Auth {
     /// Use [`AuthMiddleware::required`] where every route needs a login. Without the middleware an extractor answers with
     /// 500, but actix-web makes an `Option` of that, too: then the log alone tells that it is missing.
     pub fn middleware(&self) -> AuthMiddleware {
-        AuthMiddleware { auth: self.clone(), required: false }
+        AuthMiddleware { auth: self.clone(), required: false, scopes: &[Scope::Full] }
     }
 }
 
@@ -35,6 +36,7 @@ impl Auth {
 pub struct AuthMiddleware {
     auth: Auth,
     required: bool,
+    scopes: &'static [Scope],
 }
 
 impl AuthMiddleware {
@@ -44,11 +46,18 @@ impl AuthMiddleware {
         Self { required: true, ..self }
     }
 
+    /// Admits sessions that may only enrol a second factor, too. Extractors other than
+    /// [`EnrollingUser`](crate::EnrollingUser) refuse them still.
+    #[must_use]
+    pub fn for_enrolment(self) -> Self {
+        Self { scopes: &[Scope::Full, Scope::EnrolFactor], ..self }
+    }
+
     async fn admit(&self, request: &ServiceRequest) -> Result<Identified, HttpResponse> {
         let head = translate(request.head()).map_err(|_| HttpResponse::BadRequest().finish())?;
-        let checked = match caller::authenticate_now(&self.auth, head.headers()) {
+        let checked = match caller::authenticate_now(&self.auth, head.headers(), self.scopes) {
             Some(checked) => checked,
-            None => caller::authenticate(&self.auth, head.headers()).await,
+            None => caller::authenticate(&self.auth, head.headers(), self.scopes).await,
         };
         let head = (head.method(), head.headers(), head.uri().path());
         access::admit(&self.auth, self.required, head, checked).map_err(answer)
@@ -103,7 +112,7 @@ where
                 Ok(identified) => identified,
                 Err(refused) => return Ok(request.into_response(refused).map_into_right_body()),
             };
-            let unavailable = identified.optional().err();
+            let unavailable = identified.optional(FULL).err();
             let is_stuck = Rc::new(Cell::new(false));
             request.extensions_mut().insert(Seen { identified, is_stuck: Rc::downgrade(&is_stuck) });
             let mut inner = pin!(inner.call(request));
@@ -127,7 +136,16 @@ impl FromRequest for CurrentUser {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request, Self::new)
+        extract(request, FULL, Self::new)
+    }
+}
+
+impl FromRequest for EnrollingUser {
+    type Error = Error;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        extract(request, Self::SCOPES, Self::new)
     }
 }
 
@@ -136,14 +154,17 @@ impl FromRequest for CurrentSession {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request, Self::new)
+        extract(request, FULL, Self::new)
     }
 }
 
+/// The scopes that most extractors take.
+const FULL: &[Scope] = &[Scope::Full];
+
 type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, Error>>>>;
 
-fn extract<T: 'static>(request: &HttpRequest, new: fn(LiveSession) -> T) -> Extraction<T> {
-    let found = live(request);
+fn extract<T: 'static>(request: &HttpRequest, scopes: &[Scope], new: fn(LiveSession) -> T) -> Extraction<T> {
+    let found = live(request, scopes);
     Box::pin(async move {
         match found {
             Some(found) => found.map(new),
@@ -155,16 +176,16 @@ fn extract<T: 'static>(request: &HttpRequest, new: fn(LiveSession) -> T) -> Extr
 /// The caller's session, or the refusal. `None` where the check could not be made: actix-web takes every error of an
 /// extractor in an `Option` for `None`, and would let somebody in as nobody. So the extractor does not end, and the
 /// middleware, which sees that, answers in its place.
-fn live(request: &HttpRequest) -> Option<Result<LiveSession, Error>> {
+fn live(request: &HttpRequest, scopes: &[Scope]) -> Option<Result<LiveSession, Error>> {
     let extensions = request.extensions();
     let path = request.uri().path();
     let Some(Seen { identified, is_stuck }) = extensions.get() else {
         return Some(Err(refusal(access::unidentified(".wrap(auth.middleware())", path))));
     };
-    match identified.optional() {
+    match identified.optional(scopes) {
         Ok(Some(live)) => Some(Ok(live)),
         Ok(None) => Some(match translate(request.head()) {
-            Ok(head) => identified.required(head.headers(), path).map_err(refusal),
+            Ok(head) => identified.required(scopes, head.headers(), path).map_err(refusal),
             Err(error) => Err(actix_web::error::ErrorBadRequest(error)),
         }),
         Err(refused) => match is_stuck.upgrade() {

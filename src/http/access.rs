@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth_core::Reason;
 use auth_core::proof::LiveSession;
+use auth_core::types::Scope;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 
@@ -52,13 +53,6 @@ pub(crate) fn admit(
         Ok(Some((_, Source::Cookie))) if !auth.http().origins.permits(method, headers, true) => {
             return Err(refuse(Problem::cross_origin()));
         }
-        Ok(Some((live, _))) if live.is_for_enrolment_only() => {
-            let refusal = refuse(Reason::SecondFactorRequired.into());
-            if required {
-                return Err(refusal);
-            }
-            Caller::Refused(Arc::new(Refusal { response: refusal, unavailable: false }))
-        }
         Ok(Some((live, _))) => Caller::Live(live),
         Ok(None) if required => return Err(refuse(not_authenticated())),
         Ok(None) => Caller::Anonymous,
@@ -73,22 +67,28 @@ pub(crate) fn admit(
 
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl Identified {
-    /// For an extractor that needs a user.
-    pub(crate) fn required(&self, headers: &HeaderMap, path: &str) -> Result<LiveSession, Response<Bytes>> {
+    /// For an extractor that needs a session of one of these scopes.
+    pub(crate) fn required(
+        &self,
+        scopes: &[Scope],
+        headers: &HeaderMap,
+        path: &str,
+    ) -> Result<LiveSession, Response<Bytes>> {
         match &self.caller {
-            Caller::Live(live) => Ok(*live),
+            Caller::Live(live) if scopes.contains(&live.scope()) => Ok(*live),
+            Caller::Live(_) => Err(self.auth.respond_refused(Reason::SecondFactorRequired.into(), headers, path)),
             Caller::Refused(refusal) => Err(refusal.response.clone()),
             Caller::Anonymous => Err(self.auth.respond_refused(not_authenticated(), headers, path)),
         }
     }
 
-    /// For an extractor that takes nobody, too. A stale token is as good as none, but a check that could not be made is
-    /// no answer.
-    pub(crate) fn optional(&self) -> Result<Option<LiveSession>, Response<Bytes>> {
+    /// For an extractor that also takes an anonymous caller. A stale token or another scope is as good as none, but a
+    /// check that could not be made is no answer.
+    pub(crate) fn optional(&self, scopes: &[Scope]) -> Result<Option<LiveSession>, Response<Bytes>> {
         match &self.caller {
-            Caller::Live(live) => Ok(Some(*live)),
+            Caller::Live(live) if scopes.contains(&live.scope()) => Ok(Some(*live)),
             Caller::Refused(refusal) if refusal.unavailable => Err(refusal.response.clone()),
-            Caller::Refused(_) | Caller::Anonymous => Ok(None),
+            Caller::Refused(_) | Caller::Anonymous | Caller::Live(_) => Ok(None),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth_core::Reason;
 use auth_core::error::{Class, Error};
 use auth_core::proof::LiveSession;
-use auth_core::types::{Client, Locale, TenantId};
+use auth_core::types::{Client, Locale, Scope, TenantId};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
 
 use super::cookie::{self, Presented};
@@ -25,25 +25,30 @@ pub(crate) enum Source {
 /// A request without an access token, or with a good one; or why it is none.
 pub(crate) type Checked = Result<Option<(LiveSession, Source)>, Problem>;
 
-/// Checks the access token of a request, if it has one.
-pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Checked {
+/// Checks the access token of a request, if it has one: it must be of a session with one of these scopes.
+pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap, scopes: &[Scope]) -> Checked {
     let (presented, source) = presented(auth, headers);
     let live = match presented {
         Presented::None => return Ok(None),
-        Presented::One(token) => check(auth, token).await?,
-        Presented::Many(tokens) => check_each(auth, &tokens).await?,
+        Presented::One(token) => check(auth, token, scopes).await?,
+        Presented::Many(tokens) => check_each(auth, &tokens, scopes).await?,
     };
-    Ok(Some((live, source)))
+    Ok(Some((of_this_tenant(live)?, source)))
+}
+
+/// Refuses a session of another tenant: its token is as good as none here.
+fn of_this_tenant(live: LiveSession) -> Result<LiveSession, Error> {
+    if live.tenant() == TenantId::default() { Ok(live) } else { Err(Reason::NotAuthenticated.into()) }
 }
 
 /// As [`authenticate`], at once; `None` where it takes more than a look at one token.
 #[cfg(any(feature = "tower", feature = "actix"))]
-pub(crate) fn authenticate_now(auth: &Auth, headers: &HeaderMap) -> Option<Checked> {
+pub(crate) fn authenticate_now(auth: &Auth, headers: &HeaderMap, scopes: &[Scope]) -> Option<Checked> {
     let (presented, source) = presented(auth, headers);
     match presented {
         Presented::None => Some(Ok(None)),
         Presented::One(token) => {
-            let outcome = auth.system().authenticate_now(token)?;
+            let outcome = auth.system().authenticate_now(token, scopes)?.and_then(of_this_tenant);
             Some(outcome.map(|live| Some((live, source))).map_err(Problem::from))
         }
         Presented::Many(_) => None,
@@ -57,16 +62,16 @@ fn presented<'a>(auth: &Auth, headers: &'a HeaderMap) -> (Presented<'a>, Source)
     }
 }
 
-async fn check(auth: &Auth, token: &str) -> Result<LiveSession, Error> {
-    let checked = tokio::time::timeout(PATIENCE, auth.system().authenticate(token)).await;
+async fn check(auth: &Auth, token: &str, scopes: &[Scope]) -> Result<LiveSession, Error> {
+    let checked = tokio::time::timeout(PATIENCE, auth.system().authenticate_within(token, scopes)).await;
     checked.unwrap_or_else(|_| Err(Error::unavailable("the store took too long to tell what was revoked")))
 }
 
 /// Of several cookies with one name, the only one that is good.
-async fn check_each(auth: &Auth, tokens: &[&str]) -> Result<LiveSession, Error> {
+async fn check_each(auth: &Auth, tokens: &[&str], scopes: &[Scope]) -> Result<LiveSession, Error> {
     let mut good = None;
     for token in tokens {
-        match check(auth, token).await {
+        match check(auth, token, scopes).await {
             Ok(live) if good.is_none() => good = Some(live),
             Ok(_) => return Err(Reason::TokenInvalid.into()),
             Err(error) if error.class() == Class::Unauthenticated => {}

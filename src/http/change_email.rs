@@ -1,26 +1,31 @@
 use auth_core::Reason;
 use auth_core::error::{Error, FieldError, FieldReason};
-use auth_core::flow::EmailChangeRequest;
+use auth_core::flow::{Confirmation, EmailChangeRequest};
 use auth_core::proof::LiveSession;
 use http::StatusCode;
 
 use super::Exchange;
-use super::doc::{Doc, Field, Kind, Need, TOKEN, UID};
+use super::doc::{CONFIRMATION, Doc, Field, Kind, TOKEN, UID};
 use super::link::Link;
 use super::problem::Problem;
 use super::reply::Reply;
 
 pub(super) const REQUEST: Doc = Doc::new("account", "Ask for another address; a mail to it has the link")
-    .fields(&[Field::required("new_email", Kind::Email), Field::new("password", Kind::Password, Need::Optional)])
-    .refusals(|_| vec![Reason::WrongPassword.into(), Reason::ReauthenticationRequired.into()]);
+    .fields(&[Field::required("new_email", Kind::Email), CONFIRMATION[0], CONFIRMATION[1]])
+    .refusals(|_| {
+        let reasons = [Reason::WrongPassword, Reason::InvalidCode, Reason::ReauthenticationRequired];
+        reasons.map(Problem::from).into()
+    });
 
-/// `{new_email, password?}` -> 200, whatever the address.
+/// `{new_email, password?, code?}` -> 200, whatever the address.
 pub(super) async fn request(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
     let mut read = x.fields.reader();
     let new_email = read.email("new_email");
     let password = read.optional_password("password");
+    let code = read.optional_code("code", 6..=6);
     read.finish()?;
-    let request = EmailChangeRequest { new_email, password: password.as_ref() };
+    let confirmation = Confirmation { password: password.as_ref(), code: code.as_deref() };
+    let request = EmailChangeRequest { new_email, confirmation };
     x.auth.system().request_email_change(&x.client, &live, request).await?;
     Ok(Reply::detail(StatusCode::OK, "Verification email sent to the new address."))
 }

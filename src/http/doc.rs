@@ -57,6 +57,8 @@ pub(crate) enum Kind {
     Code(usize, usize),
     Uuid,
     Confirmation,
+    /// `true` or `false`.
+    Flag,
     /// A part of a mailed link: judged together with the other one.
     Link,
 }
@@ -70,6 +72,8 @@ pub(crate) enum Need {
     RequiredInDjango,
     /// Required where usernames are on, else not read.
     WithUsernames,
+    /// One of the fields of this need.
+    OneOf,
     /// One of the fields of this need; `username` counts only where usernames are on.
     Identifier,
 }
@@ -154,6 +158,10 @@ impl Field {
 /// The two parts of a mailed link.
 pub(crate) const UID: Field = Field::required("uid", Kind::Link);
 pub(crate) const TOKEN: Field = Field::required("token", Kind::Link);
+
+/// Proofs that may be sent along with a sensitive change.
+pub(crate) const CONFIRMATION: [Field; 2] =
+    [Field::new("password", Kind::Password, Need::Optional), Field::new("code", Kind::Code(6, 6), Need::Optional)];
 
 /// `{"detail": "..."}`
 pub(crate) fn detail() -> Value {

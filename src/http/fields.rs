@@ -191,6 +191,11 @@ impl<'a> Reader<'a> {
         code
     }
 
+    /// As [`code`](Self::code), where it may be missing.
+    pub(crate) fn optional_code(&mut self, field: &'static str, chars: RangeInclusive<usize>) -> Option<Cow<'a, str>> {
+        self.has(field).then(|| self.code(field, chars))
+    }
+
     /// A UUID, hyphenated or not, in any case.
     pub(crate) fn uuid(&mut self, field: &'static str) -> &'a str {
         let before = self.errors.len();
@@ -211,6 +216,19 @@ impl<'a> Reader<'a> {
             Some(_) => self.wrong(field, FieldReason::NotConfirmed),
             None => self.wrong(field, FieldReason::Required),
         }
+    }
+
+    /// `true` or `false`, in a form its name; `false` when it was not sent.
+    pub(crate) fn flag(&mut self, field: &'static str) -> bool {
+        match self.fields.values.get(field) {
+            Some(Slot::Flag(flag)) => return *flag,
+            Some(Slot::Text(text)) if text == "true" => return true,
+            Some(Slot::Text(text)) if text == "false" => {}
+            Some(Slot::Repeated) => self.wrong(field, FieldReason::Repeated),
+            Some(_) => self.wrong(field, FieldReason::NotAFlag),
+            None => {}
+        }
+        false
     }
 
     /// A mail address.

@@ -1,6 +1,6 @@
 use auth_core::Reason;
 use auth_core::flow::{LoginOutcome, LoginRequest};
-use auth_core::types::{Channel, MAX_USERNAME_CHARS};
+use auth_core::types::{Channel, MAX_USERNAME_CHARS, Scope};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ pub(super) async fn log_in(x: &Exchange<'_>) -> Result<Reply, Problem> {
     match system.login(&x.client, request).await? {
         LoginOutcome::LoggedIn(logged_in) => {
             let mut body = json!({ "detail": "Login successful." });
-            if logged_in.enrolment_only {
+            if logged_in.scope == Scope::EnrolFactor {
                 body["enrolment_required"] = true.into();
             }
             let reply = Reply::json(StatusCode::OK, body);

@@ -52,7 +52,7 @@ use self::fields::Fields;
 pub(crate) use self::origin::Origins;
 use self::problem::Problem;
 use self::reply::Reply;
-use self::table::{Effect, Endpoint};
+use self::table::{Access, Effect, Endpoint};
 use crate::Auth;
 use crate::config::{CookieConfig, Profile, Throttles};
 
@@ -153,12 +153,13 @@ impl Auth {
             _ => Fields::from_body(headers, &read_body(headers, body).await?)?,
         };
         let exchange = Exchange { auth: self, client, headers, fields };
-        let answer = if endpoint.handler.needs_session() {
-            let caller = caller::authenticate(self, headers).await.map_err(Problem::challenging)?;
-            let (live, _) = caller.ok_or_else(|| Problem::from(Reason::NotAuthenticated).challenging())?;
-            endpoint.handler.run(exchange, Some(live)).await.map_err(Problem::challenging)
-        } else {
-            endpoint.handler.run(exchange, None).await
+        let answer = match endpoint.access {
+            Access::Session(scopes) => {
+                let caller = caller::authenticate(self, headers, scopes).await.map_err(Problem::challenging)?;
+                let (live, _) = caller.ok_or_else(|| Problem::from(Reason::NotAuthenticated).challenging())?;
+                endpoint.handler.run(exchange, Some(live)).await.map_err(Problem::challenging)
+            }
+            Access::Anyone => endpoint.handler.run(exchange, None).await,
         };
         Ok(answer?.into_response())
     }

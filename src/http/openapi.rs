@@ -9,7 +9,7 @@ use std::time::Duration;
 use auth_core::Reason;
 use auth_core::error::Error;
 use auth_core::port::Hit;
-use auth_core::types::Limit;
+use auth_core::types::{Limit, Scope};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ use super::Exchange;
 use super::doc::{Cookies, Doc, Shows};
 use super::problem::Problem;
 use super::reply::Reply;
-use super::table::{Effect, Endpoint};
+use super::table::{Access, Effect, Endpoint};
 use super::{MAX_BODY_BYTES, MAX_HEADER_BYTES};
 use crate::Auth;
 
@@ -118,16 +118,21 @@ impl Auth {
         schema::Inputs::of(&row.doc, self.system().policy(), self.http().profile, form)
     }
 
-    /// Each of the list suffices.
+    /// The tokens that an endpoint takes: each of the list suffices. Its roles are the scopes of sessions that it takes.
     fn security(&self, row: &Endpoint) -> Value {
         let shows = row.doc.shows;
-        let (access, refresh) = match row.handler.needs_session() {
-            true => (true, false),
-            false => (shows == Shows::AccessOrRefresh, shows != Shows::Nothing),
+        let scopes: &[Scope] = match row.access {
+            Access::Session(scopes) => scopes,
+            Access::Anyone => &[],
+        };
+        let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let (access, refresh) = match row.access {
+            Access::Session(_) => (true, false),
+            Access::Anyone => (shows == Shows::AccessOrRefresh, shows != Shows::Nothing),
         };
         let bearer = access && self.http().bearer;
         let schemes = [(access, "accessCookie"), (bearer, "bearer"), (refresh, "refreshCookie")];
-        schemes.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| json!({ name: [] })).collect()
+        schemes.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| json!({ name: scopes })).collect()
     }
 
     fn responses(&self, row: &Endpoint, shared: &mut Map<String, Value>) -> Value {
@@ -205,7 +210,10 @@ fn refusals(row: &Endpoint, profile: crate::config::Profile) -> Vec<Problem> {
         all.extend([Problem::not_an_object("list"), Problem::body_incomplete()]);
         all.extend([Problem::body_too_large(MAX_BODY_BYTES), Problem::unsupported_media_type("text/plain")]);
     }
-    if row.handler.needs_session() {
+    if let Access::Session(scopes) = row.access {
+        if scopes == [Scope::Full] {
+            all.push(Reason::SecondFactorRequired.into());
+        }
         use Reason::{NotAuthenticated, TokenExpired, TokenInvalid, TokenWrongType, UserInactive, UserNotFound};
         let reasons = [TokenInvalid, TokenExpired, TokenWrongType, NotAuthenticated, UserInactive, UserNotFound];
         all.extend(reasons.map(Problem::from));

@@ -18,7 +18,7 @@ use super::doc::Doc;
 use super::fields::{Fields, Reader};
 use super::problem::Problem;
 use super::reply::Reply;
-use super::table::{Effect, Endpoint, Handler, Table};
+use super::table::{Access, Effect, Endpoint, Handler, Table};
 use super::throttle::Throttle;
 use crate::Auth;
 use crate::config::Throttles;
@@ -82,8 +82,8 @@ impl<'a> Operations<'a> {
         self
     }
 
-    /// Runs `around` in the place of a row; it calls [`Next::run`] to go on. Who has no session never gets this far where
-    /// the row asks for one.
+    /// Runs `around` in the place of a row; it calls [`Next::run`] to go on. The session check of the row comes first,
+    /// so `around` never sees a call that lacks the session, or the scope, that the row asks for.
     pub fn wrap<F, R>(&mut self, method: Method, path: &str, around: F) -> &mut Self
     where
         F: Fn(Call, Next) -> R + Send + Sync + 'static,
@@ -168,17 +168,25 @@ impl Operation {
                 path,
                 throttle: None,
                 doc: Doc { answer: || serde_json::json!({}), ..Doc::new("application", path) }.refusals(refusals),
-                handler: Arc::new(Handler::Own { session: false, run }),
+                access: Access::Anyone,
+                handler: Arc::new(Handler::Own(run)),
             },
         }
     }
 
-    /// For those alone who have a live session; [`Call::session`] is then there.
+    /// Only for callers with a live session; [`Call::session`] is then there. A session that may only enrol a second
+    /// factor is refused.
     #[must_use]
     pub fn for_sessions(mut self) -> Self {
-        if let Handler::Own { run, .. } = &*self.row.handler {
-            self.row.handler = Arc::new(Handler::Own { session: true, run: Arc::clone(run) });
-        }
+        self.row.access = Access::FULL;
+        self
+    }
+
+    /// As [`for_sessions`](Self::for_sessions), and also for sessions that may only enrol a second factor:
+    /// [`LiveSession::scope`] tells which one it is.
+    #[must_use]
+    pub fn for_enrolment(mut self) -> Self {
+        self.row.access = Access::ENROLMENT;
         self
     }
 

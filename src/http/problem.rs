@@ -268,6 +268,9 @@ impl From<Error> for Problem {
             Reason::ReauthenticationRequired => {
                 (S::FORBIDDEN, "Your last login is too long ago for this. Give your password again.")
             }
+            Reason::SecondFactorNeeded => {
+                (S::FORBIDDEN, "This needs a fresh code of your authenticator. Confirm it and try again.")
+            }
             Reason::AlreadyVerified => (S::BAD_REQUEST, "This account is already verified."),
             Reason::InvalidCredentials => (S::UNAUTHORIZED, "Invalid email or password."),
             Reason::NotAuthenticated => (S::UNAUTHORIZED, "Authentication credentials were not provided."),
@@ -327,6 +330,7 @@ fn text_of(error: &FieldError) -> String {
         FieldReason::Blank => "This field may not be blank.".into(),
         FieldReason::Null => "This field may not be null.".into(),
         FieldReason::NotAString => "Not a valid string.".into(),
+        FieldReason::NotAFlag => "Must be true or false.".into(),
         FieldReason::Repeated => "This field was given more than once.".into(),
         FieldReason::NullCharacter => "Null characters are not allowed.".into(),
         FieldReason::TooShort(limit) => format!("Ensure this field has at least {limit} characters."),

@@ -48,6 +48,7 @@ pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
         | MailPurpose::EmailChanged
         | MailPurpose::TwoFactorEnabled
         | MailPurpose::TwoFactorDisabled
+        | MailPurpose::TwoFactorReplaced
         | MailPurpose::BackupCodesReplaced
         | MailPurpose::SecondFactorFailed
         | MailPurpose::BackupCodeUsed => Some("/not-me"),

@@ -54,7 +54,7 @@ macro_rules! english {
     };
 }
 
-const ENGLISH: [(MailPurpose, TemplateSource<'static>); 15] = english![
+const ENGLISH: [(MailPurpose, TemplateSource<'static>); 16] = english![
     VerifyEmail "verify_email",
     AccountExists "account_exists",
     ResetPassword "reset_password",
@@ -66,6 +66,7 @@ const ENGLISH: [(MailPurpose, TemplateSource<'static>); 15] = english![
     EmailConfirmed "email_confirmed",
     TwoFactorEnabled "two_factor_enabled",
     TwoFactorDisabled "two_factor_disabled",
+    TwoFactorReplaced "two_factor_replaced",
     BackupCodesReplaced "backup_codes_replaced",
     SecondFactorFailed "second_factor_failed",
     BackupCodeUsed "backup_code_used",

@@ -48,7 +48,7 @@ use Kind::{
 };
 
 /// Every body that is read, without the two parts of links.
-const FORMS: [(&str, &[(&str, Kind)]); 15] = [
+const FORMS: [(&str, &[(&str, Kind)]); 16] = [
     (
         "signup/",
         &[
@@ -75,6 +75,7 @@ const FORMS: [(&str, &[(&str, Kind)]); 15] = [
     ("2fa/setup/", &[("password", MaybePassword)]),
     ("2fa/enable/", &[("code", Code(6))]),
     ("2fa/disable/", &[("password", Password), ("code", Code(6))]),
+    ("2fa/replace/", &[("code", Code(6)), ("current_code", Code(6))]),
     ("2fa/verify-login/", &[("session_token", Uuid), ("code", Code(17))]),
     ("2fa/backup-codes/", &[("password", Password)]),
 ];
@@ -205,6 +206,13 @@ async fn good_second_factor(world: &World, call: Call, path: &str) -> (Call, Val
         "2fa/verify-login/" => {
             let token = world.log_in(&email, PASSWORD).await.json()["session_token"].clone();
             (call, json!({ "session_token": token, "code": authenticator.code(world) }))
+        }
+        "2fa/replace/" => {
+            let answer = world.send(post("2fa/setup/").jar(&jar).json(json!({ "replace": true }))).await;
+            let secret = answer.json()["secret"].as_str().unwrap().to_owned();
+            let new = Authenticator { secret, backup_codes: Vec::new() };
+            let body = json!({ "code": new.code(world), "current_code": authenticator.code(world) });
+            (call.jar(&jar), body)
         }
         "2fa/disable/" => (call.jar(&jar), json!({ "password": PASSWORD, "code": authenticator.code(world) })),
         _ => (call.jar(&jar), json!({ "password": PASSWORD })),

@@ -106,7 +106,7 @@ async fn a_front_end_of_the_contract_finds_all_sixteen_endpoints(ground: Ground)
     let mut authenticator = row_11_set_up(&mut it).await;
     row_12_enable(&mut it, &mut authenticator).await;
     row_14_verify_login(&mut it, &authenticator).await;
-    rows_15_and_16_backup_codes(&mut it).await;
+    rows_15_and_16_backup_codes(&mut it, &authenticator).await;
     row_13_disable(&mut it, &authenticator).await;
 }
 
@@ -334,7 +334,7 @@ async fn row_14_verify_login(it: &mut FrontEnd, authenticator: &Authenticator) {
     opens_a_session(&answer);
 }
 
-async fn rows_15_and_16_backup_codes(it: &mut FrontEnd) {
+async fn rows_15_and_16_backup_codes(it: &mut FrontEnd, authenticator: &Authenticator) {
     let path = "2fa/backup-codes/";
     must_log_in(&it.world.send(get(path)).await);
     must_log_in(&it.world.send(post(path).json(json!({ "password": FIRST }))).await);
@@ -342,6 +342,13 @@ async fn rows_15_and_16_backup_codes(it: &mut FrontEnd) {
     says(&it.post(path, json!({})).await, 400, "invalid_fields", json!({ "password": REQUIRED }));
     let wrong = json!({ "detail": "Invalid email or password." });
     says(&it.post(path, json!({ "password": SECOND })).await, 401, "invalid_credentials", wrong);
+    // The last login was by a backup code, which is no proof for changes of factors: one by the authenticator is.
+    let old = it.post(path, json!({ "password": FIRST })).await;
+    says(&old, 403, "reauthentication_required", json!({ "detail": old.json()["detail"] }));
+    it.world.advance(Duration::from_secs(30));
+    let token = it.log_in(FIRST).await.json()["session_token"].clone();
+    let body = json!({ "session_token": token, "code": authenticator.code(&it.world) });
+    opens_a_session(&it.post("2fa/verify-login/", body).await);
     let answer = it.post(path, json!({ "password": FIRST })).await;
     let codes: Vec<String> = serde_json::from_value(answer.json()["backup_codes"].clone()).unwrap();
     done(&answer, 200, json!({ "detail": "Backup codes regenerated.", "backup_codes": codes }));

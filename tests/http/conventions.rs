@@ -26,7 +26,7 @@ scenarios![
 
 /// Every endpoint.
 #[rustfmt::skip]
-pub(crate) const ROWS: [(Method, &str); 22] = [
+pub(crate) const ROWS: [(Method, &str); 23] = [
     (Method::POST, "signup/"),
     (Method::GET, "verify-account/"),
     (Method::POST, "resend-verification/"),
@@ -46,6 +46,7 @@ pub(crate) const ROWS: [(Method, &str); 22] = [
     (Method::POST, "2fa/setup/"),
     (Method::POST, "2fa/enable/"),
     (Method::POST, "2fa/disable/"),
+    (Method::POST, "2fa/replace/"),
     (Method::POST, "2fa/verify-login/"),
     (Method::GET, "2fa/backup-codes/"),
     (Method::POST, "2fa/backup-codes/"),

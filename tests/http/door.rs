@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, test, web};
-use auth_system::{Auth, CurrentSession, CurrentUser};
+use auth_system::{Auth, CurrentSession, CurrentUser, EnrollingUser};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -99,7 +99,12 @@ pub(crate) fn axum_app(auth: &Auth) -> Router {
         .route("/maybe", any(maybe))
         .layer(auth.layer());
     let required = Router::new().route("/required", any(required)).layer(auth.layer().required());
-    own.merge(required).merge(auth_system::router(auth.clone()))
+    let enrolling = Router::new()
+        .route("/enrolling/user", any(enrolling))
+        .route("/enrolling/whoami", any(whoami))
+        .route("/enrolling/maybe", any(maybe))
+        .layer(auth.layer().for_enrolment());
+    own.merge(required).merge(enrolling).merge(auth_system::router(auth.clone()))
 }
 
 pub(crate) fn actix_app(
@@ -109,7 +114,11 @@ pub(crate) fn actix_app(
     + use<>,
 > {
     let own = |path: &str| web::resource(path.to_owned()).wrap(auth.middleware());
+    let enrolling_route = |path: &str| web::resource(path.to_owned()).wrap(auth.middleware().for_enrolment());
     App::new()
+        .service(enrolling_route("/enrolling/user").to(enrolling))
+        .service(enrolling_route("/enrolling/whoami").to(whoami))
+        .service(enrolling_route("/enrolling/maybe").to(maybe))
         .service(auth_system::scope(auth.clone()))
         .service(own("/open").to(open))
         .service(own("/whoami").to(whoami))
@@ -127,6 +136,10 @@ async fn required() -> &'static str {
 
 async fn whoami(user: CurrentUser, session: CurrentSession) -> String {
     format!("{} {}", user.id(), session.id())
+}
+
+async fn enrolling(user: EnrollingUser) -> String {
+    format!("{} {}", user.id(), user.scope().as_str())
 }
 
 async fn maybe(user: Option<CurrentUser>) -> String {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 
+mod access;
 mod actix;
 mod admin;
 mod arbitrary;
@@ -70,11 +71,13 @@ mod settings_at_work;
 mod signup;
 #[cfg(feature = "smtp")]
 mod smtp;
+mod step_up;
 #[path = "../common/totp.rs"]
 mod totp;
 mod two_factor;
 mod two_factor_login;
 mod two_factor_races;
+mod two_factor_replace;
 mod two_factor_required;
 mod two_factor_settings;
 mod upgrade;

@@ -145,9 +145,9 @@ async fn a_required_field_that_is_missing_is_told_and_no_other() {
             let body = link(&required);
             required.retain(|name| !body.contains_key(name));
             let is_link_alone = required.is_empty() && !body.is_empty();
-            if operation.body().unwrap()["anyOf"].is_array() {
+            if let Some(first) = operation.body().unwrap().pointer("/anyOf/0/required/0") {
                 // Told under the first of the two.
-                required.insert("email".into());
+                required.insert(first.as_str().unwrap().to_owned());
             }
             if required.is_empty() && !is_link_alone {
                 continue;
@@ -189,7 +189,7 @@ async fn every_documented_field_is_read_and_no_other() {
                 continue;
             }
             let mut told: BTreeSet<_> = wrong_fields(&answer.json(), profile).into_keys().collect();
-            if operation.body().unwrap()["anyOf"].is_array() {
+            if expected.contains("username") && operation.body().unwrap()["anyOf"].is_array() {
                 // One of the two is read, the address where both are there.
                 told.insert("username".into());
             }
@@ -240,9 +240,9 @@ async fn the_document_follows_the_settings() {
     assert_eq!(body["required"], json!(["email", "username", "password"]));
     assert_eq!(document["components"]["securitySchemes"]["accessCookie"]["name"], "a");
     let access = &document["paths"]["/account/me/"]["get"]["security"];
-    assert_eq!(*access, json!([{ "accessCookie": [] }, { "bearer": [] }]));
+    assert_eq!(*access, json!([{ "accessCookie": ["full"] }, { "bearer": ["full"] }]));
     assert!(document["paths"].get("/account/openapi.json").is_none(), "it is not served");
     let bare = spell(|_| {}).await;
     assert_eq!(bare["components"]["securitySchemes"].get("bearer"), None);
-    assert_eq!(bare["paths"]["/api/auth/me/"]["get"]["security"], json!([{ "accessCookie": [] }]));
+    assert_eq!(bare["paths"]["/api/auth/me/"]["get"]["security"], json!([{ "accessCookie": ["full"] }]));
 }

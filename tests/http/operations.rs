@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use auth_system::Config;
+use auth_system::auth_core::flow::Confirmation;
 use auth_system::auth_core::types::Limit;
 use auth_system::config::Profile;
 use auth_system::operation::{Answer, Call as Request, Method, Operation, Operations, Refusal, StatusCode, header};
@@ -203,7 +204,8 @@ async fn a_row_of_ones_own_may_make_a_session(ground: Ground) {
                 let password = form.password("password");
                 form.finish()?;
                 let auth = request.auth();
-                let tokens = auth.system().reauthenticate(request.client(), &live, &password).await?;
+                let sent = Confirmation { password: Some(&password), code: None };
+                let tokens = auth.system().reauthenticate(request.client(), &live, sent).await?;
                 Ok(Answer::empty().with_session(auth, &tokens))
             })
             .for_sessions(),

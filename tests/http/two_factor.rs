@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use auth_system::auth_core::port::UserKey;
 use auth_system::auth_core::port::{Event, MailPurpose};
 use auth_system::auth_core::types::UserId;
 use auth_system::config::Profile;
@@ -316,8 +317,8 @@ async fn an_operator_takes_lost_factors_off(ground: Ground) {
     world.auth.admin().reset_second_factors(&id).await.unwrap();
     world.me(&jar).await.refused(401, "not_authenticated");
     assert_eq!(world.log_in("ada@example.org", PASSWORD).await.json()["detail"], "Login successful.");
-    let left = world.auth.system().ports().credentials.of_user(&Default::default(), &id).await.unwrap();
-    assert_eq!(left, []);
+    let user = world.auth.admin().find(UserKey::Id(&id)).await.unwrap().unwrap();
+    assert_eq!(user.factors, []);
 }
 
 async fn codes_are_limited_where_they_are_asked_for(ground: Ground) {

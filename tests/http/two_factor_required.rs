@@ -36,7 +36,7 @@ async fn a_login_without_a_factor_is_good_for_enrolling_alone(ground: Ground) {
     let login = world.log_in("ada@example.org", PASSWORD).await;
     assert_eq!(login.json(), json!({ "detail": "Login successful.", "enrolment_required": true }));
     let jar = login.jar();
-    assert_eq!(claims(jar.access())["amr"], json!(["pwd", "enrol"]));
+    assert_eq!(claims(jar.access())["amr"], json!(["pwd"]));
     // Not ours, save those two ...
     let bodies = json!({
         "password": PASSWORD, "old_password": PASSWORD, "new_password": "another password", "code": "123456",

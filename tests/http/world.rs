@@ -228,6 +228,11 @@ impl World {
         self.send(post("change-password/").jar(jar).json(body)).await
     }
 
+    /// The name of the access cookie.
+    pub(crate) fn access_cookie(&self) -> &'static str {
+        "access_token"
+    }
+
     pub(crate) async fn refresh(&self, jar: &Jar) -> Answer {
         self.send(post("refresh/").jar(jar)).await
     }

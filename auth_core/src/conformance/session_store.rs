@@ -9,7 +9,9 @@ use uuid::Uuid;
 use super::{Case, SECOND, TICK, assert_unavailable, in_parallel, read_feed, tenant};
 use crate::port::{Clock, Rotation, SessionInsert, SessionStore, Since};
 use crate::testing::ManualClock;
-use crate::types::{AuthMethods, Channel, Session, SessionId, TenantId, TokenVersion, UserId};
+use crate::types::{
+    AuthMethods, Channel, MethodTimes, Scope, Session, SessionId, TenantId, Timestamp, TokenVersion, UserId,
+};
 
 /// One `#[test]` for each case, over the stores that a constructor makes.
 #[doc(hidden)]
@@ -60,6 +62,8 @@ fn session(number: u128) -> Session {
         expires_at: after(4),
         auth_time: after(5),
         methods: AuthMethods::PASSWORD.and(AuthMethods::MULTI_FACTOR),
+        method_times: MethodTimes::of(MethodTimes::PASSWORD, Timestamp::from_micros(-5)).with("of a newer build", now),
+        scope: Scope::EnrolFactor,
         channel: Channel::Cookie,
         context: json!({"agent": "curl/8", "address": null}),
         slot: None,

@@ -227,6 +227,8 @@ impl Admin<'_> {
 
     /// Takes all second factors off an account whose owner has lost them, and ends its sessions.
     ///
+    /// They come back if the owner takes back a change that was made before, by the link of its notice.
+    ///
     /// # Errors
     /// `user_not_found`; `unavailable`.
     pub async fn reset_second_factors(&self, user: &UserId) -> Result<User, Error> {
@@ -235,9 +237,10 @@ impl Admin<'_> {
             listed.then(|| UserChange { factors: Some(Vec::new()), ..UserChange::default() })
         };
         let before = self.load(user).await?;
-        let after = self.change(user, AdminAction::ResetSecondFactors, change).await?;
-        self.system.remove_credentials(&after.tenant, &before.factors).await;
-        Ok(after)
+        if !before.factors.is_empty() {
+            self.system.retire(&before, &before.factors, None).await?;
+        }
+        self.change(user, AdminAction::ResetSecondFactors, change).await
     }
 
     /// The mails of all tenants that were given up, oldest first: at most `limit`.

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use constant_time_eq::constant_time_eq;
 
 use super::second_factor::wrong_code;
+use super::step_up::{Confirmation, Strength};
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
@@ -85,13 +86,15 @@ impl AuthSystem {
     /// all sessions and clears the password; the new codes stay until the owner replaces them, too.
     ///
     /// # Errors
-    /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `throttled`; `not_authenticated` and its like;
-    /// `overloaded`; `unavailable`.
+    /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `reauthentication_required` where no code of the
+    /// authenticator was sent or shown in the session a short while ago; `invalid_code`; `throttled`;
+    /// `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn regenerate_backup_codes(
         &self,
         client: &Client,
         live: &LiveSession,
         password: &Password,
+        code: Option<&str>,
     ) -> Result<Vec<Token>, Error> {
         let mut told = false;
         for _ in 0..MAX_ATTEMPTS {
@@ -99,6 +102,11 @@ impl AuthSystem {
             let credential = self.backup_code_credential(&user).await?;
             let proof = self.confirm_password(client, &user, password).await?;
             proof.ok_or(Reason::InvalidCredentials)?;
+            // A code counts once, so a second round goes by the first.
+            if !told {
+                let sent = Confirmation { password: None, code };
+                self.step_up(client, live, &user, sent, Strength::SecondFactor).await?;
+            }
             let Some(credential) = credential else { return Err(wrong_code()) };
             let codes = self.new_backup_codes()?;
             let payload = Stored::of(&self.vaults().backup_codes, &credential, &codes).payload();

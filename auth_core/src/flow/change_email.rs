@@ -1,18 +1,19 @@
+use super::step_up::{Confirmation, Strength};
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::port::{Event, MailMatter, MailPurpose, UserChange, UserKey, UserUpdate};
 use crate::proof::LiveSession;
 use crate::token::SealedPurpose;
-use crate::types::{Client, Email, Password, User, UserId};
+use crate::types::{Client, Email, User, UserId};
 
 /// Where an account shall move to.
 #[derive(Debug)]
 pub struct EmailChangeRequest<'a> {
     /// The address, as the client sent it.
     pub new_email: &'a str,
-    /// The password: needed when the last login is long ago.
-    pub password: Option<&'a Password>,
+    /// Proofs sent along: needed when none was shown in the session a short while ago.
+    pub confirmation: Confirmation<'a>,
 }
 
 fn wrong(reason: FieldReason) -> Error {
@@ -27,8 +28,8 @@ impl AuthSystem {
     ///
     /// # Errors
     /// `invalid_fields` for what is no address, and for one that is taken where the policy says so (`new_email`);
-    /// `reauthentication_required` when the login is too long ago and no password was given; `wrong_password`;
-    /// `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
+    /// `reauthentication_required` without a recent proof, which on an account with a second factor is a code of it;
+    /// `wrong_password`; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn request_email_change(
         &self,
         client: &Client,
@@ -37,7 +38,7 @@ impl AuthSystem {
     ) -> Result<(), Error> {
         let email = Email::parse(request.new_email).map_err(|_| wrong(FieldReason::InvalidEmail))?;
         let user = self.current_user(live).await?;
-        self.step_up(client, live, &user, request.password).await?;
+        self.step_up(client, live, &user, request.confirmation, Strength::SecondFactor).await?;
         if self.policy().reveal_taken_emails && self.find_by_email(client, &email).await?.is_some() {
             return Err(wrong(FieldReason::AddressInUse));
         }

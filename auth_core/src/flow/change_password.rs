@@ -38,6 +38,7 @@ impl AuthSystem {
     ) -> Result<SessionTokens, Error> {
         for _ in 0..MAX_ATTEMPTS {
             let user = self.current_user(live).await?;
+            let recent = self.recent_methods(&self.current_session(live).await?);
             let personal = Personal::of(&user);
             let new = self.policy().password.accept("new_password", request.new_password, personal);
             let new = new.map_err(Error::invalid_fields)?;
@@ -50,7 +51,8 @@ impl AuthSystem {
             if let UserUpdate::Done(changed) = self.ports().users.update_if(&user, &change).await? {
                 self.changed_with_notice(&changed);
                 self.record(&user.tenant, Event::PasswordChanged { user: user.id });
-                let renewed = Authenticated::renewed(live, &proof, &changed).map_err(|_| Reason::NotAuthenticated)?;
+                let renewed = Authenticated::renewed(live, recent, &proof, &changed);
+                let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
                 return self.issue_session(client, live.channel(), renewed).await;
             }
         }

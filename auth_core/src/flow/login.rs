@@ -8,9 +8,7 @@ use crate::flow::password::{Budget, Guesser};
 use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
 use crate::proof::{Authenticated, FirstStep, verify_password};
 use crate::token::{DeviceId, Tokens};
-use crate::types::{
-    AuthMethods, Channel, Client, Email, Limit, Password, PasswordHash, TenantId, Token, User, Username,
-};
+use crate::types::{Channel, Client, Email, Limit, Password, PasswordHash, Scope, TenantId, Token, User, Username};
 
 /// Who wants to log in.
 pub struct LoginRequest<'a> {
@@ -29,8 +27,9 @@ pub struct LoginRequest<'a> {
 pub struct LoggedIn {
     /// The new session's tokens.
     pub session: SessionTokens,
-    /// The account must have a second factor and has none: the session is good for enrolling one and nothing else.
-    pub enrolment_only: bool,
+    /// The part of the account that the session may use: [`Scope::EnrolFactor`] where the account must have a second
+    /// factor and has none.
+    pub scope: Scope,
     /// Shows at the next login that this device is known. It opens nothing, and stays at logout.
     pub device: Token,
 }
@@ -149,9 +148,9 @@ impl AuthSystem {
         user: &User,
         authenticated: Authenticated,
     ) -> Result<LoggedIn, Error> {
-        let enrolment_only = authenticated.methods.contains(AuthMethods::ENROLMENT_ONLY);
+        let scope = authenticated.scope;
         let session = self.issue_session(client, login.channel, authenticated).await?;
-        Ok(LoggedIn { session, enrolment_only, device: self.device_token(user, login.device) })
+        Ok(LoggedIn { session, scope, device: self.device_token(user, login.device) })
     }
 
     async fn find_by_identifier(&self, client: &Client, identifier: &Identifier) -> Result<Option<User>, Error> {

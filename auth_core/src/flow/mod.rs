@@ -21,10 +21,13 @@ mod purge;
 mod queue_mail;
 mod reauthenticate;
 mod refresh;
+mod retired_factors;
 mod second_factor;
 mod session;
 mod signup;
+mod step_up;
 mod totp;
+mod two_factor;
 mod verify_email;
 mod verify_login;
 
@@ -37,7 +40,9 @@ pub use login::{LoggedIn, LoginOutcome, LoginRequest};
 pub use password_reset::{PasswordResetConfirm, PasswordWasReset};
 pub use session::SessionTokens;
 pub use signup::{SignUpRequest, SignedUp};
-pub use totp::{TotpSetup, TwoFactorEnabled};
+pub use step_up::Confirmation;
+pub use totp::{TotpPurpose, TotpSetup};
+pub use two_factor::{ReplacementRight, TotpReplaced, TotpReplacement, TwoFactorEnabled};
 pub use verify_login::{SecondFactorRequest, VerifiedLogin};
 
 /// How often a flow starts again after it lost a compare-and-swap. Only a row under constant fire is ever changed so

@@ -1,3 +1,4 @@
+use super::retired_factors::{Retired, factors_before};
 use super::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
@@ -11,8 +12,8 @@ impl AuthSystem {
     /// link there that sets a new password. Backup codes of an older factor stay, also those that a notice reports: the
     /// owner replaces them once more.
     ///
-    /// While its link works, whoever reads the mailbox can take a new factor off: before there was one, the mailbox alone
-    /// was enough as well.
+    /// Factors that the reported change, or a later one, took off come back. So the mailbox alone never leads past a factor
+    /// that was on before.
     ///
     /// Works once, and then for none of the changes that came after the reported one. Should the address belong to
     /// somebody else by now, the account is disabled for an operator to look at: whoever took it over must not keep it.
@@ -29,7 +30,15 @@ impl AuthSystem {
             let now = self.ports().clock.now();
             let found = users.find(&client.tenant, UserKey::Id(&user)).await?;
             let user = found.filter(|user| is_open(&link, user, now)).ok_or(Reason::LinkInvalid)?;
-            let mut change = self.recovery(&user, &link, now);
+            let retired = self.retired_factors(&user).await?;
+            let mut change = self.recovery(&user, &link, &retired, now);
+            if let Some(factors) = &change.factors
+                && !self.credentials_exist(&user, factors).await?
+            {
+                // A factor that was on is lost. Without it the mailbox alone would do, so an operator decides.
+                change.factors = None;
+                change.status = Some(UserStatus::Disabled);
+            }
             self.announce(client, &user, MailPurpose::ResetPassword, &link.email).await?;
             let mut update = users.update_if(&user, &change).await?;
             if let UserUpdate::Conflict(_) = update {
@@ -52,15 +61,14 @@ impl AuthSystem {
         Err(contended())
     }
 
-    fn recovery(&self, user: &User, link: &SealedLink, now: Timestamp) -> UserChange {
+    fn recovery(&self, user: &User, link: &SealedLink, retired: &[Retired], now: Timestamp) -> UserChange {
         let moved = user.email != link.email;
         let lifetime = self.policy().not_me_link_lifetime;
         // The version that this very write leads to is taken back, too: nobody is told of it.
         let recoveries = user.recoveries.with(link.token_version, user.token_version.next(), now, lifetime);
-        let theirs = user.factors.iter().filter(|factor| !recoveries.cover(factor.since)).cloned();
-        let theirs = Some(theirs.collect::<Vec<_>>()).filter(|theirs| theirs.len() < user.factors.len());
+        let theirs = factors_before(user, &recoveries, retired);
         UserChange {
-            factors: theirs,
+            factors: Some(theirs).filter(|theirs| *theirs != user.factors),
             email: moved.then(|| link.email.clone()),
             email_verified_at: moved.then_some(Some(now)),
             password_hash: Some(None),

@@ -2,9 +2,9 @@
 
 use super::housekeeping;
 use crate::AuthSystem;
-use crate::error::{Error, Reason};
+use crate::error::Error;
 use crate::port::{AttemptKey, Event, HashError, LoginRecord};
-use crate::proof::{LiveSession, PasswordVerified, verify_password};
+use crate::proof::{PasswordVerified, verify_password};
 use crate::types::{Client, Limit, Password, PasswordHash, Timestamp, User};
 
 /// A timed window, and what it allows.
@@ -56,27 +56,6 @@ impl AuthSystem {
             None => self.record(&user.tenant, Event::PasswordRefused { user: user.id }),
         }
         Ok(proof)
-    }
-
-    /// Lets pass who logged in a short while ago, or gives the password now. A password that was sent must be right.
-    ///
-    /// # Errors
-    /// `reauthentication_required`; `wrong_password`; `throttled`; `overloaded`; `unavailable`.
-    pub(super) async fn step_up(
-        &self,
-        client: &Client,
-        live: &LiveSession,
-        user: &User,
-        password: Option<&Password>,
-    ) -> Result<(), Error> {
-        match password {
-            Some(password) => match self.confirm_password(client, user, password).await? {
-                Some(_) => Ok(()),
-                None => Err(Reason::WrongPassword.into()),
-            },
-            None if self.ports().clock.now().since(live.auth_time()) <= self.policy().sudo_max_age => Ok(()),
-            None => Err(Reason::ReauthenticationRequired.into()),
-        }
     }
 
     /// Counts an attempt in its timed window.

@@ -68,7 +68,7 @@ impl AuthSystem {
             let Some(accepted) = accepted else { return Ok(self.refuse_code(user)) };
             if ports.credentials.update_if(&credential, &accepted.payload).await?.is_some() {
                 self.forget_attempts(&budget).await;
-                let proof = SecondFactorVerified::of(user, now);
+                let proof = SecondFactorVerified::of(user, kind, now);
                 return Ok(Some(Spent { proof, backup_codes_left: accepted.backup_codes_left }));
             }
         }

@@ -51,6 +51,8 @@ impl AuthSystem {
             expires_at: began + policy.session_lifetime,
             auth_time: proof.at,
             methods: proof.methods,
+            method_times: proof.method_times,
+            scope: proof.scope,
             channel,
             context: json!({ "address": client.address, "agent": agent }),
             slot: None,

@@ -1,19 +1,18 @@
+//! The authenticator with time-based codes (RFC 6238): its secret, its check, and setting it up.
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use totp_rs::{Builder, Secret, Totp};
 use zeroize::Zeroizing;
 
-use super::backup_codes::Stored;
-use super::second_factor::{unreadable, wrong_code};
-use super::{MAX_ATTEMPTS, contended, housekeeping};
+use super::second_factor::unreadable;
+use super::step_up::{Confirmation, Strength};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
-use crate::flow::SessionTokens;
-use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
-use crate::proof::{Authenticated, LiveSession, SecondFactorVerified};
+use crate::proof::LiveSession;
 use crate::token::vault::{Unreadable, Vault};
 use crate::types::{
-    Client, Credential, CredentialId, EnrolledFactor, FactorKind, Password, Payload, PendingId, PendingPurpose,
-    PendingSession, SessionId, TenantId, Timestamp, Token, User,
+    Client, Credential, CredentialId, FactorKind, Payload, PendingId, PendingPurpose, PendingSession, SessionId,
+    Timestamp, Token, User,
 };
 
 /// The length of a secret: 160 bits (RFC 4226 section 4).
@@ -32,18 +31,30 @@ pub struct TotpSetup {
     pub uri: Token,
 }
 
-/// Two-factor login is on.
-#[derive(Debug)]
-pub struct TwoFactorEnabled {
-    /// The caller's new session.
-    pub session: SessionTokens,
-    /// The backup codes. Nobody can show them again.
-    pub backup_codes: Vec<Token>,
-}
-
 /// Whether a text has the form of a code: exactly six ASCII digits.
 pub(super) fn is_code(text: &str) -> bool {
     text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The use of an authenticator that is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TotpPurpose {
+    /// Turning two-factor login on.
+    Enrol,
+    /// Taking the place of the authenticator that is on.
+    Replace,
+}
+
+impl TotpPurpose {
+    fn check(self, user: &User) -> Result<(), Reason> {
+        let on = user.factors.iter().any(|factor| factor.kind == FactorKind::totp());
+        match self {
+            Self::Enrol if !user.factors.is_empty() => Err(Reason::TwoFactorEnabled),
+            Self::Replace if !on => Err(Reason::TwoFactorDisabled),
+            Self::Enrol | Self::Replace => Ok(()),
+        }
+    }
 }
 
 type Bytes = Zeroizing<[u8; SECRET_BYTES]>;
@@ -113,23 +124,25 @@ fn setup_id(session: SessionId) -> PendingId {
 }
 
 impl AuthSystem {
-    /// Begins to set up an authenticator: a fresh secret, which counts for nothing until a code of it comes back from
-    /// the same session within [`Policy::totp_setup_lifetime`](crate::policy::Policy). Each call replaces the one before.
+    /// Begins to set up an authenticator with a fresh secret.
+    ///
+    /// It counts for nothing until a code of it comes back from the same session within
+    /// [`Policy::totp_setup_lifetime`](crate::policy::Policy). Each call replaces the one before.
     ///
     /// # Errors
-    /// `two_factor_enabled`; `reauthentication_required` when the login is too long ago and no password was given;
-    /// `wrong_password`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
+    /// `two_factor_enabled`, or `two_factor_disabled` where there is no authenticator to replace;
+    /// `reauthentication_required` without a recent proof; `wrong_password`; `invalid_code`; `throttled`;
+    /// `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn set_up_totp(
         &self,
         client: &Client,
         live: &LiveSession,
-        password: Option<&Password>,
+        sent: Confirmation<'_>,
+        purpose: TotpPurpose,
     ) -> Result<TotpSetup, Error> {
         let user = self.enrolling_user(live).await?;
-        if !user.factors.is_empty() {
-            return Err(Reason::TwoFactorEnabled.into());
-        }
-        self.step_up(client, live, &user, password).await?;
+        purpose.check(&user)?;
+        self.step_up(client, live, &user, sent, Strength::AnyFactor).await?;
         let ports = self.ports();
         let mut secret: Bytes = Zeroizing::default();
         ports.random.fill(secret.as_mut_slice()).map_err(Error::unavailable)?;
@@ -160,128 +173,43 @@ impl AuthSystem {
     /// # Errors
     /// `two_factor_enabled`; `two_factor_not_set_up`; `not_authenticated` and its like; `unavailable`.
     pub async fn check_totp_set_up(&self, live: &LiveSession) -> Result<(), Error> {
-        self.pending_totp(live).await.map(|_| ())
+        self.pending_totp(live, TotpPurpose::Enrol).await.map(|_| ())
     }
 
-    /// Whether there is two-factor login to turn off: for front doors that say so before they look at a password.
-    ///
-    /// # Errors
-    /// `two_factor_disabled`; `not_authenticated` and its like; `unavailable`.
-    pub async fn check_two_factor_enabled(&self, live: &LiveSession) -> Result<(), Error> {
-        let user = self.current_user(live).await?;
-        if user.factors.is_empty() { Err(Reason::TwoFactorDisabled.into()) } else { Ok(()) }
-    }
-
-    async fn pending_totp(&self, live: &LiveSession) -> Result<(User, PendingSession), Error> {
+    /// The authenticator that this session set up, and the row of its user.
+    pub(super) async fn pending_totp(
+        &self,
+        live: &LiveSession,
+        purpose: TotpPurpose,
+    ) -> Result<(User, PendingSession), Error> {
         let user = self.enrolling_user(live).await?;
-        if !user.factors.is_empty() {
-            return Err(Reason::TwoFactorEnabled.into());
-        }
+        purpose.check(&user)?;
         let pending = self.ports().pending.find(&setup_id(live.session()), self.ports().clock.now()).await?;
         let pending = pending.filter(|pending| pending.fits(&user)).ok_or(Reason::TwoFactorNotSetUp)?;
         Ok((user, pending))
     }
 
-    /// Turns two-factor login on with the first code of the authenticator that this session set up. Every session and
-    /// link dies with the same write; the caller gets a new session, and the backup codes.
-    ///
-    /// # Errors
-    /// `two_factor_enabled`; `two_factor_not_set_up`; `invalid_code`; `throttled`; `not_authenticated` and its like;
-    /// `unavailable`.
-    pub async fn enable_totp(
+    /// Checks the first code of an authenticator that was set up; `None` for a wrong one.
+    pub(super) fn check_first_code(
         &self,
-        client: &Client,
-        live: &LiveSession,
+        user: &User,
+        session: SessionId,
+        pending: &PendingSession,
         code: &str,
-    ) -> Result<TwoFactorEnabled, Error> {
-        let ports = self.ports();
-        for _ in 0..MAX_ATTEMPTS {
-            let (user, pending) = self.pending_totp(live).await?;
-            let now = ports.clock.now();
-            let budget = self.factor_budget(&user, &FactorKind::totp());
-            self.count_attempt(&budget).await?;
-            let session = live.session();
-            let context = context(user.tenant.as_str(), user.id.as_str(), session.0.as_bytes());
-            let opened = self.vaults().totp.open(&context, &pending.payload.bytes).map_err(unreadable)?;
-            let secret: Result<[u8; SECRET_BYTES], _> = opened.as_slice().try_into();
-            let secret = Zeroizing::new(secret.map_err(|_| unreadable(Unreadable::Damaged))?);
-            let step = accepted_step(&secret, code, now, self.policy().totp_skew, 0);
-            let Some(last_step) = step else {
-                self.record(&user.tenant, Event::CodeRefused { user: user.id });
-                return Err(wrong_code());
-            };
-            self.forget_attempts(&budget).await;
-            let (factors, backup_codes) = self.enrol(&user, &Enrolled { secret, last_step }).await?;
-            self.announce(client, &user, MailPurpose::TwoFactorEnabled, &user.email).await?;
-            let change = UserChange { factors: Some(factors), ..UserChange::default() };
-            if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
-                self.changed_with_notice(&changed);
-                // The write that was made ended it already.
-                housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
-                self.record(&user.tenant, Event::TwoFactorEnabled { user: user.id });
-                let proof = SecondFactorVerified::of(&user, now);
-                let renewed = Authenticated::with_second_factor(live, &proof, &changed);
-                let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-                let session = self.issue_session(client, live.channel(), renewed).await?;
-                return Ok(TwoFactorEnabled { session, backup_codes });
-            }
-            self.remove_credentials(&user.tenant, change.factors.as_deref().unwrap_or_default()).await;
-        }
-        Err(contended())
+        now: Timestamp,
+    ) -> Result<Option<Enrolled>, Error> {
+        let context = context(user.tenant.as_str(), user.id.as_str(), session.0.as_bytes());
+        let opened = self.vaults().totp.open(&context, &pending.payload.bytes).map_err(unreadable)?;
+        let secret: Result<[u8; SECRET_BYTES], _> = opened.as_slice().try_into();
+        let secret = Zeroizing::new(secret.map_err(|_| unreadable(Unreadable::Damaged))?);
+        let step = accepted_step(&secret, code, now, self.policy().totp_skew, 0);
+        Ok(step.map(|last_step| Enrolled { secret, last_step }))
     }
 
-    /// Turns two-factor login off, with the password and a code. Every session and link dies with the same write; the
-    /// caller gets a new session.
-    ///
-    /// # Errors
-    /// `two_factor_disabled`; `second_factor_required` where the account must have one; `invalid_credentials` for a wrong
-    /// password; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
-    pub async fn disable_totp(
-        &self,
-        client: &Client,
-        live: &LiveSession,
-        password: &Password,
-        code: &str,
-    ) -> Result<SessionTokens, Error> {
-        let ports = self.ports();
-        for _ in 0..MAX_ATTEMPTS {
-            let user = self.current_user(live).await?;
-            if user.factors.is_empty() {
-                return Err(Reason::TwoFactorDisabled.into());
-            }
-            if self.requires_second_factor(&user) {
-                return Err(Reason::SecondFactorRequired.into());
-            }
-            let proof = self.confirm_password(client, &user, password).await?.ok_or(Reason::InvalidCredentials)?;
-            // A backup code is for getting in, not for taking the lock off.
-            if self.spend_code_of(&user, code, FactorKind::totp()).await?.is_none() {
-                return Err(wrong_code());
-            }
-            self.announce(client, &user, MailPurpose::TwoFactorDisabled, &user.email).await?;
-            let change = UserChange { factors: Some(Vec::new()), ..UserChange::default() };
-            if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
-                self.changed_with_notice(&changed);
-                self.record(&user.tenant, Event::TwoFactorDisabled { user: user.id });
-                self.remove_credentials(&user.tenant, &user.factors).await;
-                let renewed = Authenticated::renewed(live, &proof, &changed).map_err(|_| Reason::NotAuthenticated)?;
-                return self.issue_session(client, live.channel(), renewed).await;
-            }
-        }
-        Err(contended())
-    }
-
-    /// Removes what no row lists, or no longer: it counts for nothing.
-    pub(super) async fn remove_credentials(&self, tenant: &TenantId, factors: &[EnrolledFactor]) {
-        for factor in factors {
-            let removed = self.ports().credentials.remove(tenant, factor.credential).await;
-            housekeeping(removed, "removing a credential");
-        }
-    }
-
-    /// Writes the credentials of an authenticator and its backup codes. They are inert until the user row lists them.
-    async fn enrol(&self, user: &User, enrolled: &Enrolled) -> Result<(Vec<EnrolledFactor>, Vec<Token>), Error> {
-        let row = |id, kind| Credential {
-            id,
+    /// The row of a credential without its payload.
+    pub(super) fn credential(&self, user: &User, kind: FactorKind) -> Result<Credential, Error> {
+        Ok(Credential {
+            id: CredentialId(self.new_id()?),
             tenant: user.tenant,
             user: user.id,
             kind,
@@ -289,19 +217,14 @@ impl AuthSystem {
             payload: Payload { version: VERSION, bytes: Vec::new() },
             consecutive_failures: 0,
             revision: 0,
-        };
-        let mut totp = row(CredentialId(self.new_id()?), FactorKind::totp());
-        totp.payload = enrolled.payload(&self.vaults().totp, &totp);
-        let mut backup = row(CredentialId(self.new_id()?), FactorKind::backup_codes());
-        let codes = self.new_backup_codes()?;
-        backup.payload = Stored::of(&self.vaults().backup_codes, &backup, &codes).payload();
-        let since = user.token_version.next();
-        let mut factors = Vec::new();
-        for credential in [totp, backup] {
-            self.ports().credentials.insert(&credential).await?;
-            factors.push(EnrolledFactor { credential: credential.id, kind: credential.kind, since });
-        }
-        Ok((factors, codes))
+        })
+    }
+
+    /// The row of an authenticator. It is inert until the user row lists it.
+    pub(super) fn totp_credential(&self, user: &User, enrolled: &Enrolled) -> Result<Credential, Error> {
+        let mut row = self.credential(user, FactorKind::totp())?;
+        row.payload = enrolled.payload(&self.vaults().totp, &row);
+        Ok(row)
     }
 }
 

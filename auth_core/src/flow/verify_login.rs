@@ -13,7 +13,9 @@ use crate::flow::LoggedIn;
 use crate::port::{AttemptKey, Event, LoginRecord, MailMatter, MailPurpose, UserKey};
 use crate::proof::{Authenticated, PasswordVerified};
 use crate::token::DeviceId;
-use crate::types::{Channel, Client, Limit, Payload, PendingId, PendingPurpose, PendingSession, Token, User};
+use crate::types::{
+    Channel, Client, Limit, Payload, PendingId, PendingPurpose, PendingSession, Timestamp, Token, User,
+};
 
 const VERSION: u16 = 2;
 /// How often the owner is told that somebody knows the password and fails at the second step.
@@ -66,7 +68,7 @@ impl AuthSystem {
             user: proof.user,
             revision: proof.revision,
             token_version: proof.token_version,
-            payload: keep(login),
+            payload: keep(login, proof.at),
             expires_at: self.ports().clock.now() + self.policy().pending_lifetime,
         };
         self.ports().pending.put(&pending).await?;
@@ -98,15 +100,17 @@ impl AuthSystem {
             self.tell_of_failed_second_factor(client, &user).await?;
             return Err(wrong_code());
         };
-        let taken = ports.pending.take(&id, ports.clock.now()).await?.ok_or_else(over)?;
+        let now = ports.clock.now();
+        let taken = ports.pending.take(&id, now).await?.ok_or_else(over)?;
         let kept = Kept::read(&taken.payload).ok_or_else(|| unreadable("a pending login cannot be read"))?;
-        let authenticated = Authenticated::by_second_factor(&taken, &spent.proof, &user).map_err(|_| over())?;
+        let authenticated = Authenticated::by_second_factor(&taken, kept.at.min(now), &spent.proof, &user);
+        let authenticated = authenticated.map_err(|_| over())?;
         if spent.backup_codes_left.is_some() {
             // Before the session, so that a crash in between cannot hide who used the code.
             let about = MailMatter { user: user.id, token_version: user.token_version };
             self.queue_mail_about(client, &user.email, MailPurpose::BackupCodeUsed, about).await?;
         }
-        let login = self.complete_login(client, &kept.0, &user, authenticated).await?;
+        let login = self.complete_login(client, &kept.login, &user, authenticated).await?;
         let record = LoginRecord { at: Some(ports.clock.now()), rehash: None };
         housekeeping(ports.users.record_login(&user.tenant, &user.id, &record).await, "noting a login");
         if let Some(left) = spent.backup_codes_left {
@@ -133,25 +137,33 @@ fn parse(token: &str) -> Option<Uuid> {
 }
 
 /// No identifier and no address: this may be kept in a cache.
-fn keep(login: &FirstFactor) -> Payload {
+fn keep(login: &FirstFactor, at: Timestamp) -> Payload {
     let DeviceId(device) = login.device;
     let kept = json!({
         "device": Uuid::from_bytes(device).to_string(),
         "channel": login.channel.as_str(),
+        "at": at.micros(),
     });
     Payload { version: VERSION, bytes: kept.to_string().into_bytes() }
 }
 
 /// What [`keep`] kept.
-struct Kept(FirstFactor);
+struct Kept {
+    login: FirstFactor,
+    /// When the first factor was shown; at the earliest possible moment where an older build did not keep it.
+    at: Timestamp,
+}
 
 impl Kept {
     fn read(payload: &Payload) -> Option<Self> {
         let value: Value = serde_json::from_slice(&payload.bytes).ok().filter(|_| payload.version == VERSION)?;
         let text = |name: &str| value.get(name)?.as_str();
-        Some(Self(FirstFactor {
-            device: DeviceId(Uuid::parse_str(text("device")?).ok()?.into_bytes()),
-            channel: Channel::parse(text("channel")?)?,
-        }))
+        Some(Self {
+            login: FirstFactor {
+                device: DeviceId(Uuid::parse_str(text("device")?).ok()?.into_bytes()),
+                channel: Channel::parse(text("channel")?)?,
+            },
+            at: Timestamp::from_micros(value.get("at").and_then(Value::as_i64).unwrap_or_default()),
+        })
     }
 }

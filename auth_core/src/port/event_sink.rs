@@ -140,6 +140,11 @@ pub enum Event {
         /// Who.
         user: UserId,
     },
+    /// A user replaced their authenticator.
+    TwoFactorReplaced {
+        /// The account.
+        user: UserId,
+    },
     /// A user turned two-factor login off.
     TwoFactorDisabled {
         /// Who.

@@ -74,6 +74,8 @@ pub enum MailPurpose {
     TwoFactorEnabled,
     /// Two-factor login was turned off; with a link that takes it back.
     TwoFactorDisabled,
+    /// The authenticator was replaced; with a link that puts the old one on again.
+    TwoFactorReplaced,
     /// All backup codes were replaced by somebody who knows the password; with a link that ends sessions and clears the
     /// password. The codes stay until they are replaced again.
     BackupCodesReplaced,
@@ -87,7 +89,7 @@ pub enum MailPurpose {
 
 impl MailPurpose {
     /// All purposes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::VerifyEmail,
         Self::AccountExists,
         Self::ResetPassword,
@@ -99,6 +101,7 @@ impl MailPurpose {
         Self::EmailConfirmed,
         Self::TwoFactorEnabled,
         Self::TwoFactorDisabled,
+        Self::TwoFactorReplaced,
         Self::BackupCodesReplaced,
         Self::SecondFactorFailed,
         Self::BackupCodeUsed,
@@ -119,6 +122,7 @@ impl MailPurpose {
             Self::EmailConfirmed => "email_confirmed",
             Self::TwoFactorEnabled => "two_factor_enabled",
             Self::TwoFactorDisabled => "two_factor_disabled",
+            Self::TwoFactorReplaced => "two_factor_replaced",
             Self::BackupCodesReplaced => "backup_codes_replaced",
             Self::SecondFactorFailed => "second_factor_failed",
             Self::BackupCodeUsed => "backup_code_used",
@@ -140,6 +144,7 @@ impl MailPurpose {
             | Self::EmailConfirmed
             | Self::TwoFactorEnabled
             | Self::TwoFactorDisabled
+            | Self::TwoFactorReplaced
             | Self::BackupCodesReplaced
             | Self::SecondFactorFailed
             | Self::BackupCodeUsed

@@ -2,7 +2,7 @@
 
 use super::jwt::{self, Select};
 use super::{IssuedToken, TokenError, Tokens};
-use crate::types::{AuthMethods, Channel, Session, SessionId, TenantId, Timestamp, TokenVersion, UserId};
+use crate::types::{AuthMethods, Channel, Scope, Session, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// What a good access token says. Whether it was revoked since is another question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct AccessClaims {
     pub auth_time: Timestamp,
     /// How they did (`amr`).
     pub methods: AuthMethods,
+    /// The part of the account that the session may use.
+    pub scope: Scope,
     /// From when the token works.
     pub issued_at: Timestamp,
     /// Until when it works.
@@ -62,6 +64,7 @@ impl Tokens {
                 channel: claims.channel?,
                 auth_time: Timestamp::from_seconds(claims.auth_time?),
                 methods: claims.methods?,
+                scope: claims.scope?,
                 issued_at: Timestamp::from_seconds(claims.issued_at?),
                 expires_at: Timestamp::from_seconds(claims.expires_at?),
             })

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::scanner::{self, Malformed, Value};
 use super::written::token_version;
 use super::{LEEWAY_SECONDS, TokenError, Tokens};
-use crate::types::{AuthMethods, Channel, SessionId, TenantId, Timestamp, TokenVersion, UserId};
+use crate::types::{AuthMethods, Channel, Scope, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// All that our JWTs may say. Each kind of token demands its own part.
 #[derive(Debug, Default, PartialEq)]
@@ -20,6 +20,7 @@ pub(super) struct Claims<'a> {
     pub(super) expires_at: Option<i64>,
     pub(super) auth_time: Option<i64>,
     pub(super) methods: Option<AuthMethods>,
+    pub(super) scope: Option<Scope>,
     pub(super) generation: Option<u32>,
     pub(super) token_type_fits: Option<bool>,
     pub(super) issuer_fits: Option<bool>,
@@ -101,6 +102,8 @@ impl Tokens {
                 "sid" => once(&mut claims.session, SessionId(Uuid::try_parse(text()?).map_err(|_| Malformed)?)),
                 "token_version" => once(&mut claims.token_version, token_version(integer()?)?),
                 "channel" => once(&mut claims.channel, Channel::parse(text()?).ok_or(Malformed)?),
+                // A restriction that this build does not know must not be read as none.
+                "scope" => once(&mut claims.scope, Scope::parse(text()?).ok_or(Malformed)?),
                 "generation" => once(&mut claims.generation, u32::try_from(integer()?).map_err(|_| Malformed)?),
                 "auth_time" => once(&mut claims.auth_time, integer()?),
                 "iat" => once(&mut claims.issued_at, integer()?),

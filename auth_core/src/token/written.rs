@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Tokens;
 use super::claims::Claims;
 use super::scanner::{Cursor, Malformed};
-use crate::types::{AuthMethods, Channel, Session, SessionId, Timestamp, TokenVersion};
+use crate::types::{AuthMethods, Channel, Scope, Session, SessionId, Timestamp, TokenVersion};
 
 /// What every payload of this issuer for this audience begins with.
 pub(super) fn payload_head(issuer: &str, audience: &str) -> Box<str> {
@@ -19,7 +19,8 @@ pub(super) fn payload_head(issuer: &str, audience: &str) -> Box<str> {
 impl Tokens {
     pub(super) fn access_payload(&self, session: &Session, issued_at: Timestamp, expires_at: Timestamp) -> String {
         let mut payload = self.common_claims("access", session, issued_at, expires_at);
-        let _ = write!(payload, r#","auth_time":{},"amr":["#, session.auth_time.seconds());
+        let (scope, auth_time) = (session.scope.as_str(), session.auth_time.seconds());
+        let _ = write!(payload, r#","scope":"{scope}","auth_time":{auth_time},"amr":["#);
         for (index, name) in session.methods.names().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             let _ = write!(payload, r#"{comma}"{name}""#);
@@ -87,6 +88,8 @@ impl Tokens {
         if cursor.exactly(r#","generation":"#).is_ok() {
             claims.generation = Some(u32::try_from(cursor.integer()?).map_err(|_| Malformed)?);
         } else {
+            cursor.exactly(r#","scope":"#)?;
+            claims.scope = Some(Scope::parse(cursor.text()?).ok_or(Malformed)?);
             cursor.exactly(r#","auth_time":"#)?;
             claims.auth_time = Some(cursor.integer()?);
             cursor.exactly(r#","amr":"#)?;
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
     use crate::policy::Policy;
     use crate::token::{RootSecret, TokenRing};
-    use crate::types::{TenantId, UserId};
+    use crate::types::{MethodTimes, TenantId, UserId};
 
     fn tokens() -> Tokens {
         let secret: Vec<u8> = (0..32).collect();
@@ -147,6 +150,8 @@ mod tests {
             expires_at: at,
             auth_time: at,
             methods,
+            method_times: MethodTimes::default(),
+            scope: Scope::EnrolFactor,
             channel: Channel::Header,
             context: serde_json::Value::Null,
             slot: None,

@@ -24,7 +24,7 @@ pub use pending_session::{PendingId, PendingPurpose, PendingSession};
 pub use personal::Personal;
 pub use recovery::Recoveries;
 pub use secret::{MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordTooLong, Token};
-pub use session::{AuthMethods, Channel, Session};
+pub use session::{AuthMethods, Channel, MethodTimes, Scope, Session};
 pub use time::Timestamp;
 pub use user::{Attributes, EnrolledFactor, FactorKind, Revision, SUPERUSER, TokenVersion, User, UserStatus};
 pub use user_state::{InvalidUserState, UserKeys};

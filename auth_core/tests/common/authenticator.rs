@@ -2,7 +2,9 @@
 
 use auth_core::AuthSystem;
 use auth_core::error::Error;
-use auth_core::flow::{LoginOutcome, LoginRequest, SecondFactorRequest, SessionTokens, VerifiedLogin};
+use auth_core::flow::{
+    Confirmation, LoginOutcome, LoginRequest, SecondFactorRequest, SessionTokens, TotpPurpose, VerifiedLogin,
+};
 use auth_core::port::Clock;
 use auth_core::testing::ManualClock;
 use auth_core::types::{Channel, Client, Password};
@@ -34,7 +36,8 @@ impl<S: Store> World<S> {
     /// Sets an authenticator up, without turning it on.
     pub(crate) async fn set_up_totp(&self, tokens: &SessionTokens) -> Authenticator {
         let live = self.auth.authenticate(tokens.access.token.expose()).await.unwrap();
-        let setup = self.auth.set_up_totp(&self.client, &live, None).await.unwrap();
+        let setup =
+            self.auth.set_up_totp(&self.client, &live, Confirmation::default(), TotpPurpose::Enrol).await.unwrap();
         Authenticator { secret: setup.secret.expose().to_owned(), backup_codes: vec![] }
     }
 }

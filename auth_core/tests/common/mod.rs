@@ -26,8 +26,8 @@ use auth_core::port::{
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{DataRing, RootSecret, TokenRing, Tokens};
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, Client, Email, Limit, Password, PasswordHash, Session, SessionId, TenantId,
-    Timestamp, TokenVersion, User, UserId, UserStatus,
+    Attributes, AuthMethods, Channel, Client, Email, Limit, MethodTimes, Password, PasswordHash, Scope, Session,
+    SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus,
 };
 use auth_core::{AuthSystem, Ports, Reason};
 use uuid::Uuid;
@@ -344,6 +344,8 @@ pub(crate) fn session() -> Session {
         expires_at: now + 30 * DAY,
         auth_time: now,
         methods: AuthMethods::PASSWORD,
+        method_times: MethodTimes::default(),
+        scope: Scope::Full,
         channel: Channel::Cookie,
         context: serde_json::Value::Null,
         slot: None,

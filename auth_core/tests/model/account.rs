@@ -25,6 +25,8 @@ pub(crate) struct Account {
     pub(crate) version: u32,
     pub(crate) name: Option<u8>,
     pub(crate) factors: Option<Factors>,
+    /// Factors that were taken off, each with the version that this led to.
+    pub(crate) retired: Vec<(u32, Factors)>,
     /// The versions that used not-me links took back, both ends included.
     taken_back: Vec<(u32, u32)>,
 }
@@ -41,11 +43,38 @@ pub(crate) struct Session {
     pub(crate) presented: bool,
     idle_end: Duration,
     end: Duration,
-    pub(crate) auth: Duration,
+    pub(crate) shown: Shown,
+    /// Both factors were given when the session, or the one that it took the place of, was made.
+    pub(crate) two_factors: bool,
     pub(crate) ended: bool,
     pub(crate) set_up: Option<SetUp>,
     /// A set-up broke off: nobody knows which one waits.
     pub(crate) set_up_unknown: bool,
+}
+
+/// When each method was last shown in a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shown {
+    pub(crate) password: Option<Duration>,
+    pub(crate) totp: Option<Duration>,
+    pub(crate) backup_code: Option<Duration>,
+}
+
+impl Shown {
+    /// The methods that were shown a short while ago.
+    pub(crate) fn recently(self, now: Duration) -> Self {
+        let recent = |at: &Duration| now - *at <= 15 * MINUTE;
+        Self {
+            password: self.password.filter(recent),
+            totp: self.totp.filter(recent),
+            backup_code: self.backup_code.filter(recent),
+        }
+    }
+
+    /// Whether tokens of the session say that more than one factor was given.
+    pub(crate) fn is_multi_factor(self) -> bool {
+        self.password.is_some() && self.totp.or(self.backup_code).is_some()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -118,23 +147,20 @@ fn whole(time: Duration) -> Duration {
 }
 
 impl Session {
-    fn new(version: u32, now: Duration) -> Self {
-        let (idle_end, end) = (now + 7 * DAY, now + 30 * DAY);
-        let (auth, ended) = (whole(now), false);
-        let (set_up, set_up_unknown) = (None, false);
-        let presented = false;
+    fn new(version: u32, now: Duration, shown: Shown, two_factors: bool) -> Self {
         Self {
             id: None,
             version,
             generation: 0,
             rotated: now,
-            presented,
-            idle_end,
-            end,
-            auth,
-            ended,
-            set_up,
-            set_up_unknown,
+            presented: false,
+            idle_end: now + 7 * DAY,
+            end: now + 30 * DAY,
+            shown,
+            two_factors,
+            ended: false,
+            set_up: None,
+            set_up_unknown: false,
         }
     }
 }
@@ -230,16 +256,14 @@ impl Model {
             Op::Refresh(token) => step.refresh(&self.issued[token]),
             Op::LogoutByAccess(token) => step.logout(&self.issued[token], self.issued[token].access_end),
             Op::LogoutByRefresh(token) => step.logout(&self.issued[token], self.issued[token].refresh_end),
-            Op::ChangePassword(token, old, new) => step.within(token, Some(old), |step, _| {
+            Op::ChangePassword(token, old, new) => step.within(token, Some(old), |step, session| {
                 step.change_password(new);
-                let version = step.after.version();
-                step.open_session(version);
+                step.renew(session);
             }),
             Op::AskEmail(token, to, password) => step.ask_email(token, to, password),
             Op::Reauthenticate(token, password) => step.within(token, Some(password), |step, session| {
                 step.after.sessions[session].ended = true;
-                let version = step.after.version();
-                step.open_session(version);
+                step.renew(session);
             }),
             Op::Deactivate(token, password) => step.within(token, Some(password), |step, _| {
                 step.after.account().status = UserStatus::Disabled;
@@ -271,9 +295,18 @@ impl Model {
         let Some(account) = self.account.as_mut() else {
             let (status, taken_back) = (UserStatus::Active, vec![]);
             let password = Some(password);
-            let (name, factors) = (None, None);
-            let account =
-                Account { email: to, verified: false, status, password, version: 0, name, factors, taken_back };
+            let (name, factors, retired) = (None, None, vec![]);
+            let account = Account {
+                email: to,
+                verified: false,
+                status,
+                password,
+                version: 0,
+                name,
+                factors,
+                retired,
+                taken_back,
+            };
             self.account = Some(account);
             return self.by_address(to, MailPurpose::VerifyEmail);
         };
@@ -295,9 +328,16 @@ impl Model {
 }
 
 impl Step {
-    pub(crate) fn open_session(&mut self, version: u32) {
-        self.after.sessions.push(Session::new(version, self.after.now));
+    pub(crate) fn open_session(&mut self, shown: Shown, two_factors: bool) {
+        let version = self.after.version();
+        self.after.sessions.push(Session::new(version, self.after.now, shown, two_factors));
         self.session = Some(self.after.sessions.len() - 1);
+    }
+
+    /// A session in the place of another one, whose user gave the password again.
+    pub(crate) fn renew(&mut self, session: usize) {
+        let (now, Session { shown, two_factors, .. }) = (self.after.now, self.after.sessions[session].clone());
+        self.open_session(Shown { password: Some(now), ..shown.recently(now) }, two_factors);
     }
 
     /// The account as it is after the change so far, told of it.
@@ -335,10 +375,14 @@ impl Step {
     }
 
     fn ask_email(&mut self, token: usize, to: usize, password: Option<usize>) -> Result<(), Reason> {
-        let long_ago = self.after.now - self.after.sessions[self.after.issued[token].session].auth > 15 * MINUTE;
+        let shown = self.after.sessions[self.after.issued[token].session].shown.recently(self.after.now);
         let mut asked = false;
         self.within(token, password, |_, _| asked = true)?;
-        if long_ago && password.is_none() {
+        let proven = match self.after.account().factors {
+            Some(_) => shown.totp.is_some(),
+            None => password.is_some() || shown.password.or(shown.totp).is_some(),
+        };
+        if !proven {
             return Err(Reason::ReauthenticationRequired);
         }
         let (version, own) = (self.after.version(), self.after.account().email);
@@ -390,8 +434,12 @@ impl Step {
         account.taken_back.push((mail.version, account.version));
         account.password = None;
         // What was enrolled by the change that is taken back, or since.
-        let theirs = |factors: &Factors| (mail.version..=account.version).contains(&factors.since);
-        account.factors = account.factors.take().filter(|factors| !theirs(factors));
+        let covered = mail.version..=account.version;
+        let were_on =
+            account.retired.iter().rev().filter(|(until, _)| covered.contains(until)).map(|(_, factors)| factors);
+        let all: Vec<_> = account.factors.iter().chain(were_on).filter(|it| !covered.contains(&it.since)).collect();
+        assert!(all.windows(2).all(|two| two[0].since == two[1].since), "two authenticators were on at once");
+        account.factors = all.first().map(|factors| (*factors).clone());
         if taken {
             account.status = UserStatus::Disabled;
             return Ok(());
@@ -416,8 +464,8 @@ impl Step {
                 Ok(())
             }
             Some(account) if account.verified => {
-                let version = account.version;
-                self.open_session(version);
+                let password = Some(self.after.now);
+                self.open_session(Shown { password, ..Shown::default() }, false);
                 Ok(())
             }
             unverified => {

@@ -8,7 +8,7 @@ use auth_core::port::{Clock as _, MailPurpose};
 use auth_core::testing::ManualClock;
 use auth_core::types::UserStatus;
 
-use super::account::{Mail, Model, Step};
+use super::account::{Mail, Model, Shown, Step};
 use super::common::MINUTE;
 
 /// The size of a set of backup codes.
@@ -40,6 +40,7 @@ pub(crate) struct SetUp {
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     version: u32,
+    begun: Duration,
     end: Duration,
     pub(crate) taken: bool,
     /// Unknown while nobody holds it.
@@ -114,8 +115,9 @@ impl Step {
     /// The account's version goes up, and its owner is told why.
     fn change_factors(&mut self, factors: Option<Factors>, purpose: MailPurpose) {
         let account = self.after.account();
-        account.factors = factors;
         account.version += 1;
+        let old = std::mem::replace(&mut account.factors, factors);
+        account.retired.extend(old.map(|factors| (account.version, factors)));
         let to = account.email;
         self.notify(to, purpose);
     }
@@ -137,7 +139,8 @@ impl Step {
         }
         let (now, authenticator) = (self.after.now, self.after.authenticators.len());
         let session = &mut self.after.sessions[session];
-        if now - session.auth > 15 * MINUTE {
+        let shown = session.shown.recently(now);
+        if shown.password.or(shown.totp).is_none() {
             return Err(Reason::ReauthenticationRequired);
         }
         session.set_up = Some(SetUp { authenticator, end: now + 10 * MINUTE });
@@ -152,7 +155,7 @@ impl Step {
         if self.after.factors().is_some() {
             return Err(Reason::TwoFactorEnabled);
         }
-        let (now, auth) = (self.after.now, self.after.sessions[session].auth);
+        let (now, shown) = (self.after.now, self.after.sessions[session].shown);
         let set_up = self.after.sessions[session].set_up.clone().filter(|set_up| now < set_up.end);
         let set_up = set_up.ok_or(Reason::TwoFactorNotSetUp)?;
         if set_up.authenticator != authenticator {
@@ -169,13 +172,13 @@ impl Step {
             writes: (0, 0),
         };
         self.change_factors(Some(factors), MailPurpose::TwoFactorEnabled);
-        self.open_session(version);
-        self.after.sessions.last_mut().unwrap().auth = auth;
+        self.open_session(Shown { totp: Some(now), ..shown }, true);
         Ok(())
     }
 
     pub(crate) fn disable(&mut self, token: usize, password: usize, authenticator: usize) -> Result<(), Reason> {
-        self.within(token, None, |_, _| {})?;
+        let mut session = 0;
+        self.within(token, None, |_, number| session = number)?;
         if self.after.factors().is_none() {
             return Err(Reason::TwoFactorDisabled);
         }
@@ -184,16 +187,19 @@ impl Step {
         }
         self.spend(Code::Totp(authenticator, 0))?;
         self.change_factors(None, MailPurpose::TwoFactorDisabled);
-        let version = self.after.version();
-        self.open_session(version);
+        self.renew(session);
         Ok(())
     }
 
     pub(crate) fn regenerate(&mut self, token: usize, password: usize) -> Result<(), Reason> {
-        self.within(token, None, |_, _| {})?;
+        let mut session = 0;
+        self.within(token, None, |_, number| session = number)?;
         let mut factors = self.after.factors().cloned().ok_or(Reason::TwoFactorDisabled)?;
         if self.after.account().password != Some(password) {
             return Err(Reason::InvalidCredentials);
+        }
+        if self.after.sessions[session].shown.recently(self.after.now).totp.is_none() {
+            return Err(Reason::ReauthenticationRequired);
         }
         factors.set = None;
         factors.left = (0..CODES).collect();
@@ -207,8 +213,8 @@ impl Step {
 
     /// The right password of an account with two factors.
     pub(crate) fn first_step(&mut self) {
-        let pending =
-            Pending { version: self.after.version(), end: self.after.now + 5 * MINUTE, taken: false, token: None };
+        let (version, begun) = (self.after.version(), self.after.now);
+        let pending = Pending { version, begun, end: begun + 5 * MINUTE, taken: false, token: None };
         self.after.pendings.push(pending);
     }
 
@@ -229,7 +235,14 @@ impl Step {
             self.mails.push(Mail { to, purpose: MailPurpose::BackupCodeUsed, version: pending.version });
         }
         self.after.pendings[number].taken = true;
-        self.open_session(pending.version);
+        let shown = Shown { password: Some(pending.begun), ..Shown::default() };
+        self.open_session(
+            match code {
+                Code::Backup(..) => Shown { backup_code: Some(now), ..shown },
+                Code::Totp(..) | Code::Wrong => Shown { totp: Some(now), ..shown },
+            },
+            true,
+        );
         Ok(())
     }
 
@@ -238,8 +251,9 @@ impl Step {
         if account.status == UserStatus::Deleted {
             return Err(Reason::UserNotFound);
         }
-        if account.factors.take().is_some() {
+        if let Some(factors) = account.factors.take() {
             account.version += 1;
+            account.retired.push((account.version, factors));
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use auth_core::flow::{EmailChangeRequest, LoginOutcome, LoginRequest, PasswordChangeRequest, SessionTokens};
+use auth_core::flow::{
+    Confirmation, EmailChangeRequest, LoginOutcome, LoginRequest, PasswordChangeRequest, SessionTokens, TotpPurpose,
+};
 use auth_core::proof::LiveSession;
 use auth_core::testing::{ManualClock, RecordingMailer};
 use auth_core::types::{AuthMethods, Channel, Password, Token};
@@ -98,7 +100,7 @@ impl<S: Store> Flows<S> {
                 second_step(auth, token, &model.text(*code, clock)).await.map(|verified| given(&verified.login.session))
             }
             Op::SetUp(token) => {
-                let setup = auth.set_up_totp(client, live(token), None).await?;
+                let setup = auth.set_up_totp(client, live(token), Confirmation::default(), TotpPurpose::Enrol).await?;
                 Ok(Given { secret: Some(setup.secret.expose().to_owned()), ..Given::default() })
             }
             Op::Enable(token, with) => {
@@ -110,7 +112,7 @@ impl<S: Store> Flows<S> {
                 auth.disable_totp(client, live(token), &password(*word), &code).await.map(|session| given(&session))
             }
             Op::Regenerate(token, word) => {
-                let codes = auth.regenerate_backup_codes(client, live(token), &password(*word)).await?;
+                let codes = auth.regenerate_backup_codes(client, live(token), &password(*word), None).await?;
                 Ok(Given { codes: Some(texts(&codes)), ..Given::default() })
             }
             Op::Refresh(token) => auth.refresh(&tokens(token).refresh).await.map(|session| given(&session)),
@@ -126,11 +128,14 @@ impl<S: Store> Flows<S> {
             }
             Op::AskEmail(token, to, word) => {
                 let word = word.map(password);
-                let request = EmailChangeRequest { new_email: ADDRESSES[*to], password: word.as_ref() };
+                let confirmation = Confirmation { password: word.as_ref(), code: None };
+                let request = EmailChangeRequest { new_email: ADDRESSES[*to], confirmation };
                 auth.request_email_change(client, live(token), request).await.map(|()| Given::default())
             }
             Op::Reauthenticate(token, word) => {
-                auth.reauthenticate(client, live(token), &password(*word)).await.map(|session| given(&session))
+                let word = password(*word);
+                let sent = Confirmation { password: Some(&word), code: None };
+                auth.reauthenticate(client, live(token), sent).await.map(|session| given(&session))
             }
             Op::Deactivate(token, word) => {
                 auth.deactivate(client, live(token), &password(*word)).await.map(|()| Given::default())

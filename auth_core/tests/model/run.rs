@@ -366,8 +366,13 @@ impl<S: System> Run<S> {
         }
         for issued in &self.model.issued {
             let alive = self.system.authenticate(&issued.tokens.access).await;
-            assert!(factors.is_none() || alive != Some(false), "a password alone got around the factor");
-            assert_eq!(alive.is_some(), self.model.access_is_alive(issued), "{issued:?}");
+            let session = &self.model.sessions[issued.session];
+            let expected = self.model.access_is_alive(issued).then(|| session.shown.is_multi_factor());
+            assert_eq!(alive, expected, "{issued:?}");
+            assert!(
+                factors.is_none() || alive.is_none() || session.two_factors,
+                "a password alone got around the factor"
+            );
         }
         assert!(self.shows(&self.model).await, "{:?} is not {:?}", self.row().await, self.model.account);
     }

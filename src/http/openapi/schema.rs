@@ -35,12 +35,12 @@ impl Inputs {
             if hidden && !policy.usernames {
                 continue;
             }
-            if identifies && policy.usernames {
+            if (identifies && policy.usernames) || field.need == Need::OneOf {
                 inputs.one_of.push(field.name);
             }
             let required = match field.need {
                 Need::Required | Need::WithUsernames => true,
-                Need::Optional => false,
+                Need::Optional | Need::OneOf => false,
                 Need::RequiredInDjango => django,
                 Need::Identifier => !policy.usernames,
             };
@@ -114,6 +114,8 @@ fn of_field(field: &Field, policy: &Policy, form: bool) -> Value {
             "description": "Send a text: a number has lost its leading zeros.",
         }),
         Kind::Uuid => json!({ "type": "string", "format": "uuid" }),
+        Kind::Flag if form => json!({ "type": "string", "enum": ["true", "false"] }),
+        Kind::Flag => json!({ "type": "boolean" }),
         Kind::Confirmation if form => json!({ "type": "string", "const": "true" }),
         Kind::Confirmation => json!({ "type": "boolean", "const": true }),
         Kind::Link => json!({ "type": "string", "minLength": 1, "description": "As in the mailed link." }),

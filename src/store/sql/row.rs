@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use auth_core::port::{ChangePage, FeedPosition, Since, StoreError};
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, Credential, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash,
-    Payload, PendingId, PendingPurpose, PendingSession, Recoveries, Session, SessionId, TenantId, Timestamp,
-    TokenVersion, User, UserId, UserStatus, Username,
+    Attributes, AuthMethods, Channel, Credential, CredentialId, Email, EnrolledFactor, FactorKind, MethodTimes,
+    PasswordHash, Payload, PendingId, PendingPurpose, PendingSession, Recoveries, Scope, Session, SessionId, TenantId,
+    Timestamp, TokenVersion, User, UserId, UserStatus, Username,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -55,6 +55,9 @@ impl Fields<'_> {
             expires_at: self.time("expires_at")?,
             auth_time: self.time("auth_time")?,
             methods: AuthMethods::from_bits(self.integer("methods")?),
+            method_times: self
+                .parse("method_times", |text: &str| MethodTimes::from_json(&serde_json::from_str(text).ok()?))?,
+            scope: self.parse("scope", Scope::parse)?,
             channel: self.parse("channel", Channel::parse)?,
             context: self.parse("context", |text: &str| serde_json::from_str(text).ok())?,
             slot: self.maybe("slot", |slot: i64| slot.try_into().ok())?,

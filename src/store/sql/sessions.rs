@@ -14,7 +14,8 @@ use super::{Database, SqlStore};
 macro_rules! columns {
     () => {
         "id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at, idle_expires_at, \
-         expires_at, auth_time, methods, channel, context, slot, revoked_at, presented, changed_at"
+         expires_at, auth_time, methods, channel, context, slot, revoked_at, presented, changed_at, scope, \
+         method_times"
     };
 }
 
@@ -26,7 +27,7 @@ macro_rules! insert {
             ") ",
             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, ",
             $now,
-            ") ",
+            ", $19, $20) ",
             "ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id",
         )
     };
@@ -182,4 +183,6 @@ fn insert(session: &Session, now: StoreTime) -> Statement {
         .bind(session.revoked_at.map(Timestamp::micros))
         .bind(session.presented)
         .bind(now)
+        .bind(session.scope.as_str())
+        .bind(session.method_times.to_json().to_string())
 }

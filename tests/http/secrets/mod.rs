@@ -6,7 +6,7 @@ mod vault;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use auth_system::auth_core::flow::{LoginOutcome, LoginRequest, SecondFactorRequest};
+use auth_system::auth_core::flow::{Confirmation, LoginOutcome, LoginRequest, SecondFactorRequest, TotpPurpose};
 use auth_system::auth_core::port::Clock as _;
 use auth_system::auth_core::proof::LiveSession;
 use auth_system::auth_core::types::{Client, Password, PendingId, PendingPurpose};
@@ -62,7 +62,7 @@ async fn no_secret_is_logged_at_any_level_by_any_thread(ground: Ground) {
 /// Logs all that the flows of two-factor login take and give, and returns the secrets in it.
 async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String> {
     let (system, client, password) = (vault.auth.system(), Client::default(), Password::new(PASSWORD).unwrap());
-    let setup = system.set_up_totp(&client, live, None).await.unwrap();
+    let setup = system.set_up_totp(&client, live, Confirmation::default(), TotpPurpose::Enrol).await.unwrap();
     let enabled = system.enable_totp(&client, live, &vault.code(setup.secret.expose())).await.unwrap();
     vault.clock.advance(Duration::from_secs(30));
     let user = system.current_user(&system.authenticate(enabled.session.access.token.expose()).await.unwrap()).await;

@@ -22,6 +22,7 @@ fn migrations() -> Vec<Migration> {
         migration(2, "dummy writes", include_str!("../migrations/postgres/0002_dummy_writes.sql")),
         migration(3, "session expiry", include_str!("../migrations/postgres/0003_session_expiry.sql")),
         migration(4, "user status", include_str!("../migrations/postgres/0004_user_status.sql")),
+        migration(5, "session scope", include_str!("../migrations/postgres/0005_session_scope.sql")),
         migration(9, "presented tokens", include_str!("../migrations/postgres/0009_presented_tokens.sql")),
         migration(10, "data keys", include_str!("../migrations/postgres/0010_data_keys.sql")),
     ]

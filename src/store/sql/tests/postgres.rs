@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::port::{AttemptKey, AttemptStore, Clock, SessionStore, Since, UserChange, UserStore, UserUpdate};
-use auth_core::types::{AuthMethods, Channel, Limit, Session, SessionId, Timestamp, User};
+use auth_core::types::{AuthMethods, Channel, Limit, MethodTimes, Scope, Session, SessionId, Timestamp, User};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, raw_sql};
 use tokio::time::Instant;
@@ -193,6 +193,8 @@ fn new_session(user: &User) -> Session {
         expires_at: now,
         auth_time: now,
         methods: AuthMethods::from_bits(1),
+        method_times: MethodTimes::of(MethodTimes::PASSWORD, Timestamp::from_seconds(1)),
+        scope: Scope::Full,
         channel: Channel::Cookie,
         context: serde_json::Value::Null,
         slot: None,
