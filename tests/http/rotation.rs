@@ -157,7 +157,7 @@ async fn secrets_and_data_keys_change_by_the_book_and_nobody_is_logged_out(groun
     let refusal = early.refusal().await;
     assert!(refusal.contains(&id("aaaa")) && !refusal.contains(&id("cccc")), "{refusal}");
     assert_eq!(next.log_in(ada).await.status, 200);
-    let body = json!({ "password": PASSWORD });
+    let body = json!({ "password": PASSWORD, "code": fleet.next_code(&totp) });
     let answer = next.send(post("2fa/backup-codes/").jar(&beas).json(body)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let codes: Vec<String> = serde_json::from_value(answer.json()["backup_codes"].clone()).unwrap();
