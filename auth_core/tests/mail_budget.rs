@@ -334,3 +334,16 @@ async fn parallel_requests_queue_no_more_than_the_budget() {
     let withheld = Event::MailWithheld { purpose: MailPurpose::ResetPassword };
     assert_eq!(world.events.take(), vec![withheld; 10]);
 }
+
+#[tokio::test]
+async fn a_budget_that_was_used_up_before_a_sign_up_delays_its_mail_by_one_refill() {
+    let world = world().await;
+    for _ in 0..30 {
+        world.auth.resend_verification(&world.client, UNKNOWN).await.unwrap();
+    }
+    let signed_up = async |world: &World| assert!(world.sign_up(UNKNOWN, PASSWORD).await.is_ok());
+    assert_eq!(arriving(&world, 1, signed_up).await.len(), 0);
+    world.clock.advance(6 * MINUTE);
+    let resent = async |world: &World| world.auth.resend_verification(&world.client, UNKNOWN).await.unwrap();
+    assert_eq!(arriving(&world, 3, resent).await, [(UNKNOWN.to_owned(), MailPurpose::VerifyEmail)]);
+}

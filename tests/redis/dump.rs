@@ -82,7 +82,8 @@ async fn every_key_expires() {
     }
     let mut connection = server::connect(&server::url()).await;
     let keys = server::keys(&mut connection, &prefix).await;
-    assert!((400..450).contains(&keys.len()), "{}", keys.len());
+    // A window and a bucket for each name, and what waits.
+    assert!((700..750).contains(&keys.len()), "{}", keys.len());
     let grace = Duration::from_secs(600);
     for key in &keys {
         let left = server::time_left(&mut connection, key).await;

@@ -33,12 +33,12 @@ static HIT: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// ARGV is the time, the time in which a bucket gains one, the time in which it gains all but one, and how long to keep
-/// it. The value is when the bucket is full again. A refused call writes it as it is. Text that is no number is left to
+/// it. `full_at` is when the bucket is full again. A refused call writes it as it is. Text that is no number is left to
 /// the caller.
 static DRAW: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-        local kept = redis.call('GET', KEYS[1])
+        local kept = redis.call('HGET', KEYS[1], 'full_at')
         if kept and not tonumber(kept) then
             return kept
         end
@@ -48,7 +48,8 @@ static DRAW: LazyLock<Script> = LazyLock::new(|| {
         if allowed then
             full_at = full_at + ARGV[2]
         end
-        redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', ARGV[4])
+        redis.call('HSET', KEYS[1], 'full_at', string.format('%.0f', full_at))
+        redis.call('PEXPIRE', KEYS[1], ARGV[4])
         return allowed and 1 or 0
         ",
     )
