@@ -4,7 +4,7 @@ import { forgot, logIn, loggedOut } from './login.js';
 import { notMe, resetPassword, verifyAccount, verifyEmailChange } from './mail_links.js';
 import { changeEmail, changePassword, deactivate, editProfile, profile } from './profile.js';
 import { checkMail, resend, signUp } from './signup.js';
-import { newBackupCodes, turnOff, twoFactor } from './two_factor.js';
+import { newBackupCodes, replaceAuthenticator, turnOff, twoFactor } from './two_factor.js';
 import { setSession } from './view.js';
 
 const FOR_ALL = {
@@ -28,6 +28,7 @@ const IN_SESSION = {
   '/#/two-factor': twoFactor,
   '/#/backup-codes': newBackupCodes,
   '/#/two-factor-off': turnOff,
+  '/#/two-factor-replace': replaceAuthenticator,
 };
 
 function route() {

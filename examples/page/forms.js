@@ -16,7 +16,10 @@ export const email = ({ name = 'email', label = 'Email address', ...extra } = {}
 export const password = ({ name = 'password', label = 'Password', ...extra } = {}) => field(name, label, {
   ...PASSWORD, missing: 'Enter your password.', ...extra,
 });
-export const code = (extra) => field('code', 'Code', { ...CODE, missing: 'Enter the code.', ...extra });
+export const code = ({ name = 'code', label = 'Code', ...extra } = {}) => field(name, label, {
+  ...CODE, missing: 'Enter the code.', ...extra,
+});
+export const DIGITS = { inputMode: 'numeric', hint: 'The six digits that your authenticator shows now.' };
 export const text = (name, label, extra) => field(name, label, { type: 'text', required: false, ...extra });
 
 // A new password twice, as `name` and `confirm_password`.

@@ -1,24 +1,27 @@
 // Calls and views for whoever is logged in.
 
 import { failureText, send, sendInSession } from './api.js';
-import { button, form, password } from './forms.js';
+import { DIGITS, button, code, form, password } from './forms.js';
 import { go, make, message, sessionOver, setSession, wait } from './view.js';
 
 // As sendInSession, but where the server wants to know again who this is: ask, and repeat the call.
 export async function call(method, path, body) {
   const answer = await sendInSession(method, path, body);
   if (answer.data?.code !== 'reauthentication_required') return answer;
-  return (await askPassword()) ? sendInSession(method, path, body) : answer;
+  return (await confirmUser(answer.data.accepts)) ? sendInSession(method, path, body) : answer;
 }
 
-// Resolves when the dialog is closed: whether the password was right.
-function askPassword() {
+// Asks for the password where it is enough, else for a code. Resolves when the dialog is closed: whether it was right.
+function confirmUser(accepts) {
+  const asksPassword = accepts.includes('password');
+  const field = asksPassword ? password({ id: 'ask-password' }) : code({ ...DIGITS, id: 'ask-code' });
+  const what = asksPassword ? 'your password' : 'a code of your authenticator';
   return new Promise((resolve) => {
     const request = (values) => sendInSession('POST', 'auth/reauthenticate/', values);
     const dialog = make('dialog', { 'aria-labelledby': 'ask-title' },
       make('h2', { id: 'ask-title' }, 'Is it still you?'),
-      make('p', {}, 'Your login was a while ago. Please enter your password to go on.'),
-      form(password({ id: 'ask-password' }), 'Go on', request, () => dialog.close('yes')),
+      make('p', {}, `Your login was a while ago. Please enter ${what} to go on.`),
+      form(field, 'Go on', request, () => dialog.close('yes')),
       make('button', { className: 'quiet', onclick: () => dialog.close() }, 'Cancel'),
       make('p', { className: 'notice', role: 'status' }));
     dialog.addEventListener('close', () => {

@@ -1,12 +1,11 @@
 // Two-factor login: an authenticator, and backup codes for when it is lost.
 
-import { button, code, form, password } from './forms.js';
+import { DIGITS, button, code, form, password } from './forms.js';
 import { call, logOutButton, withSession } from './session.js';
 import { PROFILE, link, make, message, notify, show } from './view.js';
 
 const TITLE = 'Two-factor login';
 const back = () => link('Back to two-factor login', '/#/two-factor', 'below');
-const DIGITS = { inputMode: 'numeric', hint: 'The six digits that your authenticator shows now.' };
 
 // Shows `on` where two-factor login is on, and the way to turn it on elsewhere.
 const withFactors = (on) => withSession(TITLE, 'auth/2fa/backup-codes/', ({ ok, data }) =>
@@ -16,6 +15,7 @@ export const twoFactor = withFactors(({ count }) => {
   show(TITLE, `It is on. You have ${count} backup ${count === 1 ? 'code' : 'codes'} left.`,
     make('ul', { className: 'ways' },
       make('li', {}, link('New backup codes', '/#/backup-codes', 'below')),
+      make('li', {}, link('Replace the authenticator', '/#/two-factor-replace', 'below')),
       make('li', {}, link('Turn it off', '/#/two-factor-off', 'below'))),
     link('Back to your profile', '/#/', 'below'));
 });
@@ -29,14 +29,19 @@ function off(required) {
     ...(required ? [] : [link('Back to your profile', '/#/', 'below')]));
 }
 
-async function setUp({ secret, qr_code: png, otpauth_uri: uri }) {
+function setUp(data) {
+  const done = (answer) => showCodes('Two-factor login is on', answer.data.backup_codes);
+  return showSecret(data,
+    form(code(DIGITS), 'Turn it on', (values) => call('POST', 'auth/2fa/enable/', values), done));
+}
+
+async function showSecret({ secret, qr_code: png, otpauth_uri: uri }, ...forms) {
   const canvas = make('canvas', { role: 'img', 'aria-label': 'QR code for your authenticator' });
-  const done = ({ data }) => showCodes('Two-factor login is on', data.backup_codes);
   show('Set up your authenticator', 'Scan this with your authenticator app, then enter the code that it shows.',
     make('div', { className: 'qr' }, canvas),
     make('p', {}, 'No camera? ', link('Open it on this device', uri), ', or type this in: ',
       make('code', { 'data-secret': '' }, secret)),
-    form(code(DIGITS), 'Turn it on', (values) => call('POST', 'auth/2fa/enable/', values), done),
+    ...forms,
     back());
   // Drawn, since the page's policy allows no image that is not from the server.
   const bytes = Uint8Array.from(atob(png), (character) => character.charCodeAt(0));
@@ -68,6 +73,33 @@ export const newBackupCodes = withFactors(() => {
   show('New backup codes', 'The ones that you have now stop working.',
     form(password(), 'Make new codes', (values) => call('POST', 'auth/2fa/backup-codes/', values), done), back());
 });
+
+export const replaceAuthenticator = withFactors(() => {
+  show('Replace the authenticator', 'For a new phone, or when the old one is lost. Your backup codes stay.',
+    make('div', { className: 'actions' },
+      button('I have the old one', () => call('POST', 'auth/2fa/setup/', { replace: true }),
+        ({ data }) => showSecret(data, replacement(withOldOne())), { className: '' }),
+      button('I have lost it', () => call('POST', 'auth/2fa/setup/', { replace: true }),
+        ({ data }) => showSecret(data, replacement(withBackupCode())))),
+    back());
+});
+
+const withOldOne = () => code({
+  ...DIGITS, name: 'current_code', label: 'Code of the old authenticator', hint: 'The six digits that it shows now.',
+});
+const withBackupCode = () => [
+  ...password(),
+  ...code({ name: 'backup_code', label: 'Backup code', hint: 'One of those that you have kept. It is used up.' }),
+];
+
+function replacement(right) {
+  const fields = [
+    ...code({ ...DIGITS, label: 'Code of the new authenticator', hint: 'The six digits that it shows now.' }),
+    ...right,
+  ];
+  const done = () => message('The authenticator was replaced', 'Use the new one from now on.', PROFILE);
+  return form(fields, 'Replace it', (values) => call('POST', 'auth/2fa/replace/', values), done);
+}
 
 export const turnOff = withFactors(() => {
   const request = (values) => call('POST', 'auth/2fa/disable/', values);

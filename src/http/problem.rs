@@ -43,6 +43,8 @@ enum Shape {
     WrongPassword(&'static str),
     /// `{"detail": "...", "messages": [...]}`
     Token(&'static str),
+    /// As `Detail`; the standard profile adds the fields of `reauthenticate/` that help, as `accepts`.
+    Reauthenticate(&'static [&'static str]),
 }
 
 impl Problem {
@@ -213,6 +215,9 @@ impl Problem {
         if let Shape::WrongPassword(field) = self.shape {
             body["errors"] = json!({ field: [{ "code": self.code, "detail": self.detail }] });
         }
+        if let Shape::Reauthenticate(accepts) = self.shape {
+            body["accepts"] = accepts.into();
+        }
         if let Shape::Fields(errors) = &self.shape {
             body["errors"] = by_field(errors, |error| json!({ "code": error.reason.code(), "detail": text_of(error) }));
         }
@@ -221,7 +226,7 @@ impl Problem {
 
     fn django_body(&self) -> Value {
         let mut body = match &self.shape {
-            Shape::Detail => json!({ "detail": self.detail }),
+            Shape::Detail | Shape::Reauthenticate(_) => json!({ "detail": self.detail }),
             Shape::Error => json!({ "error": self.detail }),
             Shape::NonField => json!({ "non_field_errors": [self.detail] }),
             Shape::Fields(errors) => by_field(errors, |error| text_of(error).into()),
@@ -297,6 +302,8 @@ impl From<Error> for Problem {
             Reason::InvalidFields => Shape::Fields(error.fields().to_vec()),
             Reason::LinkInvalid | Reason::LinkSpent => Shape::Error,
             Reason::WrongPassword => Shape::WrongPassword("password"),
+            Reason::ReauthenticationRequired => Shape::Reauthenticate(&["password", "code"]),
+            Reason::SecondFactorNeeded => Shape::Reauthenticate(&["code"]),
             Reason::TokenInvalid => Shape::Token("Token is invalid"),
             Reason::TokenExpired => Shape::Token("Token is expired"),
             Reason::TokenWrongType => Shape::Token("Token has wrong type"),

@@ -71,9 +71,10 @@ async fn an_account_lives_its_whole_life_on_the_page() {
     change_the_password(&page).await;
     change_the_address(&page, &mut inbox).await;
     let secret = turn_two_factor_login_on(&page, &driver).await;
+    let secret = replace_the_authenticator(&page, &secret).await;
     turn_two_factor_login_off(&page, &secret).await;
     take_it_back(&page, &mut inbox).await;
-    close_the_account(&page).await;
+    close_the_account(&page, &secret).await;
 
     page.close().await;
     assert!(server.end().success());
@@ -162,8 +163,8 @@ async fn change_the_password(page: &Page) {
 }
 
 async fn change_the_address(page: &Page, inbox: &mut Inbox<'_>) {
-    // As if the login had been an hour ago.
-    assert!(inbox.site.execute("UPDATE auth_sessions SET auth_time = auth_time - 3600000000").await > 0);
+    // As if no method had been shown for an hour.
+    assert!(inbox.site.execute("UPDATE auth_sessions SET method_times = '{}'").await > 0);
     page.press("Refresh session").await;
     page.notice("Your session has been refreshed.").await;
     page.press("Change your email address").await;
@@ -188,7 +189,7 @@ async fn change_the_address(page: &Page, inbox: &mut Inbox<'_>) {
     page.text("lovelace@example.org (confirmed)").await;
 }
 
-/// The authenticator's secret.
+/// The authenticator's secret, after a login by a backup code.
 async fn turn_two_factor_login_on(page: &Page, driver: &Driver) -> String {
     page.press("Two-factor login").await;
     page.heading("Two-factor login").await;
@@ -231,7 +232,8 @@ async fn turn_two_factor_login_on(page: &Page, driver: &Driver) -> String {
     secret
 }
 
-async fn turn_two_factor_login_off(page: &Page, secret: &str) {
+/// New backup codes for a user who has the authenticator, and a new authenticator for one who has lost it: its secret.
+async fn replace_the_authenticator(page: &Page, secret: &str) -> String {
     page.open("/#/two-factor").await;
     page.heading("Two-factor login").await;
     page.text("You have 9 backup codes left.").await;
@@ -242,10 +244,34 @@ async fn turn_two_factor_login_off(page: &Page, secret: &str) {
     page.mistake("password", "This password is wrong.").await;
     page.fill("password", SECOND_PASSWORD).await;
     page.press("Make new codes").await;
+    // The last login was by a backup code.
+    page.fill("code", "000000").await;
+    page.press("Go on").await;
+    page.mistake("ask-code", "This code is wrong").await;
+    page.fill("code", &code(secret, 1)).await;
+    page.press("Go on").await;
     page.heading("Your new backup codes").await;
+    let codes = page.read_all(".codes code").await;
     page.press("I have kept them").await;
     page.text("You have 10 backup codes left.").await;
 
+    page.press("Replace the authenticator").await;
+    page.heading("Replace the authenticator").await;
+    page.press("I have lost it").await;
+    page.heading("Set up your authenticator").await;
+    let new = page.read("[data-secret]").await;
+    assert_ne!(new, secret);
+    page.fill("code", &code(&new, 0)).await;
+    page.fill("password", SECOND_PASSWORD).await;
+    page.fill("backup_code", &codes[0]).await;
+    page.press("Replace it").await;
+    page.heading("The authenticator was replaced").await;
+    new
+}
+
+async fn turn_two_factor_login_off(page: &Page, secret: &str) {
+    page.open("/#/two-factor").await;
+    page.text("You have 9 backup codes left.").await;
     page.press("Turn it off").await;
     page.heading("Turn off two-factor login").await;
     page.fill("password", SECOND_PASSWORD).await;
@@ -289,8 +315,12 @@ async fn take_it_back(page: &Page, inbox: &mut Inbox<'_>) {
     inbox.link(LOVELACE, "Password Reset Request");
 }
 
-async fn close_the_account(page: &Page) {
+/// Two-factor login is on again: turning it off was taken back.
+async fn close_the_account(page: &Page, secret: &str) {
     log_in(page, LOVELACE, THIRD_PASSWORD).await;
+    page.heading("One more step").await;
+    page.fill("code", &code(secret, 2)).await;
+    page.press("Go on").await;
     page.heading("Your profile").await;
     page.press("Close your account").await;
     page.heading("Close your account").await;
