@@ -96,7 +96,7 @@ fn actix_row<B: MessageBody>(
 
 /// The headers of a request that a browser sends from a page of the same site.
 fn headers(token: &str) -> [(&'static str, String); 9] {
-    let cookies = format!("theme=dark; access_token={token}");
+    let cookies = format!("theme=dark; __Host-access_token={token}; __Host-refresh_token={token}");
     [
         ("host", "app.example.org"),
         ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),

@@ -273,13 +273,13 @@ fn log_in(stream: &mut TcpStream, account: usize) -> Result<String, Failure> {
     let body = format!(r#"{{"email":"{}","password":"{PASSWORD}"}}"#, email(account));
     let head = "POST /api/auth/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length:";
     let answer = exchange(stream, format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes())?;
-    let token = answer.split_once("access_token=").and_then(|(_, rest)| rest.split(';').next());
+    let token = answer.split_once("__Host-access_token=").and_then(|(_, rest)| rest.split(';').next());
     Ok(token.ok_or("a login without a cookie")?.to_owned())
 }
 
 /// Sends the guarded requests of one phase when each is due. The sorted latencies.
 fn probe(streams: &mut [TcpStream], token: &str, seconds: u32) -> Result<Vec<Duration>, Failure> {
-    let request = format!("GET /hello HTTP/1.1\r\nHost: localhost\r\nCookie: access_token={token}\r\n\r\n");
+    let request = format!("GET /hello HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-access_token={token}\r\n\r\n");
     let (request, start) = (request.as_bytes(), SystemClock.monotonic() + PERIOD);
     let mut latencies = thread::scope(|scope| {
         let due = |turn: u32| {

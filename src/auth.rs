@@ -18,7 +18,7 @@ use crate::config::{Config, SameSite, Superuser};
 use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
 use crate::http::operation::Operations;
 use crate::http::table::Table;
-use crate::http::{HttpSettings, Origins};
+use crate::http::{Cookies, HttpSettings, Origins};
 use crate::mail::{TemplateMailer, Templates, Transport};
 use crate::system::{SystemClock, SystemRandom};
 use crate::worker::Workers;
@@ -375,7 +375,7 @@ impl AuthBuilder {
             public_path: config.public_path.clone(),
             origins: Origins::new(config.effective_origins()?, config.cookies.same_site == SameSite::None),
             throttles: config.throttles.clone(),
-            cookies: config.cookies.clone(),
+            cookies: Cookies::of(&config.cookies, config.profile, &config.public_path),
             bearer: config.bearer,
             trusted_proxies: config.trusted_proxies.clone(),
         };

@@ -105,7 +105,7 @@ impl<S: Send + Sync> FromRequestParts<S> for EnrollingUser {
 const FULL: &[Scope] = &[Scope::Full];
 
 fn required(parts: &Parts, scopes: &[Scope]) -> Result<LiveSession, Rejection> {
-    let allowed = identified(parts)?.required(scopes, &parts.headers, parts.uri.path());
+    let allowed = identified(parts)?.required(scopes, &parts.headers);
     allowed.map_err(|refusal| refusal.map(Body::from))
 }
 

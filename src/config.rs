@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use crate::hash::Argon2Params;
-use crate::http::throttle;
+use crate::http::{Cookies, throttle};
 #[cfg(feature = "mail")]
 use crate::mail::Sender;
 
@@ -186,14 +186,17 @@ impl Default for Throttles {
 }
 
 /// The cookies.
+///
+/// The default names in the profile `standard` are `__Host-access_token`, `__Host-refresh_token` and
+/// `__Host-known_device`. Without [`secure`](Self::secure), and in the profile `django`, they have no prefix.
 #[derive(Clone, Debug)]
 pub struct CookieConfig {
-    /// Name of the access cookie. Default `access_token`.
-    pub access_name: String,
-    /// Name of the refresh cookie. Default `refresh_token`.
-    pub refresh_name: String,
-    /// Name of the cookie that marks a known device. Default `known_device`.
-    pub device_name: String,
+    /// Name of the access cookie, used as given. Default `None`: see above.
+    pub access_name: Option<String>,
+    /// Name of the refresh cookie, used as given. Default `None`: see above.
+    pub refresh_name: Option<String>,
+    /// Name of the cookie that marks a known device, used as given. Default `None`: see above.
+    pub device_name: Option<String>,
     /// `Secure`. Default true.
     pub secure: bool,
     /// `HttpOnly`. Default true; without it any script on the page can steal the session.
@@ -205,9 +208,9 @@ pub struct CookieConfig {
 impl Default for CookieConfig {
     fn default() -> Self {
         Self {
-            access_name: "access_token".into(),
-            refresh_name: "refresh_token".into(),
-            device_name: "known_device".into(),
+            access_name: None,
+            refresh_name: None,
+            device_name: None,
             secure: true,
             http_only: true,
             same_site: SameSite::Lax,
@@ -283,7 +286,7 @@ impl Config {
                 secret would destroy what is stored under it. Where there were none so far, begin with the secret of so far";
             return Err(InvalidSetting::new("data_keys", problem));
         }
-        self.cookies.check()?;
+        self.cookies.check(self.profile, &self.public_path)?;
         throttle::check(&self.throttles)?;
         if self.product.is_empty() || self.product.len() > 100 || self.product.chars().any(char::is_control) {
             return Err(InvalidSetting::new("product", "must be 1 to 100 bytes without control characters"));
@@ -310,37 +313,42 @@ impl Config {
 }
 
 impl CookieConfig {
-    fn check(&self) -> Result<(), InvalidSetting> {
-        let names = [
-            ("cookies.access_name", &self.access_name),
-            ("cookies.refresh_name", &self.refresh_name),
-            ("cookies.device_name", &self.device_name),
-        ];
-        for (setting, name) in names {
-            // RFC 6265 section 4.1.1: a token of RFC 9110.
-            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-            if name.is_empty() || name.len() > 64 || !name.bytes().all(token) {
-                return Err(InvalidSetting::new(setting, "must be 1 to 64 letters, digits, dashes or underscores"));
-            }
-            let prefix = name.to_ascii_lowercase();
-            if (prefix.starts_with("__host-") || prefix.starts_with("__secure-")) && !self.secure {
-                return Err(InvalidSetting::new(setting, "this prefix needs `cookies.secure`"));
-            }
+    fn check(&self, profile: Profile, public_path: &str) -> Result<(), InvalidSetting> {
+        let Cookies { access, refresh, device, .. } = Cookies::of(self, profile, public_path);
+        let settings = ["cookies.access_name", "cookies.refresh_name", "cookies.device_name"];
+        for (setting, cookie) in settings.into_iter().zip([&access, &refresh, &device]) {
+            self.check_name(&cookie.name, &cookie.path).map_err(|problem| InvalidSetting::new(setting, problem))?;
         }
-        for (setting, name) in [names[1], names[2]] {
-            if name.to_ascii_lowercase().starts_with("__host-") {
-                let problem = "browsers take `__Host-` only with the path `/`, and this cookie's path is narrower";
-                return Err(InvalidSetting::new(setting, problem));
-            }
-        }
-        if self.access_name == self.refresh_name {
+        if access.name == refresh.name {
             return Err(InvalidSetting::new("cookies.refresh_name", "must differ from `cookies.access_name`"));
         }
-        if [&self.access_name, &self.refresh_name].contains(&&self.device_name) {
+        if [access.name, refresh.name].contains(&device.name) {
             return Err(InvalidSetting::new("cookies.device_name", "must differ from the other cookies' names"));
         }
         if self.same_site == SameSite::None && !self.secure {
             return Err(InvalidSetting::new("cookies.same_site", "browsers take `None` only with `cookies.secure`"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a name that no browser takes, or whose prefix promises attributes that the cookie lacks.
+    fn check_name(&self, name: &str, path: &str) -> Result<(), &'static str> {
+        // RFC 6265 section 4.1.1: a token of RFC 9110.
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(token) {
+            return Err("must be 1 to 64 letters, digits, dashes or underscores");
+        }
+        // RFC 6265bis section 4.1.3. Browsers compare without regard to case.
+        let name = name.to_ascii_lowercase();
+        let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        if begins(&["__secure-", "__host-", "__http-"]) && !self.secure {
+            return Err("this prefix needs `cookies.secure`");
+        }
+        if begins(&["__http-", "__host-http-"]) && !self.http_only {
+            return Err("this prefix needs `cookies.http_only`");
+        }
+        if begins(&["__host-"]) && path != "/" {
+            return Err("browsers take `__Host-` only with the path `/`, and this cookie's path is narrower");
         }
         Ok(())
     }

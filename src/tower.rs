@@ -14,11 +14,12 @@ use tower_service::Service;
 use crate::Auth;
 use crate::http::access;
 use crate::http::caller::{self, Checked};
+use crate::http::cookie;
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`](crate::CurrentUser) then tell who
     /// calls. A request that changes something or opens a WebSocket, and was authenticated by cookie, must come from an
-    /// allowed origin.
+    /// allowed origin. The routes see the request without its refresh cookie, which is for this library alone.
     ///
     /// The layer lets anonymous requests through; the extractor refuses them. Use [`AuthLayer::required`] where every
     /// route needs a login.
@@ -104,9 +105,13 @@ where
 impl AuthLayer {
     /// Leaves for extractors who calls, or answers a request that must not reach a handler.
     fn admit<B>(&self, request: &mut Request<B>, checked: Checked) -> Result<(), Response<Bytes>> {
-        let head = (request.method(), request.headers(), whole_path(request));
+        let head = (request.method(), request.headers());
         let identified = access::admit(&self.auth, self.required, head, checked)?;
         request.extensions_mut().insert(identified);
+        // Around the whole application, the layer leaves the endpoints their cookie.
+        if !self.auth.http().is_below_public_path(whole_path(request)) {
+            cookie::strip(request.headers_mut(), &self.auth.http().cookies.refresh.name);
+        }
         Ok(())
     }
 }

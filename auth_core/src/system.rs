@@ -16,7 +16,7 @@ use crate::port::{
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
 use crate::token::{DataRing, Tokens};
-use crate::types::{Client, Email, MailId, TenantId, User};
+use crate::types::{Client, Email, MailId, SessionId, TenantId, User, UserId};
 
 /// Everything the flows need from the outside. Each port may be shared with others.
 #[derive(Clone)]
@@ -111,15 +111,11 @@ impl AuthSystem {
         &self.inner.vaults
     }
 
-    /// Whether a text is an access token of ours in time. Says nothing of revocation: use
-    /// [`authenticate`](Self::authenticate) to let somebody in.
-    pub fn is_access_token(&self, token: &str) -> bool {
-        self.tokens().verify_access(token, self.ports().clock.now()).is_ok()
-    }
-
-    /// Whether a text is a refresh token of ours in time. Says nothing of its session.
-    pub fn is_refresh_token(&self, token: &str) -> bool {
-        self.tokens().verify_refresh(token, self.ports().clock.now()).is_ok()
+    /// Returns the account and the session that a refresh token names; `None` for a text that is no refresh token of ours,
+    /// or an expired one. Reads no store, so the session may be revoked.
+    pub fn session_of_refresh_token(&self, token: &str) -> Option<(UserId, SessionId)> {
+        let claims = self.tokens().verify_refresh(token, self.ports().clock.now()).ok()?;
+        Some((claims.user, claims.session))
     }
 
     pub(crate) fn revocations(&self) -> &Revocations {

@@ -206,7 +206,7 @@ impl World {
         let has = |word: &str| input.windows(word.len()).any(|window| window == word.as_bytes());
         let means = ["$dora_access", "$dora_refresh", "$dora_code", "$dora_backup"];
         for cookie in answer.headers().get_all(SET_COOKIE) {
-            let token = cookie.to_str().ok().and_then(|cookie| cookie.strip_prefix("access_token="));
+            let token = cookie.to_str().ok().and_then(|cookie| cookie.strip_prefix("__Host-access_token="));
             let Some(payload) = token.and_then(|token| token.split('.').nth(1)) else { continue };
             let claims = URL_SAFE_NO_PAD.decode(payload).expect("base64");
             let claims = members(&claims).expect("claims");
@@ -317,7 +317,9 @@ fn common_headers(headers: &HeaderMap) -> bool {
 /// A cookie is taken away, or a good one of a new session.
 fn may_set(cookie: &HeaderValue, asked: &Request<()>, answer: &Response<Bytes>) -> bool {
     let Ok(cookie) = cookie.to_str() else { return false };
-    let ours = ["access_token=", "refresh_token=", "known_device="].iter().any(|name| cookie.starts_with(name));
+    let ours = ["access_token=", "refresh_token=", "known_device="].iter().any(|plain| {
+        cookie.strip_prefix("__Host-").unwrap_or(cookie).starts_with(plain)
+    });
     let cleared = cookie.contains("=\"\"; ") && cookie.contains(" Max-Age=0;");
     let path = asked.uri().path().trim_end_matches('/');
     let opens_session = answer.status() == 200 && OPEN_SESSIONS.iter().any(|end| path.ends_with(*end));

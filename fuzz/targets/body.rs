@@ -66,7 +66,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         }
         let session = WITHIN_SESSIONS.into_iter().find(|(name, _)| *name == endpoint);
         if session.is_some() {
-            let cookie = format!("access_token={}", word("$ada_access"));
+            let cookie = format!("__Host-access_token={}", word("$ada_access"));
             request.headers_mut().insert(COOKIE, cookie.parse().expect("a cookie"));
         }
         let before = world.accounts();

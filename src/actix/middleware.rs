@@ -9,6 +9,7 @@ use std::task::Poll;
 use actix_web::body::EitherBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
+use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
 use auth_core::proof::LiveSession;
 use auth_core::types::Scope;
@@ -16,12 +17,13 @@ use bytes::Bytes;
 
 use super::{answer, translate};
 use crate::http::access::{self, Identified};
-use crate::http::caller;
+use crate::http::{caller, cookie};
 use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`] then tell who calls. A request that
-    /// changes something or opens a WebSocket, and was authenticated by cookie, must come from an allowed origin.
+    /// changes something or opens a WebSocket, and was authenticated by cookie, must come from an allowed origin. The
+    /// routes see the request without its refresh cookie, which is for this library alone.
     ///
     /// The middleware lets anonymous requests through; the extractor refuses them, and `Option<CurrentUser>` is `None`.
     /// Use [`AuthMiddleware::required`] where every route needs a login. Without the middleware an extractor answers with
@@ -59,7 +61,7 @@ impl AuthMiddleware {
             Some(checked) => checked,
             None => caller::authenticate(&self.auth, head.headers(), self.scopes).await,
         };
-        let head = (head.method(), head.headers(), head.uri().path());
+        let head = (head.method(), head.headers());
         access::admit(&self.auth, self.required, head, checked).map_err(answer)
     }
 }
@@ -105,13 +107,18 @@ where
 
     forward_ready!(inner);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let (middleware, inner) = (self.middleware.clone(), self.inner.clone());
         Box::pin(async move {
             let identified = match middleware.admit(&request).await {
                 Ok(identified) => identified,
                 Err(refused) => return Ok(request.into_response(refused).map_into_right_body()),
             };
+            let http = middleware.auth.http();
+            // Around the whole application, the middleware leaves the endpoints their cookie.
+            if !http.is_below_public_path(request.head().uri.path()) {
+                strip(&mut request, &http.cookies.refresh.name);
+            }
             let unavailable = identified.optional(FULL).err();
             let is_stuck = Rc::new(Cell::new(false));
             request.extensions_mut().insert(Seen { identified, is_stuck: Rc::downgrade(&is_stuck) });
@@ -128,6 +135,27 @@ where
             };
             response.map(ServiceResponse::map_into_left_body)
         })
+    }
+}
+
+/// Takes every cookie of one name out of a request.
+fn strip(request: &mut ServiceRequest, name: &str) {
+    let has = |value: &HeaderValue| cookie::without(value.as_bytes(), name).is_some();
+    if !request.headers().get_all(COOKIE).any(has) {
+        return;
+    }
+    let headers = request.headers_mut();
+    let sent: Vec<_> = headers.remove(COOKIE).collect();
+    for value in sent {
+        let kept = match cookie::without(value.as_bytes(), name) {
+            None => Some(value),
+            Some(rest) if rest.is_empty() => None,
+            // A part of a valid value is valid.
+            Some(rest) => HeaderValue::try_from(rest).ok(),
+        };
+        if let Some(kept) = kept {
+            headers.append(COOKIE, kept);
+        }
     }
 }
 
@@ -178,14 +206,13 @@ fn extract<T: 'static>(request: &HttpRequest, scopes: &[Scope], new: fn(LiveSess
 /// middleware, which sees that, answers in its place.
 fn live(request: &HttpRequest, scopes: &[Scope]) -> Option<Result<LiveSession, Error>> {
     let extensions = request.extensions();
-    let path = request.uri().path();
     let Some(Seen { identified, is_stuck }) = extensions.get() else {
-        return Some(Err(refusal(access::unidentified(".wrap(auth.middleware())", path))));
+        return Some(Err(refusal(access::unidentified(".wrap(auth.middleware())", request.uri().path()))));
     };
     match identified.optional(scopes) {
         Ok(Some(live)) => Some(Ok(live)),
         Ok(None) => Some(match translate(request.head()) {
-            Ok(head) => identified.required(scopes, head.headers(), path).map_err(refusal),
+            Ok(head) => identified.required(scopes, head.headers()).map_err(refusal),
             Err(error) => Err(actix_web::error::ErrorBadRequest(error)),
         }),
         Err(refused) => match is_stuck.upgrade() {

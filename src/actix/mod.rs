@@ -39,12 +39,9 @@ use crate::Auth;
 /// # }
 /// ```
 pub fn scope(auth: Auth) -> Scope {
-    let public_path = auth.http().public_path.clone();
+    let guarding = auth.clone();
     // By the whole path as it was sent: actix-web would match a decoded one, below the scopes around this one.
-    let is_ours = guard::fn_guard(move |context| {
-        let below = context.head().uri.path().strip_prefix(&public_path);
-        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
-    });
+    let is_ours = guard::fn_guard(move |context| guarding.http().is_below_public_path(context.head().uri.path()));
     web::scope("").guard(is_ours).default_service(web::to(move |request: HttpRequest, body: web::Payload| {
         let auth = auth.clone();
         async move { respond(&auth, &request, body).await }

@@ -57,9 +57,9 @@ impl Config {
         env.set("AUTH_MAIL_FROM", &mut config.mail_from, parse_text)?;
         env.list("AUTH_ALLOWED_ORIGINS", &mut config.allowed_origins, parse_text)?;
         env.list("AUTH_TRUSTED_PROXIES", &mut config.trusted_proxies, parse_network)?;
-        env.set("AUTH_ACCESS_COOKIE_NAME", &mut config.cookies.access_name, parse_text)?;
-        env.set("AUTH_REFRESH_COOKIE_NAME", &mut config.cookies.refresh_name, parse_text)?;
-        env.set("AUTH_DEVICE_COOKIE_NAME", &mut config.cookies.device_name, parse_text)?;
+        env.set("AUTH_ACCESS_COOKIE_NAME", &mut config.cookies.access_name, parse_name)?;
+        env.set("AUTH_REFRESH_COOKIE_NAME", &mut config.cookies.refresh_name, parse_name)?;
+        env.set("AUTH_DEVICE_COOKIE_NAME", &mut config.cookies.device_name, parse_name)?;
         env.set("AUTH_COOKIE_SECURE", &mut config.cookies.secure, parse_bool)?;
         env.set("AUTH_COOKIE_HTTPONLY", &mut config.cookies.http_only, parse_bool)?;
         env.set("AUTH_COOKIE_SAMESITE", &mut config.cookies.same_site, parse_same_site)?;
@@ -172,6 +172,10 @@ fn by_variable(error: InvalidSetting) -> InvalidSetting {
 
 fn parse_text(_name: &'static str, text: &str) -> Result<String, InvalidSetting> {
     Ok(text.to_owned())
+}
+
+fn parse_name(_name: &'static str, text: &str) -> Result<Option<String>, InvalidSetting> {
+    Ok(Some(text.to_owned()))
 }
 
 fn parse_secret(name: &'static str, text: &str) -> Result<RootSecret, InvalidSetting> {

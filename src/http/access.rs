@@ -41,14 +41,14 @@ struct Refusal {
 }
 
 /// Decides on a request whose token was checked: what extractors learn of it, or the answer to a request that must not
-/// reach a handler. With `required`, only a live session gets through. `path` is the whole one.
+/// reach a handler. With `required`, only a live session gets through.
 pub(crate) fn admit(
     auth: &Auth,
     required: bool,
-    (method, headers, path): (&Method, &HeaderMap, &str),
+    (method, headers): (&Method, &HeaderMap),
     checked: Checked,
 ) -> Result<Identified, Response<Bytes>> {
-    let refuse = |problem: Problem| auth.respond_refused(problem, headers, path);
+    let refuse = |problem: Problem| auth.respond_refused(problem, headers);
     let caller = match checked.map_err(Problem::challenging) {
         Ok(Some((_, Source::Cookie))) if !auth.http().origins.permits(method, headers, true) => {
             return Err(refuse(Problem::cross_origin()));
@@ -68,17 +68,12 @@ pub(crate) fn admit(
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl Identified {
     /// For an extractor that needs a session of one of these scopes.
-    pub(crate) fn required(
-        &self,
-        scopes: &[Scope],
-        headers: &HeaderMap,
-        path: &str,
-    ) -> Result<LiveSession, Response<Bytes>> {
+    pub(crate) fn required(&self, scopes: &[Scope], headers: &HeaderMap) -> Result<LiveSession, Response<Bytes>> {
         match &self.caller {
             Caller::Live(live) if scopes.contains(&live.scope()) => Ok(*live),
-            Caller::Live(_) => Err(self.auth.respond_refused(Reason::SecondFactorRequired.into(), headers, path)),
+            Caller::Live(_) => Err(self.auth.respond_refused(Reason::SecondFactorRequired.into(), headers)),
             Caller::Refused(refusal) => Err(refusal.response.clone()),
-            Caller::Anonymous => Err(self.auth.respond_refused(not_authenticated(), headers, path)),
+            Caller::Anonymous => Err(self.auth.respond_refused(not_authenticated(), headers)),
         }
     }
 

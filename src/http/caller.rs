@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::error::{Class, Error};
+use auth_core::port::{Event, TokenKind};
 use auth_core::proof::LiveSession;
-use auth_core::types::{Client, Locale, Scope, TenantId};
+use auth_core::types::{Client, Locale, Scope, SessionId, TenantId, UserId};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
 
 use super::cookie::{self, Presented};
@@ -56,7 +57,7 @@ pub(crate) fn authenticate_now(auth: &Auth, headers: &HeaderMap, scopes: &[Scope
 }
 
 fn presented<'a>(auth: &Auth, headers: &'a HeaderMap) -> (Presented<'a>, Source) {
-    match cookie::find(headers, &auth.http().cookies.access_name) {
+    match cookie::find(headers, &auth.http().cookies.access.name) {
         Presented::None => (bearer(auth, headers).map_or(Presented::None, Presented::One), Source::Bearer),
         presented => (presented, Source::Cookie),
     }
@@ -67,25 +68,34 @@ async fn check(auth: &Auth, token: &str, scopes: &[Scope]) -> Result<LiveSession
     checked.unwrap_or_else(|_| Err(Error::unavailable("the store took too long to tell what was revoked")))
 }
 
-/// Of several cookies with one name, the only one that is good.
+/// Of several cookies with one name, the only one that verifies, whatever the scope of its session.
 async fn check_each(auth: &Auth, tokens: &[&str], scopes: &[Scope]) -> Result<LiveSession, Error> {
-    let mut good = None;
+    let mut verified = Vec::new();
     for token in tokens {
-        match check(auth, token, scopes).await {
-            Ok(live) if good.is_none() => good = Some(live),
-            Ok(_) => return Err(Reason::TokenInvalid.into()),
+        match check(auth, token, &Scope::ALL).await {
+            Ok(live) => verified.push((*token, live)),
             Err(error) if error.class() == Class::Unauthenticated => {}
             // Says nothing of the token.
             Err(error) => return Err(error),
         }
     }
-    good.ok_or_else(|| Reason::TokenInvalid.into())
+    if let [(token, _)] = verified[..] {
+        return check(auth, token, scopes).await;
+    }
+    let verified = verified.iter().map(|(_, live)| (live.user(), live.session())).collect();
+    record_ambiguity(auth, TokenKind::Access, verified);
+    Err(Reason::TokenInvalid.into())
+}
+
+/// Tells the operator; the client learns no more than from any other token that is not valid.
+fn record_ambiguity(auth: &Auth, kind: TokenKind, verified: Vec<(UserId, SessionId)>) {
+    auth.system().ports().events.record(&TenantId::default(), &Event::TokensAmbiguous { kind, verified });
 }
 
 /// Whether the request brings any cookie of ours along.
 pub(crate) fn has_cookie(auth: &Auth, headers: &HeaderMap) -> bool {
     let cookies = &auth.http().cookies;
-    [&cookies.access_name, &cookies.refresh_name].iter().any(|name| cookie::find(headers, name) != Presented::None)
+    [&cookies.access, &cookies.refresh].iter().any(|cookie| cookie::find(headers, &cookie.name) != Presented::None)
 }
 
 /// The token of `Authorization: Bearer`, where that is on (RFC 6750 section 2.1).
@@ -96,53 +106,46 @@ fn bearer<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
     (values.next().is_none() && scheme.eq_ignore_ascii_case("bearer")).then_some(token.trim())
 }
 
-/// The refresh token of a request: of several cookies with one name, the only one that is good.
+/// The refresh token of a request: of several cookies with one name, the only one that verifies.
 pub(crate) fn refresh_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
-    match cookie::find(headers, &auth.http().cookies.refresh_name) {
-        Presented::None => None,
-        Presented::One(token) => Some(token),
-        Presented::Many(tokens) => only(tokens, |token| auth.system().is_refresh_token(token)),
+    let tokens = match cookie::find(headers, &auth.http().cookies.refresh.name) {
+        Presented::None => return None,
+        Presented::One(token) => return Some(token),
+        Presented::Many(tokens) => tokens,
+    };
+    let verify = |token: &'a str| auth.system().session_of_refresh_token(token).map(|session| (token, session));
+    let verified: Vec<_> = tokens.into_iter().filter_map(verify).collect();
+    if let [(token, _)] = verified[..] {
+        return Some(token);
     }
+    record_ambiguity(auth, TokenKind::Refresh, verified.into_iter().map(|(_, session)| session).collect());
+    None
 }
 
 /// The device token of a request; of several none, as it only decides whose budget is used.
 pub(crate) fn device_token<'a>(auth: &Auth, headers: &'a HeaderMap) -> Option<&'a str> {
-    match cookie::find(headers, &auth.http().cookies.device_name) {
+    match cookie::find(headers, &auth.http().cookies.device.name) {
         Presented::One(token) => Some(token),
         Presented::None | Presented::Many(_) => None,
     }
 }
 
-/// Every access token and every refresh token of a request, good or not: for logging out, which ends whatever it can.
-pub(crate) fn all_tokens<'a>(auth: &Auth, headers: &'a HeaderMap) -> (Vec<&'a str>, Vec<&'a str>) {
+/// Every access token and every refresh token of a request, good or not: a logout ends each session that it can.
+pub(crate) async fn all_tokens<'a>(auth: &Auth, headers: &'a HeaderMap) -> (Vec<&'a str>, Vec<&'a str>) {
     let cookies = &auth.http().cookies;
-    let mut access = cookie::find(headers, &cookies.access_name).into_vec();
+    let mut access = cookie::find(headers, &cookies.access.name).into_vec();
+    if access.len() > 1 {
+        // For its event alone.
+        let _ = check_each(auth, &access, &Scope::ALL).await;
+    }
     if access.is_empty() {
         access.extend(bearer(auth, headers));
     }
-    (access, cookie::find(headers, &cookies.refresh_name).into_vec())
-}
-
-fn only(tokens: Vec<&str>, good: impl Fn(&str) -> bool) -> Option<&str> {
-    let mut good = tokens.into_iter().filter(|token| good(token));
-    good.next().filter(|_| good.next().is_none())
-}
-
-/// Whether a cookie of ours came several times without exactly one being good: the names to take away.
-pub(crate) fn ambiguous<'a>(auth: &'a Auth, headers: &HeaderMap) -> Vec<&'a str> {
-    let cookies = &auth.http().cookies;
-    let unclear = |name: &str, good: &dyn Fn(&str) -> bool| match cookie::find(headers, name) {
-        Presented::Many(tokens) => only(tokens, good).is_none(),
-        Presented::None | Presented::One(_) => false,
-    };
-    let mut names = Vec::new();
-    if unclear(&cookies.access_name, &|token| auth.system().is_access_token(token)) {
-        names.push(cookies.access_name.as_str());
+    let refresh = cookie::find(headers, &cookies.refresh.name).into_vec();
+    if refresh.len() > 1 {
+        refresh_token(auth, headers);
     }
-    if unclear(&cookies.refresh_name, &|token| auth.system().is_refresh_token(token)) {
-        names.push(cookies.refresh_name.as_str());
-    }
-    names
+    (access, refresh)
 }
 
 /// What else a request tells of its sender.

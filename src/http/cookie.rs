@@ -1,13 +1,89 @@
-//! Cookies: reading the two of ours out of a request, and every `Set-Cookie` that we send.
+//! Cookies: their names and paths, reading them out of a request, and every `Set-Cookie` that we send.
 
 use std::mem::replace;
 use std::time::{Duration, UNIX_EPOCH};
 
 use auth_core::types::{Timestamp, Token};
+#[cfg(feature = "tower")]
+use http::header::Entry;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use memchr::memchr_iter;
 
-use crate::config::{CookieConfig, SameSite};
+use crate::config::{CookieConfig, Profile, SameSite};
+
+/// A cookie of ours: its name, and the path that browsers send it to.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) path: String,
+}
+
+/// The cookies as the settings and the profile have them.
+#[derive(Clone, Debug)]
+pub(crate) struct Cookies {
+    pub(crate) access: Named,
+    pub(crate) refresh: Named,
+    pub(crate) device: Named,
+    secure: bool,
+    http_only: bool,
+    same_site: SameSite,
+}
+
+impl Cookies {
+    /// Gives each cookie without a configured name its default one.
+    ///
+    /// The profile `standard` takes the prefix `__Host-` where `Secure` allows it. Browsers then refuse the name from
+    /// every other host, siblings of the domain included. The prefix needs the path `/`.
+    pub(crate) fn of(config: &CookieConfig, profile: Profile, public_path: &str) -> Self {
+        let (prefix, path) = match profile {
+            Profile::Standard if config.secure => ("__Host-", "/"),
+            Profile::Standard => ("", "/"),
+            Profile::Django => ("", public_path),
+        };
+        let named = |configured: &Option<String>, default: &str, path: &str| Named {
+            name: configured.clone().unwrap_or_else(|| format!("{prefix}{default}")),
+            path: path.to_owned(),
+        };
+        Self {
+            access: named(&config.access_name, "access_token", "/"),
+            refresh: named(&config.refresh_name, "refresh_token", path),
+            device: named(&config.device_name, "known_device", path),
+            secure: config.secure,
+            http_only: config.http_only,
+            same_site: config.same_site,
+        }
+    }
+
+    /// Makes a cookie that carries a token for a time.
+    pub(crate) fn set(&self, cookie: &Named, token: &Token, from: Timestamp, until: Timestamp) -> Option<HeaderValue> {
+        let expires = u64::try_from(until.seconds()).ok()?;
+        let expires = httpdate::fmt_http_date(UNIX_EPOCH.checked_add(Duration::from_secs(expires))?);
+        let max_age = until.since(from).as_secs();
+        let (Named { name, path }, token) = (cookie, token.expose());
+        let http_only = if self.http_only { " HttpOnly;" } else { "" };
+        let (same_site, secure) = (self.same_site.as_str(), self.secure());
+        let cookie = format!(
+            "{name}={token}; expires={expires};{http_only} Max-Age={max_age}; Path={path}; SameSite={same_site}{secure}"
+        );
+        let mut cookie = HeaderValue::try_from(cookie).ok()?;
+        cookie.set_sensitive(true);
+        Some(cookie)
+    }
+
+    /// Makes the `Set-Cookie` that clears a cookie.
+    pub(crate) fn clear(&self, Named { name, path }: &Named) -> Option<HeaderValue> {
+        // Without the attribute a cookie is Lax, and browsers take none of that kind from an answer to another site.
+        let same_site = if self.same_site == SameSite::None { "; SameSite=None" } else { "" };
+        let secure = self.secure();
+        let cookie =
+            format!("{name}=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}{same_site}{secure}");
+        HeaderValue::try_from(cookie).ok()
+    }
+
+    fn secure(&self) -> &'static str {
+        if self.secure { "; Secure" } else { "" }
+    }
+}
 
 /// What a request has under one cookie name.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,9 +129,12 @@ pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> {
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     // Bytes, for other people's cookies need not be text. Ours are: a value that is none is no token.
     let pairs = headers.get_all(COOKIE).iter().flat_map(|header| pairs(header.as_bytes()));
-    pairs
-        .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-        .map(|value| std::str::from_utf8(value).unwrap_or(""))
+    pairs.filter_map(move |pair| value_of(pair, name)).map(|value| std::str::from_utf8(value).unwrap_or(""))
+}
+
+/// The value of a `name=value` pair, if its name is this one.
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }
 
 /// What stands between semicolons. Tokens are long: by more than a byte at a time.
@@ -64,61 +143,40 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     memchr_iter(b';', header).chain([header.len()]).filter_map(move |end| header.get(replace(&mut start, end + 1)..end))
 }
 
-/// A cookie that carries a token for a time.
-pub(crate) fn set(
-    config: &CookieConfig,
-    name: &str,
-    path: &str,
-    token: &Token,
-    from: Timestamp,
-    until: Timestamp,
-) -> Option<HeaderValue> {
-    let expires = u64::try_from(until.seconds()).ok()?;
-    let expires = httpdate::fmt_http_date(UNIX_EPOCH.checked_add(Duration::from_secs(expires))?);
-    let max_age = until.since(from).as_secs();
-    let token = token.expose();
-    let http_only = if config.http_only { " HttpOnly;" } else { "" };
-    let same_site = config.same_site.as_str();
-    let secure = secure(config);
-    let cookie = format!(
-        "{name}={token}; expires={expires};{http_only} Max-Age={max_age}; Path={path}; SameSite={same_site}{secure}"
-    );
-    let mut cookie = HeaderValue::try_from(cookie).ok()?;
-    cookie.set_sensitive(true);
-    Some(cookie)
+/// Takes every cookie of one name out of a `Cookie` header; `None` where there is none of that name.
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub(crate) fn without(header: &[u8], name: &str) -> Option<Vec<u8>> {
+    if !pairs(header).any(|pair| value_of(pair, name).is_some()) {
+        return None;
+    }
+    let mut rest = Vec::with_capacity(header.len());
+    for pair in pairs(header).filter(|pair| value_of(pair, name).is_none()) {
+        if rest.is_empty() {
+            rest.extend_from_slice(pair.trim_ascii_start());
+        } else {
+            rest.push(b';');
+            rest.extend_from_slice(pair);
+        }
+    }
+    Some(rest)
 }
 
-/// Takes a cookie away from one path.
-pub(crate) fn clear(config: &CookieConfig, name: &str, path: &str) -> Option<HeaderValue> {
-    // Without the attribute a cookie is Lax, and browsers take none of that kind from an answer to another site.
-    let same_site = if config.same_site == SameSite::None { "; SameSite=None" } else { "" };
-    let secure = secure(config);
-    let cookie =
-        format!("{name}=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}{same_site}{secure}");
-    HeaderValue::try_from(cookie).ok()
-}
-
-fn secure(config: &CookieConfig) -> &'static str {
-    if config.secure { "; Secure" } else { "" }
-}
-
-/// How many ancestors of a path are named, and how long the longest may be. Strangers choose paths, every ancestor is a
-/// header of the answer, and proxies take few kilobytes of those.
-const MAX_ANCESTORS: usize = 16;
-const MAX_ANCESTOR_BYTES: usize = 256;
-
-/// Every path on which a browser may hold a cookie that it sends along with `path`: `/`, `/a`, `/a/`, `/a/b` ...
-pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    // A `;` ends an attribute: no cookie has a path with one, and ours would begin another attribute.
-    let path = path.split(';').next().unwrap_or("");
-    let cuts = path.char_indices().filter(|(_, c)| *c == '/').flat_map(|(at, _)| [at, at + 1]);
-    let mut last = 0;
-    let all = cuts.chain([path.len()]).filter_map(move |cut| {
-        let fresh = cut > last;
-        last = last.max(cut);
-        fresh.then(|| path.get(..cut)).flatten()
-    });
-    all.take(MAX_ANCESTORS).take_while(|ancestor| ancestor.len() <= MAX_ANCESTOR_BYTES)
+/// Takes every cookie of one name out of a request.
+#[cfg(feature = "tower")]
+pub(crate) fn strip(headers: &mut HeaderMap, name: &str) {
+    let Entry::Occupied(mut entry) = headers.entry(COOKIE) else { return };
+    let mut emptied = false;
+    for value in entry.iter_mut() {
+        if let Some(rest) = without(value.as_bytes(), name) {
+            emptied |= rest.is_empty();
+            // A part of a valid value is valid.
+            *value = HeaderValue::try_from(rest).unwrap_or(HeaderValue::from_static(""));
+        }
+    }
+    if emptied {
+        let kept: Vec<_> = entry.remove_entry_mult().1.filter(|value| !value.is_empty()).collect();
+        headers.extend(kept.into_iter().map(|value| (COOKIE, value)));
+    }
 }
 
 #[cfg(test)]
@@ -144,17 +202,24 @@ mod tests {
         assert!(matches!(find(&headers(&[&flood]), "access"), Presented::Many(all) if all.len() == 8));
     }
 
+    #[cfg(feature = "tower")]
     #[test]
-    fn every_ancestor_path_is_named_once() {
-        let all: Vec<_> = ancestors("/api/auth/me/").collect();
-        assert_eq!(all, ["/", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/me", "/api/auth/me/"]);
-        assert_eq!(ancestors("/").collect::<Vec<_>>(), ["/"]);
-    }
-
-    #[test]
-    fn a_strangers_path_is_bounded_and_writes_no_attribute() {
-        assert_eq!(ancestors(&"/".repeat(60_000)).count(), MAX_ANCESTORS);
-        assert_eq!(ancestors(&format!("/{}/b", "a".repeat(60_000))).collect::<Vec<_>>(), ["/"]);
-        assert_eq!(ancestors("/a;Domain=example.org/b").collect::<Vec<_>>(), ["/", "/a"]);
+    fn a_stripped_cookie_leaves_the_others_as_they_came() {
+        for (sent, left) in [
+            (&["r=1"][..], &[][..]),
+            (&["a=1; r=2; b=3"], &["a=1; b=3"]),
+            (&["r=1; a=2"], &["a=2"]),
+            (&["a=1;r=2"], &["a=1"]),
+            (&["a=1; r=2; r=3;b=4; "], &["a=1;b=4; "]),
+            (&["a=1", "r=2"], &["a=1"]),
+            (&["r=2", "a=1", "r=3; b=4"], &["a=1", "b=4"]),
+            (&["xr=1; rx=2; R=3; r; =r; a=r=1"], &["xr=1; rx=2; R=3; r; =r; a=r=1"]),
+            (&[], &[]),
+        ] {
+            let mut request = headers(sent);
+            strip(&mut request, "r");
+            assert_eq!(request, headers(left), "{sent:?}");
+            assert_eq!(find(&request, "r"), Presented::None, "{sent:?}");
+        }
     }
 }

@@ -18,7 +18,7 @@ pub(super) const LOG_OUT: Doc = Doc::new("session", "End the session; either coo
 ///
 /// Of several cookies with one name every session ends: a guess might leave the very one alive that was meant.
 pub(super) async fn log_out(x: &Exchange<'_>) -> Result<Reply, Problem> {
-    let (access, refresh) = caller::all_tokens(x.auth, x.headers);
+    let (access, refresh) = caller::all_tokens(x.auth, x.headers).await;
     let mut outcome = Err(Error::from(Reason::NotAuthenticated));
     for turn in 0..access.len().max(refresh.len()) {
         match x.auth.system().logout(access.get(turn).copied(), refresh.get(turn).copied()).await {

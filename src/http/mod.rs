@@ -9,7 +9,7 @@ mod address;
 pub(crate) mod caller;
 mod change_email;
 mod change_password;
-mod cookie;
+pub(crate) mod cookie;
 mod deactivate;
 mod doc;
 mod fields;
@@ -42,19 +42,20 @@ use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
-    CONTENT_LENGTH, HeaderMap, HeaderValue, REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, HeaderMap, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ipnet::IpNet;
 
+pub(crate) use self::cookie::Cookies;
 use self::fields::Fields;
 pub(crate) use self::origin::Origins;
 use self::problem::Problem;
 use self::reply::Reply;
 use self::table::{Access, Effect, Endpoint};
 use crate::Auth;
-use crate::config::{CookieConfig, Profile, Throttles};
+use crate::config::{Profile, Throttles};
 
 /// The largest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -65,11 +66,20 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 pub(crate) struct HttpSettings {
     pub(crate) profile: Profile,
     pub(crate) public_path: String,
-    pub(crate) cookies: CookieConfig,
+    pub(crate) cookies: Cookies,
     pub(crate) bearer: bool,
     pub(crate) origins: Origins,
     pub(crate) throttles: Throttles,
     pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+impl HttpSettings {
+    /// Whether a whole path, as the client sent it, is one that this service answers.
+    #[cfg(any(feature = "tower", feature = "actix"))]
+    pub(crate) fn is_below_public_path(&self, path: &str) -> bool {
+        let below = path.strip_prefix(&self.public_path);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
 }
 
 /// One request, as handlers see it.
@@ -100,7 +110,7 @@ impl Auth {
         let outcome = self.handle(&parts, body, peer).await;
         let mut response = match outcome {
             Ok(response) => response,
-            Err(problem) => self.refuse(problem, &parts.headers, parts.uri.path()),
+            Err(problem) => self.refuse(problem),
         };
         self.finish(&mut response, &parts.headers);
         if parts.method == Method::HEAD && response.status() != StatusCode::NO_CONTENT {
@@ -166,29 +176,19 @@ impl Auth {
 
     /// A refusal with the headers of every answer.
     #[cfg(any(feature = "tower", feature = "actix"))]
-    pub(crate) fn respond_refused(&self, problem: Problem, headers: &HeaderMap, path: &str) -> Response<Bytes> {
-        let mut response = self.refuse(problem, headers, path);
+    pub(crate) fn respond_refused(&self, problem: Problem, headers: &HeaderMap) -> Response<Bytes> {
+        let mut response = self.refuse(problem);
         self.finish(&mut response, headers);
         response
     }
 
     /// A refusal as a response. Operators read the cause in the log; the client does not.
-    fn refuse(&self, problem: Problem, headers: &HeaderMap, path: &str) -> Response<Bytes> {
+    fn refuse(&self, problem: Problem) -> Response<Bytes> {
         if let Some(error) = problem.cause.as_ref().filter(|_| problem.status().is_server_error()) {
             let cause = std::error::Error::source(error).map(tracing::field::display);
             tracing::error!(target: "auth", %error, cause, "request failed");
         }
-        let unauthorized = problem.status() == StatusCode::UNAUTHORIZED;
-        let mut response = problem.into_response(self.http().profile);
-        if unauthorized {
-            for name in caller::ambiguous(self, headers) {
-                for ancestor in cookie::ancestors(path) {
-                    let cleared = cookie::clear(&self.http().cookies, name, ancestor);
-                    response.headers_mut().extend(cleared.map(|cookie| (SET_COOKIE, cookie)));
-                }
-            }
-        }
-        response
+        problem.into_response(self.http().profile)
     }
 
     /// What every answer of ours carries.

@@ -74,8 +74,8 @@ impl Auth {
         let cookies = &self.http().cookies;
         let cookie = |name: &str, description| json!({ "type": "apiKey", "in": "cookie", "name": name, "description": description });
         let mut schemes = json!({
-            "accessCookie": cookie(&cookies.access_name, "The access token, set by a login."),
-            "refreshCookie": cookie(&cookies.refresh_name, "The refresh token, set by a login."),
+            "accessCookie": cookie(&cookies.access.name, "The access token, set by a login."),
+            "refreshCookie": cookie(&cookies.refresh.name, "The refresh token, set by a login."),
         });
         if self.http().bearer {
             schemes["bearer"] = json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
@@ -169,8 +169,8 @@ impl Auth {
             "content": { media: { "schema": (doc.answer)() } },
         });
         let names = &self.http().cookies;
-        let session = format!("`{}` and `{}`", names.access_name, names.refresh_name);
-        let device = &names.device_name;
+        let session = format!("`{}` and `{}`", names.access.name, names.refresh.name);
+        let device = &names.device.name;
         let (required, description) = match doc.cookies {
             Cookies::None => return success,
             Cookies::Session => (true, format!("{session} of the session.")),

@@ -10,9 +10,8 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::cookie;
+use super::cookie::{Cookies, Named};
 use crate::Auth;
-use crate::config::CookieConfig;
 
 #[derive(Debug)]
 enum Body {
@@ -69,23 +68,17 @@ impl Reply {
 
     /// Hands the session's tokens to the browser.
     pub(crate) fn with_session(self, auth: &Auth, tokens: &SessionTokens) -> Self {
-        let http = auth.http();
-        let names = &http.cookies;
-        self.with_cookies(issued(names, &names.access_name, "/", &tokens.access)).with_cookies(issued(
-            names,
-            &names.refresh_name,
-            &http.public_path,
-            &tokens.refresh,
-        ))
+        let cookies = &auth.http().cookies;
+        let access = issued(cookies, &cookies.access, &tokens.access);
+        self.with_cookies(access).with_cookies(issued(cookies, &cookies.refresh, &tokens.refresh))
     }
 
     /// Lets the browser show at its next login that it is known.
     pub(crate) fn with_device(self, auth: &Auth, token: &Token) -> Self {
-        let http = auth.http();
+        let cookies = &auth.http().cookies;
         let now = auth.system().ports().clock.now();
         let lasts = now + auth.system().policy().device_lifetime;
-        let names = &http.cookies;
-        self.with_cookies(cookie::set(names, &names.device_name, &http.public_path, token, now, lasts))
+        self.with_cookies(cookies.set(&cookies.device, token, now, lasts))
     }
 
     /// Takes both cookies away.
@@ -118,14 +111,12 @@ impl Reply {
 }
 
 /// A cookie that ends with its token.
-fn issued(config: &CookieConfig, name: &str, path: &str, issued: &IssuedToken) -> Option<HeaderValue> {
-    cookie::set(config, name, path, &issued.token, issued.issued_at, issued.expires_at)
+fn issued(cookies: &Cookies, cookie: &Named, issued: &IssuedToken) -> Option<HeaderValue> {
+    cookies.set(cookie, &issued.token, issued.issued_at, issued.expires_at)
 }
 
-/// `Set-Cookie`s that take both cookies away.
+/// `Set-Cookie`s that clear the access and the refresh cookie.
 pub(crate) fn cleared_session(auth: &Auth) -> impl Iterator<Item = HeaderValue> {
-    let http = auth.http();
-    let names = &http.cookies;
-    let cookies = [(&names.access_name, "/"), (&names.refresh_name, http.public_path.as_str())];
-    cookies.into_iter().filter_map(move |(name, path)| cookie::clear(names, name, path))
+    let cookies = &auth.http().cookies;
+    [&cookies.access, &cookies.refresh].into_iter().filter_map(|cookie| cookies.clear(cookie))
 }

@@ -52,8 +52,8 @@ const NAMES: [&str; 16] = [
 ];
 /// Fragments that parsers care about.
 const PIECES: [&str; 24] = [
-    "access_token=",
-    "refresh_token=",
+    "__Host-access_token=",
+    "__Host-refresh_token=",
     "; ",
     "\"",
     "=",

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::faults::{Fault, Faults};
 use crate::scenarios;
-use crate::world::{Answer, Authenticator, Call, Ground, Jar, PASSWORD, World, call, get, post};
+use crate::world::{ACCESS, Answer, Authenticator, Call, Ground, Jar, PASSWORD, REFRESH, World, call, get, post};
 
 scenarios![
     every_answer_carries_the_same_headers,
@@ -267,7 +267,7 @@ fn without_length(answer: &Answer) -> HeaderMap {
 
 async fn only_session_endpoints_say_how_to_authenticate(ground: Ground) {
     for world in [ground.world().await, ground.django().await] {
-        let bad = Jar::of("access_token", "nonsense");
+        let bad = Jar::of(ACCESS, "nonsense");
         for call in [get("me/"), get("me/").jar(&bad), post("logout/"), post("logout/").jar(&bad)] {
             let answer = world.send(call).await;
             let challenges: Vec<_> = answer.headers.get_all("www-authenticate").iter().collect();
@@ -275,7 +275,7 @@ async fn only_session_endpoints_say_how_to_authenticate(ground: Ground) {
             assert_eq!(challenges, ["Bearer realm=\"api\""]);
         }
         let login = post("login/").json(json!({ "email": "nobody@example.org", "password": PASSWORD }));
-        for call in [login, post("refresh/"), post("refresh/").jar(&Jar::of("refresh_token", "nonsense"))] {
+        for call in [login, post("refresh/"), post("refresh/").jar(&Jar::of(REFRESH, "nonsense"))] {
             let answer = world.send(call.jar(&bad)).await;
             assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, ""));
         }

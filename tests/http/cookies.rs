@@ -4,19 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_system::auth_core::memory::MemoryStore;
-use auth_system::auth_core::port::Event;
+use auth_system::auth_core::port::{Event, TokenKind};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer};
-use auth_system::config::SameSite;
+use auth_system::config::{Profile, SameSite};
 use auth_system::{Auth, Config};
 use http::HeaderValue;
+use serde_json::json;
 
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, Jar, PASSWORD, World, get, post};
+use crate::world::{ACCESS, Answer, Call, DEVICE, Ground, Jar, PASSWORD, REFRESH, World, claims, get, post};
 
 scenarios![
     of_two_cookies_the_only_good_one_counts,
-    two_good_cookies_of_two_sessions_are_refused_and_taken_away,
-    two_bad_cookies_are_taken_away_on_every_path,
+    two_cookies_that_verify_are_refused_and_nothing_is_cleared,
+    an_ambiguity_names_both_accounts_to_the_operator,
+    two_cookies_that_do_not_verify_are_refused_and_nothing_is_cleared,
+    a_logout_clears_both_cookies_whatever_they_hold,
+    each_profile_has_its_names_and_paths,
     several_cookie_headers_are_one,
     other_cookies_do_not_matter_whatever_they_hold,
     only_the_exact_name_counts,
@@ -35,8 +39,8 @@ async fn cookie(world: &World, cookies: &str) -> Answer {
     world.send(get("me/").header("cookie", cookies)).await
 }
 
-/// The names and paths that an answer takes cookies away from.
-fn taken_away(answer: &Answer) -> Vec<(String, String)> {
+/// The names and paths that an answer clears cookies of.
+fn cleared(answer: &Answer) -> Vec<(String, String)> {
     let part = |cookie: &str, name: &str| {
         let value = cookie.split("; ").find_map(|part| part.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
         value.unwrap_or_else(|| panic!("{cookie}"))
@@ -52,8 +56,13 @@ fn taken_away(answer: &Answer) -> Vec<(String, String)> {
         .collect()
 }
 
-fn everywhere(name: &str, paths: &[&str]) -> Vec<(String, String)> {
-    paths.iter().map(|path| (name.to_owned(), (*path).to_owned())).collect()
+/// The kind and the number of verified tokens of each ambiguity that was recorded.
+fn ambiguities(world: &World) -> Vec<(TokenKind, usize)> {
+    let told = |event| match event {
+        Event::TokensAmbiguous { kind, verified } => Some((kind, verified.len())),
+        _ => None,
+    };
+    world.events.take().into_iter().filter_map(told).collect()
 }
 
 async fn of_two_cookies_the_only_good_one_counts(ground: Ground) {
@@ -65,16 +74,17 @@ async fn of_two_cookies_the_only_good_one_counts(ground: Ground) {
     let (good, bad) =
         (jar.access(), ["", "x", "a.b.c", jar.refresh(), gone.access(), &good_with_one_bit_off(jar.access())]);
     for bad in bad {
-        for cookies in
-            [format!("access_token={bad}; access_token={good}"), format!("access_token={good}; access_token={bad}")]
-        {
+        for cookies in [
+            format!("__Host-access_token={bad}; __Host-access_token={good}"),
+            format!("__Host-access_token={good}; __Host-access_token={bad}"),
+        ] {
             let answer = cookie(&world, &cookies).await;
             assert_eq!(answer.status, 200, "{cookies}");
             assert!(answer.set_cookies().is_empty());
         }
     }
     for bad in ["", "x", jar.access()] {
-        let cookies = format!("refresh_token={bad}; refresh_token={}", jar.refresh());
+        let cookies = format!("__Host-refresh_token={bad}; __Host-refresh_token={}", jar.refresh());
         assert_eq!(world.send(post("refresh/").header("cookie", &cookies)).await.status, 200);
     }
 }
@@ -84,58 +94,125 @@ fn good_with_one_bit_off(token: &str) -> String {
     format!("{}{last}", &token[..token.len() - 1])
 }
 
-async fn two_good_cookies_of_two_sessions_are_refused_and_taken_away(ground: Ground) {
+async fn two_cookies_that_verify_are_refused_and_nothing_is_cleared(ground: Ground) {
     let world = ground.world().await;
     for email in DISTINCT {
         world.account(email).await;
     }
     let (ada, bob) = (world.session("ada@example.org").await, world.session("bob@example.org").await);
     let both = |name: &str| format!("{name}={}; {name}={}", ada.cookies[name], bob.cookies[name]);
-    let answer = cookie(&world, &both("access_token")).await;
+    world.events.take();
+    let answer = cookie(&world, &both(ACCESS)).await;
     answer.refused(401, "token_not_valid");
-    let above = ["/", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/me", "/api/auth/me/"];
-    assert_eq!(taken_away(&answer), everywhere("access_token", &above));
-    let answer = world.send(post("refresh").header("cookie", &both("refresh_token"))).await;
+    assert_eq!((cleared(&answer), ambiguities(&world)), (vec![], vec![(TokenKind::Access, 2)]));
+    let answer = world.send(post("refresh").header("cookie", &both(REFRESH))).await;
     answer.refused(401, "refresh_invalid");
-    let above = ["/", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/refresh"];
-    assert_eq!(taken_away(&answer), everywhere("refresh_token", &above));
+    assert_eq!((cleared(&answer), ambiguities(&world)), (vec![], vec![(TokenKind::Refresh, 2)]));
     // Neither session was ended: it was not their owner's fault.
     for jar in [&ada, &bob] {
         assert_eq!(world.me(jar).await.status, 200);
         assert_eq!(world.refresh(jar).await.status, 200);
     }
-    // The very same good cookie twice is ambiguous, too: browsers never send that of their own.
-    let twice = format!("access_token={0}; access_token={0}", ada.access());
+    // The same good cookie twice is ambiguous, too: browsers never send that of their own.
+    let twice = format!("{ACCESS}={0}; {ACCESS}={0}", ada.access());
     cookie(&world, &twice).await.refused(401, "token_not_valid");
 }
 
-async fn two_bad_cookies_are_taken_away_on_every_path(ground: Ground) {
+async fn an_ambiguity_names_both_accounts_to_the_operator(ground: Ground) {
     let world = ground.world().await;
-    let both = "access_token=x; access_token=y; refresh_token=; refresh_token=z";
-    for call in [get("me/"), post("refresh/"), post("logout/")] {
-        let path = call.path.clone();
-        let answer = world.send(call.header("cookie", both)).await;
-        assert_eq!(answer.status, 401);
-        let taken = taken_away(&answer);
-        for name in ["access_token", "refresh_token"] {
-            for above in ["/", "/api", "/api/", "/api/auth", "/api/auth/", path.trim_end_matches('/'), &path] {
-                assert!(taken.contains(&(name.into(), above.into())), "{name} {above} {taken:?}");
-            }
-        }
+    let mut expected = Vec::new();
+    let mut jars = Vec::new();
+    for email in ["ada@example.org", "eve@example.org"] {
+        world.account(email).await;
+        let jar = world.session(email).await;
+        let claims = claims(jar.access());
+        expected.push(["sub", "sid"].map(|name| claims[name].as_str().unwrap().to_owned()));
+        jars.push(jar);
     }
-    // Only a 401 takes them away: the endpoint may not have looked at them.
-    let answer = world.send(get("verify-account/").header("cookie", both)).await;
-    assert_eq!((answer.status.as_u16(), taken_away(&answer)), (400, vec![]));
+    world.events.take();
+    cookie(&world, &format!("{ACCESS}={}; {ACCESS}={}", jars[0].access(), jars[1].access())).await;
+    let events = world.events.take();
+    let [Event::TokensAmbiguous { verified, .. }] = &events[..] else { panic!("{events:?}") };
+    let named: Vec<_> = verified.iter().map(|(user, session)| [user.to_string(), session.to_string()]).collect();
+    assert_eq!(named, expected);
+}
+
+async fn two_cookies_that_do_not_verify_are_refused_and_nothing_is_cleared(ground: Ground) {
+    let world = ground.world().await;
+    let both = format!("{ACCESS}=x; {ACCESS}=y; {REFRESH}=; {REFRESH}=z");
+    for (call, told) in [(get("me/"), TokenKind::Access), (post("refresh/"), TokenKind::Refresh)] {
+        let answer = world.send(call.header("cookie", &both)).await;
+        assert_eq!((answer.status.as_u16(), cleared(&answer)), (401, vec![]));
+        assert_eq!(ambiguities(&world), [(told, 0)]);
+    }
+    // A public endpoint does not look at them.
+    let answer = world.send(get("verify-account/").header("cookie", &both)).await;
+    assert_eq!((answer.status.as_u16(), cleared(&answer)), (400, vec![]));
+    assert_eq!(ambiguities(&world), []);
+}
+
+async fn a_logout_clears_both_cookies_whatever_they_hold(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let (one, two) = (world.session("ada@example.org").await, world.session("ada@example.org").await);
+    let both = vec![(ACCESS.to_owned(), "/".to_owned()), (REFRESH.to_owned(), "/".to_owned())];
+    world.events.take();
+    for (cookies, status, told) in [
+        (format!("{ACCESS}=x; {ACCESS}=y"), 401, vec![(TokenKind::Access, 0)]),
+        (format!("{REFRESH}=x; {REFRESH}=y; {REFRESH}=z"), 401, vec![(TokenKind::Refresh, 0)]),
+        (format!("{REFRESH}=x"), 401, vec![]),
+        (format!("{ACCESS}={}; {ACCESS}={}", one.access(), two.access()), 200, vec![(TokenKind::Access, 2)]),
+        (format!("{ACCESS}={}; {REFRESH}={}", one.access(), two.refresh()), 401, vec![]),
+    ] {
+        let answer = world.send(post("logout/").header("cookie", &cookies)).await;
+        assert_eq!((answer.status.as_u16(), cleared(&answer)), (status, both.clone()), "{cookies}");
+        assert_eq!(ambiguities(&world), told, "{cookies}");
+    }
+}
+
+async fn each_profile_has_its_names_and_paths(ground: Ground) {
+    let standard = |plain: &str| (format!("__Host-{plain}"), "/".to_owned());
+    let plain = |plain: &str| (plain.to_owned(), "/".to_owned());
+    let narrow = |plain: &str| (plain.to_owned(), "/api/auth".to_owned());
+    let names = ["access_token", "refresh_token", "known_device"];
+    let django: fn(&mut Config) = |config| config.profile = Profile::Django;
+    let insecure: fn(&mut Config) = |config| config.cookies.secure = false;
+    let both: fn(&mut Config) = |config| {
+        config.profile = Profile::Django;
+        config.cookies.secure = false;
+    };
+    let given: fn(&mut Config) = |config| config.cookies.refresh_name = Some("r".into());
+    for (configure, expected) in [
+        ((|_| {}) as fn(&mut Config), names.map(standard)),
+        (insecure, names.map(plain)),
+        (django, [plain(names[0]), narrow(names[1]), narrow(names[2])]),
+        (both, [plain(names[0]), narrow(names[1]), narrow(names[2])]),
+        (given, [standard(names[0]), plain("r"), standard(names[2])]),
+    ] {
+        let world = ground.world_with(configure).await;
+        world.account("ada@example.org").await;
+        let answer = world.log_in("ada@example.org", PASSWORD).await;
+        let cookies = answer.set_cookies();
+        let named = cookies.iter().map(|cookie| {
+            let path = cookie.split("; ").find_map(|part| part.strip_prefix("Path=")).unwrap();
+            (cookie.split('=').next().unwrap().to_owned(), path.to_owned())
+        });
+        assert_eq!(named.collect::<Vec<_>>(), expected);
+        // The cookies that were set are the ones that count.
+        let jar = answer.jar();
+        assert_eq!(world.me(&jar).await.status, 200);
+        assert_eq!(world.refresh(&jar).await.status, 200);
+    }
 }
 
 async fn several_cookie_headers_are_one(ground: Ground) {
     let world = ground.world().await;
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
-    let access = format!("access_token={}", jar.access());
+    let access = format!("__Host-access_token={}", jar.access());
     let spread = get("me/").header("cookie", "a=b").header("cookie", &access).header("cookie", "c=d");
     assert_eq!(world.send(spread).await.status, 200);
-    let bad = get("me/").header("cookie", "access_token=x").header("cookie", &access);
+    let bad = get("me/").header("cookie", "__Host-access_token=x").header("cookie", &access);
     assert_eq!(world.send(bad).await.status, 200);
     let twice = get("me/").header("cookie", &access).header("cookie", &access);
     world.send(twice).await.refused(401, "token_not_valid");
@@ -148,17 +225,17 @@ async fn other_cookies_do_not_matter_whatever_they_hold(ground: Ground) {
     for other in ["n=\u{e9}", "\u{1f36a}=1", "n=\"a; b\"", "=", ";;;", "n", "n=access_token", "\t", "n=a=b=c"] {
         for (before, after) in [(other, ""), ("", other)] {
             let mut call = get("me/");
-            let cookies = format!("{before}; access_token={} ;{after}", jar.access());
+            let cookies = format!("{before}; __Host-access_token={} ;{after}", jar.access());
             call.headers.insert("cookie", HeaderValue::from_bytes(cookies.as_bytes()).unwrap());
             assert_eq!(world.send(call).await.status, 200, "{other:?}");
         }
         let mut refresh = post("refresh/");
-        let cookies = format!("{other}; refresh_token={}", jar.refresh());
+        let cookies = format!("{other}; __Host-refresh_token={}", jar.refresh());
         refresh.headers.insert("cookie", HeaderValue::from_bytes(cookies.as_bytes()).unwrap());
         assert_eq!(world.send(refresh).await.status, 200, "{other:?}");
     }
     // Bytes that are no text, in our own name: a bad token, not none.
-    for bytes in [&b"access_token=\xff\xfe"[..], b"access_token=\xc3"] {
+    for bytes in [&b"__Host-access_token=\xff\xfe"[..], b"__Host-access_token=\xc3"] {
         let mut call = get("me/");
         call.headers.insert("cookie", HeaderValue::from_bytes(bytes).unwrap());
         world.send(call).await.refused(401, "token_not_valid");
@@ -170,30 +247,32 @@ async fn only_the_exact_name_counts(ground: Ground) {
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
     for name in [
-        "Access_Token",
-        "ACCESS_TOKEN",
-        "access_token ",
-        "xaccess_token",
-        "access_tokenx",
-        "access%5Ftoken",
-        "access_toke%6E",
-        "__Host-access_token",
-        "\"access_token\"",
-        "access-token",
-        "$access_token",
-        "x access_token",
-        "x,access_token",
-        "=access_token",
-        "access_token[]",
-        "access_token.0",
+        "__Host-Access_Token",
+        "__HOST-access_token",
+        "__host-access_token",
+        "__Host-access_token ",
+        "x__Host-access_token",
+        "__Host-access_tokenx",
+        "__Host-access%5Ftoken",
+        "__Host-access_toke%6E",
+        "access_token",
+        "__Secure-access_token",
+        "\"__Host-access_token\"",
+        "__Host-access-token",
+        "$__Host-access_token",
+        "x __Host-access_token",
+        "x,__Host-access_token",
+        "=__Host-access_token",
+        "__Host-access_token[]",
+        "__Host-access_token.0",
     ] {
         let answer = cookie(&world, &format!("{name}={}", jar.access())).await;
         answer.refused(401, "not_authenticated");
-        let name = name.replace("access", "refresh").replace("Access", "Refresh").replace("ACCESS", "REFRESH");
+        let name = name.replace("access", "refresh").replace("Access", "Refresh");
         let cookies = format!("{name}={}", jar.refresh());
         world.send(post("refresh/").header("cookie", &cookies)).await.refused(401, "refresh_invalid");
     }
-    assert_eq!(cookie(&world, &format!("access_token={}", jar.access())).await.status, 200);
+    assert_eq!(cookie(&world, &format!("{ACCESS}={}", jar.access())).await.status, 200);
 }
 
 async fn a_value_counts_to_the_last_character(ground: Ground) {
@@ -218,12 +297,14 @@ async fn a_value_counts_to_the_last_character(ground: Ground) {
         "undefined",
         "deleted",
     ] {
-        cookie(&world, &format!("access_token={value}")).await.refused(401, "token_not_valid");
+        cookie(&world, &format!("__Host-access_token={value}")).await.refused(401, "token_not_valid");
     }
     // White space around a pair is none of the value's.
-    for cookies in
-        [format!("access_token={token} "), format!("  \taccess_token={token}\t;"), format!(";access_token={token};;")]
-    {
+    for cookies in [
+        format!("__Host-access_token={token} "),
+        format!("  \t{ACCESS}={token}\t;"),
+        format!(";__Host-access_token={token};;"),
+    ] {
         assert_eq!(cookie(&world, &cookies).await.status, 200, "{cookies:?}");
     }
 }
@@ -234,25 +315,25 @@ async fn a_flood_of_cookies_is_refused_cheaply(ground: Ground) {
     let jar = world.session("ada@example.org").await;
     let huge = "A".repeat(30_000);
     for value in [huge.clone(), format!("{}.{}.{}", &huge[..9000], &huge[..9000], &huge[..43]), ".".repeat(30_000)] {
-        cookie(&world, &format!("access_token={value}")).await.refused(401, "token_not_valid");
-        let refresh = post("refresh/").header("cookie", &format!("refresh_token={value}"));
+        cookie(&world, &format!("__Host-access_token={value}")).await.refused(401, "token_not_valid");
+        let refresh = post("refresh/").header("cookie", &format!("__Host-refresh_token={value}"));
         world.send(refresh).await.refused(401, "refresh_invalid");
     }
-    let flood = "access_token=x;".repeat(2000);
+    let flood = "__Host-access_token=x;".repeat(1400);
     let answer = cookie(&world, &flood).await;
     answer.refused(401, "token_not_valid");
-    assert_eq!(answer.set_cookies().len(), 7, "once for each path");
+    assert!(answer.set_cookies().is_empty());
     // A good one beside a few leftovers counts; behind a flood it does not.
-    let (few, many) = ("access_token=x; ".repeat(7), "access_token=x; ".repeat(8));
-    assert_eq!(cookie(&world, &format!("{few}access_token={}", jar.access())).await.status, 200);
-    cookie(&world, &format!("{many}access_token={}", jar.access())).await.refused(401, "token_not_valid");
+    let (few, many) = ("__Host-access_token=x; ".repeat(7), "__Host-access_token=x; ".repeat(8));
+    assert_eq!(cookie(&world, &format!("{few}__Host-access_token={}", jar.access())).await.status, 200);
+    cookie(&world, &format!("{many}__Host-access_token={}", jar.access())).await.refused(401, "token_not_valid");
 }
 
 async fn one_kind_of_token_never_stands_in_for_the_other(ground: Ground) {
     let world = ground.world_with(|config| config.bearer = true).await;
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
-    let swapped = format!("access_token={}; refresh_token={}", jar.refresh(), jar.access());
+    let swapped = format!("__Host-access_token={}; __Host-refresh_token={}", jar.refresh(), jar.access());
     cookie(&world, &swapped).await.refused(401, "token_not_valid");
     world.send(post("refresh/").header("cookie", &swapped)).await.refused(401, "refresh_invalid");
     world.send(post("logout/").header("cookie", &swapped)).await.refused(401, "not_authenticated");
@@ -261,9 +342,9 @@ async fn one_kind_of_token_never_stands_in_for_the_other(ground: Ground) {
     world.send(as_bearer(get("me/"))).await.refused(401, "token_not_valid");
     world.send(as_bearer(post("refresh/"))).await.refused(401, "refresh_invalid");
     // Neither is read from a body or query.
-    let body = serde_json::json!({ "refresh_token": jar.refresh(), "refresh": jar.refresh() });
+    let body = json!({ "refresh_token": jar.refresh(), "refresh": jar.refresh() });
     world.send(post("refresh/").json(body)).await.refused(401, "refresh_invalid");
-    world.send(get(&format!("me/?access_token={}", jar.access()))).await.refused(401, "not_authenticated");
+    world.send(get(&format!("me/?__Host-access_token={}", jar.access()))).await.refused(401, "not_authenticated");
     assert_eq!(world.me(&jar).await.status, 200);
 }
 
@@ -276,12 +357,11 @@ async fn a_refusal_takes_no_cookie_away(ground: Ground) {
     world.advance(Duration::from_secs(61));
     let reused = world.refresh(&first).await;
     let ended = world.refresh(&second).await;
-    let garbage = world.send(post("refresh/").jar(&Jar::of("refresh_token", "x"))).await;
+    let garbage = world.send(post("refresh/").jar(&Jar::of(REFRESH, "x"))).await;
     let none = world.send(post("refresh/")).await;
     let me = world.me(&second).await;
-    let login = world
-        .send(post("login/").json(serde_json::json!({ "email": "ada@example.org", "password": "x" })).jar(&second))
-        .await;
+    let login =
+        world.send(post("login/").json(json!({ "email": "ada@example.org", "password": "x" })).jar(&second)).await;
     for answer in [reused, ended, garbage, none, me, login] {
         assert_eq!((answer.status.as_u16(), answer.set_cookies()), (401, vec![]));
     }
@@ -290,7 +370,7 @@ async fn a_refusal_takes_no_cookie_away(ground: Ground) {
 async fn logout_ends_the_session_of_every_cookie(ground: Ground) {
     let world = ground.world().await;
     world.account("ada@example.org").await;
-    for name in ["access_token", "refresh_token"] {
+    for name in [ACCESS, REFRESH] {
         let (gone, one, two) = (
             world.session("ada@example.org").await,
             world.session("ada@example.org").await,
@@ -305,7 +385,11 @@ async fn logout_ends_the_session_of_every_cookie(ground: Ground) {
         world.events.take();
         // A leftover of an ended session, a good one, and one that a sibling of our domain put there.
         assert_eq!(logout([&gone.cookies[name], &one.cookies[name], &two.cookies[name]]).await.status, 200);
-        assert!(matches!(world.events.take()[..], [Event::LoggedOut { .. }, Event::LoggedOut { .. }]));
+        let told = world.events.take();
+        assert!(
+            matches!(told[..], [Event::TokensAmbiguous { .. }, Event::LoggedOut { .. }, Event::LoggedOut { .. }]),
+            "{told:?}"
+        );
         for jar in [&one, &two] {
             world.me(jar).await.refused(401, "not_authenticated");
             world.refresh(jar).await.refused(401, "refresh_invalid");
@@ -316,9 +400,9 @@ async fn logout_ends_the_session_of_every_cookie(ground: Ground) {
 async fn custom_names_are_the_only_ones(ground: Ground) {
     let world = ground
         .world_with(|config| {
-            config.cookies.access_name = "__Host-a".into();
-            config.cookies.refresh_name = "__Secure-r".into();
-            config.cookies.device_name = "__Secure-d".into();
+            config.cookies.access_name = Some("__Host-a".into());
+            config.cookies.refresh_name = Some("__Secure-r".into());
+            config.cookies.device_name = Some("__Secure-d".into());
         })
         .await;
     world.account("ada@example.org").await;
@@ -330,12 +414,12 @@ async fn custom_names_are_the_only_ones(ground: Ground) {
     assert_eq!(world.me(&jar).await.status, 200);
     assert_eq!(world.refresh(&jar).await.status, 200);
     let (access, refresh) = (&jar.cookies["__Host-a"], &jar.cookies["__Secure-r"]);
-    for name in ["access_token", "__host-a", "a"] {
+    for name in ["access_token", ACCESS, "__host-a", "a"] {
         world.me(&Jar::of(name, access)).await.refused(401, "not_authenticated");
     }
-    world.refresh(&Jar::of("refresh_token", refresh)).await.refused(401, "refresh_invalid");
-    let cleared = world.send(post("logout/").jar(&jar)).await;
-    assert_eq!(taken_away(&cleared), [("__Host-a".into(), "/".into()), ("__Secure-r".into(), "/api/auth".into())]);
+    world.refresh(&Jar::of(REFRESH, refresh)).await.refused(401, "refresh_invalid");
+    let answer = world.send(post("logout/").jar(&jar)).await;
+    assert_eq!(cleared(&answer), [("__Host-a".into(), "/".into()), ("__Secure-r".into(), "/".into())]);
 }
 
 async fn cookies_that_cross_sites_are_cleared_across_sites(ground: Ground) {
@@ -346,9 +430,9 @@ async fn cookies_that_cross_sites_are_cleared_across_sites(ground: Ground) {
     let logout = || post("logout/").jar(&answer.jar()).header("origin", "https://app.example.org");
     // A cookie without SameSite is Lax, and browsers take none of that kind from an answer to another site.
     for status in [200, 401] {
-        let cleared = world.send(logout()).await;
-        assert_eq!(cleared.status, status);
-        let cookies = cleared.set_cookies();
+        let answer = world.send(logout()).await;
+        assert_eq!(answer.status, status);
+        let cookies = answer.set_cookies();
         assert!(
             cookies.len() == 2 && cookies.iter().all(|cookie| cookie.ends_with("; SameSite=None; Secure")),
             "{cookies:?}"
@@ -367,18 +451,36 @@ fn refused(configure: impl FnOnce(&mut Config)) -> Option<&'static str> {
 
 #[test]
 fn contradictory_cookie_settings_are_refused_by_name() {
-    assert_eq!(refused(|_| {}), None);
-    assert_eq!(refused(|config| config.cookies.access_name = "__Host-a".into()), None);
-    assert_eq!(refused(|config| config.cookies.refresh_name = "__Secure-r".into()), None);
-    assert_eq!(refused(|config| config.cookies.same_site = SameSite::None), None);
-    for name in ["__Host-r", "__hOST-r", "access_token"] {
-        assert_eq!(refused(|config| config.cookies.refresh_name = name.into()), Some("cookies.refresh_name"));
-    }
     type Configure = fn(&mut Config);
-    let without_secure: [(Configure, &str); 4] = [
-        (|config| config.cookies.access_name = "__Host-a".into(), "cookies.access_name"),
-        (|config| config.cookies.access_name = "__SECURE-a".into(), "cookies.access_name"),
-        (|config| config.cookies.refresh_name = "__Secure-r".into(), "cookies.refresh_name"),
+    let accepted: [Configure; 7] = [
+        |_| {},
+        |config| config.cookies.access_name = Some("__Host-a".into()),
+        |config| config.cookies.refresh_name = Some("__Host-r".into()),
+        |config| config.cookies.refresh_name = Some("__Secure-r".into()),
+        |config| config.cookies.device_name = Some("__Http-d".into()),
+        |config| config.cookies.same_site = SameSite::None,
+        |config| {
+            config.profile = Profile::Django;
+            config.cookies.access_name = Some("__Host-Http-a".into());
+        },
+    ];
+    for configure in accepted {
+        assert_eq!(refused(configure), None);
+    }
+    let taken: [(Configure, &str); 3] = [
+        (|config| config.cookies.refresh_name = Some(ACCESS.into()), "cookies.refresh_name"),
+        (|config| config.cookies.access_name = Some(REFRESH.into()), "cookies.refresh_name"),
+        (|config| config.cookies.access_name = Some(DEVICE.into()), "cookies.device_name"),
+    ];
+    for (configure, setting) in taken {
+        assert_eq!(refused(configure), Some(setting));
+    }
+    let without_secure: [(Configure, &str); 6] = [
+        (|config| config.cookies.access_name = Some("__Host-a".into()), "cookies.access_name"),
+        (|config| config.cookies.access_name = Some("__SECURE-a".into()), "cookies.access_name"),
+        (|config| config.cookies.refresh_name = Some("__Secure-r".into()), "cookies.refresh_name"),
+        (|config| config.cookies.refresh_name = Some("__Http-r".into()), "cookies.refresh_name"),
+        (|config| config.cookies.device_name = Some("__host-http-d".into()), "cookies.device_name"),
         (|config| config.cookies.same_site = SameSite::None, "cookies.same_site"),
     ];
     for (configure, setting) in without_secure {
@@ -388,12 +490,26 @@ fn contradictory_cookie_settings_are_refused_by_name() {
         };
         assert_eq!(refused(insecure), Some(setting));
     }
+    // A script may set a cookie that a script may read, and these prefixes say that none can.
+    for name in ["__Http-r", "__HTTP-r", "__Host-Http-r", "__hOST-hTTP-r"] {
+        let readable = |config: &mut Config| {
+            config.cookies.http_only = false;
+            config.cookies.refresh_name = Some(name.into());
+        };
+        assert_eq!(refused(readable), Some("cookies.refresh_name"), "{name}");
+    }
+    // The profile `django` sends these two below the public path alone.
+    for name in ["__Host-n", "__hOST-n", "__Host-Http-n"] {
+        let django = |config: &mut Config| config.profile = Profile::Django;
+        let refresh = |config: &mut Config| config.cookies.refresh_name = Some(name.into());
+        let device = |config: &mut Config| config.cookies.device_name = Some(name.into());
+        assert_eq!(refused(|c| (django(c), refresh(c)).1), Some("cookies.refresh_name"), "{name}");
+        assert_eq!(refused(|c| (django(c), device(c)).1), Some("cookies.device_name"), "{name}");
+    }
     for name in ["", "a b", "a;b", "a=b", "a,b", "a\"b", "\u{e9}", "a\n", "a\0", &"x".repeat(65)] {
-        assert_eq!(refused(|config| config.cookies.access_name = name.into()), Some("cookies.access_name"), "{name:?}");
-        assert_eq!(
-            refused(|config| config.cookies.refresh_name = name.into()),
-            Some("cookies.refresh_name"),
-            "{name:?}"
-        );
+        let named = || Some(name.to_owned());
+        assert_eq!(refused(|c| c.cookies.access_name = named()), Some("cookies.access_name"), "{name:?}");
+        assert_eq!(refused(|c| c.cookies.refresh_name = named()), Some("cookies.refresh_name"), "{name:?}");
+        assert_eq!(refused(|c| c.cookies.device_name = named()), Some("cookies.device_name"), "{name:?}");
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderValue, Method};
 use serde_json::json;
 
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, Jar, PASSWORD, World, call, get, post};
+use crate::world::{ACCESS, Answer, Call, Ground, Jar, PASSWORD, World, call, get, post};
 
 scenarios![
     what_changes_something_is_taken_from_our_own_pages_only,
@@ -163,7 +163,7 @@ async fn own_routes_are_checked_where_a_cookie_lets_in(ground: Ground) {
                 let bearer = call(method.clone(), path).header("authorization", &format!("Bearer {}", jar.access()));
                 assert_eq!(world.app(sent_by(bearer, sender)).await.status, 200, "no page can send that by itself");
             }
-            for jar in [Jar::default(), Jar::of("access_token", "stale"), jar.only("refresh_token")] {
+            for jar in [Jar::default(), Jar::of(ACCESS, "stale"), jar.only("refresh_token")] {
                 let statuses = ["/open", "/whoami", "/maybe", "/required"].map(|path| (path, &jar));
                 let mut answers = Vec::new();
                 for (path, jar) in statuses {
@@ -248,7 +248,7 @@ async fn where_cookies_cross_sites_silence_is_refused(ground: Ground) {
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
     world.events.take();
-    for jar in [jar.clone(), jar.only("access_token"), jar.only("refresh_token"), Jar::of("access_token", "x")] {
+    for jar in [jar.clone(), jar.only("access_token"), jar.only("refresh_token"), Jar::of(ACCESS, "x")] {
         for call in [login(), post("refresh/"), post("logout/")] {
             world.send(call.jar(&jar)).await.refused(403, "cross_origin");
         }

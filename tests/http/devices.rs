@@ -7,7 +7,7 @@ use auth_system::auth_core::port::MailPurpose;
 use serde_json::json;
 
 use crate::scenarios;
-use crate::world::{Call, Ground, Jar, PASSWORD, World, post};
+use crate::world::{Call, DEVICE, Ground, Jar, PASSWORD, World, post};
 
 scenarios![
     a_reset_makes_its_browser_known_and_lets_it_in_while_strangers_guess,
@@ -78,7 +78,7 @@ async fn the_device_cookie_lives_as_long_as_its_token(ground: Ground) {
         world.account(ADA).await;
         let answer = world.log_in(ADA, PASSWORD).await;
         let cookies = answer.set_cookies();
-        let cookie = cookies.iter().find(|cookie| cookie.starts_with("known_device")).unwrap();
+        let cookie = cookies.iter().find(|cookie| cookie.starts_with(DEVICE)).unwrap();
         assert!(cookie.contains(&format!("Max-Age={}", lifetime.as_secs())), "{cookie}");
         let device = answer.jar().only("known_device");
         world.advance(lifetime - Duration::from_secs(1));

@@ -97,6 +97,7 @@ pub(crate) fn axum_app(auth: &Auth) -> Router {
         .route("/open", any(open))
         .route("/whoami", any(whoami))
         .route("/maybe", any(maybe))
+        .route("/cookies", any(cookies))
         .layer(auth.layer());
     let required = Router::new().route("/required", any(required)).layer(auth.layer().required());
     let enrolling = Router::new()
@@ -123,6 +124,7 @@ pub(crate) fn actix_app(
         .service(own("/open").to(open))
         .service(own("/whoami").to(whoami))
         .service(own("/maybe").to(maybe))
+        .service(own("/cookies").to(cookies_in_actix))
         .service(web::resource("/required").wrap(auth.middleware().required()).to(required))
 }
 
@@ -140,6 +142,17 @@ async fn whoami(user: CurrentUser, session: CurrentSession) -> String {
 
 async fn enrolling(user: EnrollingUser) -> String {
     format!("{} {}", user.id(), user.scope().as_str())
+}
+
+/// The `Cookie` headers that a handler sees.
+async fn cookies(headers: HeaderMap) -> String {
+    let values: Vec<_> = headers.get_all("cookie").iter().map(|value| value.to_str().unwrap()).collect();
+    values.join("|")
+}
+
+async fn cookies_in_actix(request: actix_web::HttpRequest) -> String {
+    let values: Vec<_> = request.headers().get_all("cookie").map(|value| value.to_str().unwrap()).collect();
+    values.join("|")
 }
 
 async fn maybe(user: Option<CurrentUser>) -> String {

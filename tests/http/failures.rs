@@ -18,7 +18,7 @@ use crate::door::Driver;
 use crate::faults::{Fault, Faults};
 use crate::logs::Logs;
 use crate::place::Store;
-use crate::world::{self, Answer, Call, Ground, PASSWORD, World, get, post};
+use crate::world::{self, ACCESS, Answer, Call, Ground, Jar, PASSWORD, World, get, post};
 
 const SQLITE: Ground = Ground { store: Store::Sqlite, driver: Driver::Axum };
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
@@ -124,7 +124,7 @@ async fn without_its_file_nothing_is_answered_from_memory() {
     }
     assert!(!world.database().exists(), "no new file took its place");
     assert_eq!(world.app(get("/open")).await.status, 200);
-    world.me(&world::Jar::of("access_token", "nonsense")).await.refused(401, "token_not_valid");
+    world.me(&Jar::of(ACCESS, "nonsense")).await.refused(401, "token_not_valid");
 
     std::fs::rename(&away, world.database()).unwrap();
     assert_eq!(world.app(get("/whoami").jar(&jar)).await.status, 200);
@@ -231,7 +231,7 @@ async fn a_check_that_failed_is_no_verdict_on_one_of_two_cookies() {
         world.advance(LAG);
         faults.stores.always(fault);
         logs.take();
-        let two = get("me/").header("cookie", &format!("access_token=x; access_token={}", jar.access()));
+        let two = get("me/").header("cookie", &format!("__Host-access_token=x; __Host-access_token={}", jar.access()));
         let answer = world.send(two.clone()).await;
         assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (status, 0));
         assert_eq!(errors_about(&logs, Faults::CAUSE), 1);

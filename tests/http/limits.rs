@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::place::Store;
 use crate::scenarios;
-use crate::world::{Answer, Call, Ground, Jar, PASSWORD, World, get, post};
+use crate::world::{ACCESS, Answer, Call, DEVICE, Ground, Jar, PASSWORD, REFRESH, World, get, post};
 
 scenarios![
     an_address_is_told_when_to_come_back,
@@ -253,7 +253,7 @@ async fn a_stranger_cannot_lock_a_known_device_out(ground: Ground) {
     }
     let answer = world.send(at_home(PASSWORD)).await;
     assert_eq!(answer.status, 200);
-    let id = |jar: &Jar| jar.cookies["known_device"].split_once('.').unwrap().0.to_owned();
+    let id = |jar: &Jar| jar.device().split_once('.').unwrap().0.to_owned();
     assert_eq!(id(&answer.jar()), id(&device), "the device stays the same one");
 
     // Its own budget binds it, too.
@@ -267,8 +267,8 @@ async fn a_device_cookie_opens_nothing_and_fits_one_account(ground: Ground) {
     world.account("ada@example.org").await;
     world.account("bob@example.org").await;
     let adas = world.session("ada@example.org").await.only("known_device");
-    let token = adas.cookies["known_device"].clone();
-    for name in ["access_token", "refresh_token"] {
+    let token = adas.device().to_owned();
+    for name in [ACCESS, REFRESH] {
         assert_eq!(world.me(&Jar::of(name, &token)).await.status, 401);
         assert_eq!(world.refresh(&Jar::of(name, &token)).await.status, 401);
     }
@@ -277,13 +277,13 @@ async fn a_device_cookie_opens_nothing_and_fits_one_account(ground: Ground) {
     }
     let broken = format!("{}x", &token[..token.len() - 1]);
     for device in [token.as_str(), &broken, "x", ""] {
-        let call = guess("bob@example.org", PASSWORD).jar(&Jar::of("known_device", device));
+        let call = guess("bob@example.org", PASSWORD).jar(&Jar::of(DEVICE, device));
         throttled(&world.send(call).await, "account");
     }
     // A logout does not forget the device.
     let jar = world.session("ada@example.org").await;
     let out = world.send(post("logout/").jar(&jar)).await;
-    assert!(out.set_cookies().iter().all(|cookie| !cookie.starts_with("known_device")));
+    assert!(out.set_cookies().iter().all(|cookie| !cookie.starts_with(DEVICE)));
 }
 
 async fn cache_pressure_resets_nothing(ground: Ground) {

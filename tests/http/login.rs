@@ -26,17 +26,17 @@ async fn a_login_sets_both_cookies_as_the_contract_has_them(ground: Ground) {
         format!("expires={expires}; HttpOnly; Max-Age={seconds}; Path={path}; SameSite=Lax; Secure")
     };
     let expected = [
-        format!("access_token={}; {}", jar.access(), attributes(900, "Thu, 01 Jan 2026 00:15:00 GMT", "/")),
+        format!("__Host-access_token={}; {}", jar.access(), attributes(900, "Thu, 01 Jan 2026 00:15:00 GMT", "/")),
         format!(
-            "refresh_token={}; {}",
+            "__Host-refresh_token={}; {}",
             jar.refresh(),
-            attributes(604_800, "Thu, 08 Jan 2026 00:00:00 GMT", "/api/auth")
+            attributes(604_800, "Thu, 08 Jan 2026 00:00:00 GMT", "/")
         ),
     ];
     let cookies = answer.set_cookies();
     assert_eq!(cookies[..2], expected);
-    let device = format!("known_device={}; ", jar.cookies["known_device"]);
-    assert_eq!(cookies[2], device + &attributes(15_552_000, "Tue, 30 Jun 2026 00:00:00 GMT", "/api/auth"));
+    let device = format!("__Host-known_device={}; ", jar.device());
+    assert_eq!(cookies[2], device + &attributes(15_552_000, "Tue, 30 Jun 2026 00:00:00 GMT", "/"));
     assert!(matches!(world.events.take()[..], [Event::LoggedIn { .. }]));
 }
 
@@ -137,8 +137,8 @@ async fn cookies_follow_the_settings(ground: Ground) {
     let world = ground
         .world_with(|config| {
             config.public_path = "/account".into();
-            config.cookies.access_name = "a".into();
-            config.cookies.refresh_name = "r".into();
+            config.cookies.access_name = Some("a".into());
+            config.cookies.refresh_name = Some("r".into());
             config.cookies.secure = false;
             config.cookies.http_only = false;
             config.cookies.same_site = SameSite::Strict;
@@ -156,8 +156,7 @@ async fn cookies_follow_the_settings(ground: Ground) {
     let cookies = answer.set_cookies();
     assert!(cookies[0].starts_with("a=") && cookies[1].starts_with("r="), "{cookies:?}");
     assert!(cookies[0].ends_with("; expires=Thu, 01 Jan 2026 00:01:00 GMT; Max-Age=60; Path=/; SameSite=Strict"));
-    assert!(
-        cookies[1].ends_with("; expires=Thu, 01 Jan 2026 00:02:00 GMT; Max-Age=120; Path=/account; SameSite=Strict")
-    );
+    assert!(cookies[1].ends_with("; expires=Thu, 01 Jan 2026 00:02:00 GMT; Max-Age=120; Path=/; SameSite=Strict"));
+    assert!(cookies[2].starts_with("known_device=") && cookies[2].ends_with("; Path=/; SameSite=Strict"));
     assert_eq!(world.send(post("/api/auth/login/")).await.status, 404);
 }

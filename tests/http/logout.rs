@@ -4,7 +4,7 @@ use auth_system::auth_core::port::Event;
 use serde_json::json;
 
 use crate::scenarios;
-use crate::world::{Ground, Jar, post};
+use crate::world::{ACCESS, Ground, Jar, REFRESH, post};
 
 scenarios![
     a_logout_ends_the_session_at_once,
@@ -15,8 +15,8 @@ scenarios![
 ];
 
 const CLEARED: [&str; 2] = [
-    "access_token=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure",
-    "refresh_token=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/api/auth; Secure",
+    "__Host-access_token=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure",
+    "__Host-refresh_token=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure",
 ];
 
 async fn a_logout_ends_the_session_at_once(ground: Ground) {
@@ -38,7 +38,7 @@ async fn a_logout_ends_the_session_at_once(ground: Ground) {
 async fn either_cookie_is_enough(ground: Ground) {
     let world = ground.world().await;
     world.account("ada@example.org").await;
-    for name in ["access_token", "refresh_token"] {
+    for name in [ACCESS, REFRESH] {
         let jar = world.session("ada@example.org").await;
         let mut sent = jar.only(name);
         assert_eq!(world.send(post("logout/").jar(&sent)).await.status, 200, "{name}");
@@ -47,7 +47,7 @@ async fn either_cookie_is_enough(ground: Ground) {
         // A bad one beside a good one does not keep anybody in.
         let jar = world.session("ada@example.org").await;
         sent = jar.only(name);
-        let other = if name == "access_token" { "refresh_token" } else { "access_token" };
+        let other = if name == ACCESS { REFRESH } else { ACCESS };
         sent.cookies.insert(other.into(), "nonsense".into());
         assert_eq!(world.send(post("logout/").jar(&sent)).await.status, 200, "{name}");
         world.me(&jar).await.refused(401, "not_authenticated");
@@ -59,7 +59,7 @@ async fn without_a_session_both_cookies_go_all_the_same(ground: Ground) {
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
     world.send(post("logout/").jar(&jar)).await;
-    for jar in [jar, Jar::default(), Jar::of("access_token", "nonsense")] {
+    for jar in [jar, Jar::default(), Jar::of(ACCESS, "nonsense")] {
         let answer = world.send(post("logout/").jar(&jar)).await;
         answer.refused(401, "not_authenticated");
         assert_eq!(answer.set_cookies(), CLEARED);

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::scenarios;
-use crate::world::{Answer, Ground, Jar, World, call, get};
+use crate::world::{ACCESS, Answer, Ground, Jar, World, call, get};
 
 scenarios![
     it_shows_the_account,
@@ -42,8 +42,8 @@ async fn it_says_why_a_token_is_refused(ground: Ground) {
     let missing = world.me(&Jar::default()).await;
     missing.refused(401, "not_authenticated");
     assert_eq!(missing.header("www-authenticate"), "Bearer realm=\"api\"");
-    world.me(&Jar::of("access_token", "nonsense")).await.refused(401, "token_not_valid");
-    world.me(&Jar::of("access_token", jar.refresh())).await.refused(401, "token_not_valid");
+    world.me(&Jar::of(ACCESS, "nonsense")).await.refused(401, "token_not_valid");
+    world.me(&Jar::of(ACCESS, jar.refresh())).await.refused(401, "token_not_valid");
     let bearer = |token: &str| get("me/").header("authorization", &format!("Bearer {token}"));
     world.send(bearer(jar.access())).await.refused(401, "not_authenticated");
     let with_bearer = world.restarted(|config| config.bearer = true).await;

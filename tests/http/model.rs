@@ -29,7 +29,7 @@ use crate::common;
 use crate::door::Door;
 use crate::faults::Faults;
 use crate::scenarios;
-use crate::world::{self, Answer, Call, Ground, Jar, Link, World, call, claims, get, post};
+use crate::world::{self, ACCESS, Answer, Call, Ground, Jar, Link, REFRESH, World, call, claims, get, post};
 
 scenarios![what_is_alive_in_the_model_is_what_gets_in, a_crash_leaves_the_account_as_before_or_as_after];
 
@@ -122,7 +122,7 @@ impl System for Service {
     }
 
     async fn authenticate(&mut self, access: &str) -> Option<bool> {
-        let answer = self.door.app(get("/whoami").jar(&Jar::of("access_token", access))).await;
+        let answer = self.door.app(get("/whoami").jar(&Jar::of(ACCESS, access))).await;
         let claims = claims(access);
         match answer.status.as_u16() {
             200 => {
@@ -158,8 +158,8 @@ fn held(op: &Fixed) -> Option<usize> {
 /// An operation as it is sent.
 fn request(model: &Model, op: &Fixed, clock: &ManualClock) -> Call {
     let tokens = |token: &usize| &model.issued[*token].tokens;
-    let by_access = |call: Call, token: &usize| call.jar(&Jar::of("access_token", &tokens(token).access));
-    let by_refresh = |call: Call, token: &usize| call.jar(&Jar::of("refresh_token", &tokens(token).refresh));
+    let by_access = |call: Call, token: &usize| call.jar(&Jar::of(ACCESS, &tokens(token).access));
+    let by_refresh = |call: Call, token: &usize| call.jar(&Jar::of(REFRESH, &tokens(token).refresh));
     let text = |code: Code| model.text(code, clock);
     match op {
         Op::SignUp(to, word) => post("signup/").json(json!({ "email": ADDRESSES[*to], "password": PASSWORDS[*word] })),
@@ -224,7 +224,7 @@ fn request(model: &Model, op: &Fixed, clock: &ManualClock) -> Call {
 fn given(answer: &Answer) -> Given {
     let (jar, body) = (answer.jar(), answer.json());
     let text = |name: &str| body[name].as_str().map(str::to_owned);
-    let tokens = jar.cookies.contains_key("access_token").then(|| {
+    let tokens = jar.has_access().then(|| {
         let (access, refresh) = (jar.access().to_owned(), jar.refresh().to_owned());
         let session = claims(&access)["sid"].as_str().unwrap().parse().map(SessionId).unwrap();
         Tokens { session, access, refresh }

@@ -172,7 +172,7 @@ async fn a_logout_at_one_node_holds_at_the_other_within_the_lag(ground: Ground) 
         assert!(answers.iter().all(|answer| [200, 401].contains(&answer.status.as_u16())), "{answers:?}");
         // The lag is a second.
         here.advance(Duration::from_millis(1001));
-        let refreshed = answers.iter().map(Answer::jar).filter(|jar| jar.cookies.contains_key("access_token"));
+        let refreshed = answers.iter().map(Answer::jar).filter(|jar| jar.has_access());
         for jar in refreshed.chain([jar]) {
             for node in [here, there] {
                 node.me(&jar).await.refused(401, "not_authenticated");

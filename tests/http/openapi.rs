@@ -229,7 +229,7 @@ async fn the_document_follows_the_settings() {
     let document = spell(|config| {
         config.public_path = "/account".into();
         config.bearer = true;
-        config.cookies.access_name = "a".into();
+        config.cookies.access_name = Some("a".into());
         config.policy.usernames = true;
         config.policy.attributes = vec![auth_system::auth_core::policy::AttributeRule::new("shoe_size", 4)];
     })

@@ -173,9 +173,9 @@ fn spoiled(call: &Call) -> Vec<Call> {
         with("x-large", &"x".repeat(40_000)),
         without_cookies(),
         without_cookies()
-            .header("cookie", "access_token=x; access_token=y; refresh_token=x")
-            .header("cookie", "refresh_token=y"),
-        without_cookies().header("cookie", "access_token=x").header("cookie", "access_token=y"),
+            .header("cookie", "__Host-access_token=x; __Host-access_token=y; __Host-refresh_token=x")
+            .header("cookie", "__Host-refresh_token=y"),
+        without_cookies().header("cookie", "__Host-access_token=x").header("cookie", "__Host-access_token=y"),
     ]
 }
 
@@ -233,14 +233,14 @@ async fn own_routes_let_in_and_refuse_alike() {
             world.session("ada@example.org").await
         })
         .await;
-    let both = |a: &str, b: &str| format!("access_token={a}; access_token={b}");
+    let both = |a: &str, b: &str| format!("__Host-access_token={a}; __Host-access_token={b}");
     for path in ["/open", "/whoami", "/maybe", "/required", "/nothing"] {
         for (call, cookies) in [
             (get(path), String::new()),
-            (get(path), format!("access_token={}", jar.access())),
-            (post(path), format!("access_token={}", jar.access())),
-            (post(path).header("origin", "https://evil.example"), format!("access_token={}", jar.access())),
-            (get(path).header("origin", "https://app.example.org"), "access_token=x".to_owned()),
+            (get(path), format!("__Host-access_token={}", jar.access())),
+            (post(path), format!("__Host-access_token={}", jar.access())),
+            (post(path).header("origin", "https://evil.example"), format!("__Host-access_token={}", jar.access())),
+            (get(path).header("origin", "https://app.example.org"), "__Host-access_token=x".to_owned()),
             (get(path), both("x", "y")),
             (get(path), both("x", jar.access())),
             (get(path), both(jar.access(), jar.access())),

@@ -239,7 +239,7 @@ fn busy(email: &str, password: &str, jar: &Jar) -> Vec<Call> {
 async fn all_is_dead(world: &World, answers: &[Answer], before: Vec<Jar>, links: &[Link]) {
     assert!(answers.iter().all(|answer| !answer.status.is_server_error()), "{answers:?}");
     let jars = answers.iter().map(Answer::jar).chain(before);
-    for jar in jars.filter(|jar| jar.cookies.contains_key("access_token")) {
+    for jar in jars.filter(|jar| jar.has_access()) {
         world.me(&jar).await.refused(401, "not_authenticated");
         world.refresh(&jar).await.refused(401, "refresh_invalid");
     }
@@ -277,7 +277,7 @@ async fn nothing_of_the_old_password_outlives_a_reset(ground: Ground) {
             resets += 1;
             all_is_dead(&world, &answers, vec![jar], &links).await;
         } else {
-            let alive = answers.iter().map(Answer::jar).filter(|jar| jar.cookies.contains_key("access_token"));
+            let alive = answers.iter().map(Answer::jar).filter(|jar| jar.has_access());
             let mut count = 0;
             for jar in alive {
                 count += usize::from(world.me(&jar).await.status == 200);

@@ -4,7 +4,7 @@ use auth_system::auth_core::port::Event;
 use serde_json::json;
 
 use crate::scenarios;
-use crate::world::{Answer, Ground, Jar, claims, post};
+use crate::world::{ACCESS, Answer, Ground, Jar, REFRESH, claims, post};
 
 scenarios![
     a_refresh_rotates_both_tokens,
@@ -152,12 +152,12 @@ async fn what_is_no_refresh_token_is_refused_and_clears_nothing(ground: Ground) 
     let jar = world.session("ada@example.org").await;
     let refresh = jar.refresh().to_owned();
     for bad in ["", "x", jar.access(), &refresh[1..], &refresh[..refresh.len() - 1], &format!("{refresh}A"), "a.b.c"] {
-        let answer = world.refresh(&Jar::of("refresh_token", bad)).await;
+        let answer = world.refresh(&Jar::of(REFRESH, bad)).await;
         refused(&answer);
         assert!(answer.set_cookies().is_empty(), "{bad}");
     }
     refused(&world.refresh(&Jar::default()).await);
-    refused(&world.refresh(&Jar::of("access_token", &refresh)).await);
+    refused(&world.refresh(&Jar::of(ACCESS, &refresh)).await);
     assert_eq!(world.refresh(&jar).await.status, 200);
     let django = ground.django().await;
     let detail = "Refresh token is invalid or has expired.";

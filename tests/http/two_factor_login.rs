@@ -7,7 +7,7 @@ use auth_system::auth_core::types::Email;
 use serde_json::{Value, json};
 
 use crate::scenarios;
-use crate::world::{Answer, Authenticator, Ground, Jar, PASSWORD, World, claims, get, post};
+use crate::world::{ACCESS, Answer, Authenticator, Ground, Jar, PASSWORD, REFRESH, World, claims, get, post};
 
 scenarios![
     a_code_of_the_authenticator_finishes_the_login,
@@ -58,7 +58,7 @@ async fn a_code_of_the_authenticator_finishes_the_login(ground: Ground) {
     let jar = answer.jar();
     assert_eq!(world.me(&jar).await.status, 200);
     assert_eq!(claims(jar.access())["amr"], json!(["pwd", "otp", "mfa"]));
-    assert!(jar.cookies.contains_key("known_device"));
+    assert!(!jar.device().is_empty());
     assert_eq!(world.refresh(&jar).await.status, 200);
     assert!(world.mails().await.is_empty());
     verify(&world, &token, &authenticator.code_at(&world, 1)).await.refused(401, "pending_session_invalid");
@@ -212,9 +212,9 @@ async fn a_pending_login_is_good_for_nothing_else(ground: Ground) {
     let authenticator = enrolled(&world).await;
     let token = first_step(&world).await;
     let text = token.as_str().unwrap();
-    for name in ["access_token", "refresh_token"] {
+    for name in [ACCESS, REFRESH] {
         let jar = Jar::of(name, text);
-        world.me(&jar).await.refused(401, if name == "access_token" { "token_not_valid" } else { "not_authenticated" });
+        world.me(&jar).await.refused(401, if name == ACCESS { "token_not_valid" } else { "not_authenticated" });
         world.refresh(&jar).await.refused(401, "refresh_invalid");
     }
     let jar = verify(&world, &token, &authenticator.code(&world)).await.jar();

@@ -18,7 +18,7 @@ use crate::place::Store;
 use crate::scenarios;
 use crate::schema::Schema;
 use crate::totp::totp;
-use crate::world::{Answer, Call, Ground, Jar, Link, get, post};
+use crate::world::{Answer, Call, Ground, Jar, Link, REFRESH, get, post};
 
 scenarios![@kept
     owners_log_in_and_their_sessions_go_on,
@@ -103,8 +103,8 @@ impl Upgraded {
 
     /// The cookies after a refresh: the tokens of an earlier build may lack what this one asks for.
     async fn resume(&self, tokens: &Value) -> Jar {
-        let jar = |name: &str| Jar::of(name, tokens[name].as_str().unwrap());
-        let answer = self.send(post("refresh/").jar(&jar("refresh_token"))).await;
+        let token = tokens["refresh_token"].as_str().unwrap();
+        let answer = self.send(post("refresh/").jar(&Jar::of(REFRESH, token))).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.jar()
     }

@@ -27,6 +27,11 @@ use crate::totp::totp;
 pub(crate) const SECRET: &str = concat!("c41f7ab8092e5d63f8b4107e9a2cd53f", "6e04b1d79c8f23a05b7ee1468d3092fc");
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
+/// The names of the cookies in the profile `standard`.
+pub(crate) const ACCESS: &str = "__Host-access_token";
+pub(crate) const REFRESH: &str = "__Host-refresh_token";
+pub(crate) const DEVICE: &str = "__Host-known_device";
+
 /// How often a race is run.
 pub(crate) const ROUNDS: usize = 50;
 
@@ -230,7 +235,7 @@ impl World {
 
     /// The name of the access cookie.
     pub(crate) fn access_cookie(&self) -> &'static str {
-        "access_token"
+        ACCESS
     }
 
     pub(crate) async fn refresh(&self, jar: &Jar) -> Answer {
@@ -383,16 +388,31 @@ impl Jar {
         Self { cookies: BTreeMap::from([(name.to_owned(), value.to_owned())]) }
     }
 
+    /// The name and value of a cookie by its plain name: the profile and `Secure` decide about the prefix.
+    fn find(&self, plain: &str) -> Option<(&str, &str)> {
+        let found = self.cookies.iter().find(|(name, _)| name.strip_prefix("__Host-").unwrap_or(name) == plain);
+        found.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub(crate) fn has_access(&self) -> bool {
+        self.find("access_token").is_some()
+    }
+
     pub(crate) fn access(&self) -> &str {
-        &self.cookies["access_token"]
+        self.find("access_token").unwrap().1
     }
 
     pub(crate) fn refresh(&self) -> &str {
-        &self.cookies["refresh_token"]
+        self.find("refresh_token").unwrap().1
     }
 
-    pub(crate) fn only(&self, name: &str) -> Self {
-        Self::of(name, &self.cookies[name])
+    pub(crate) fn device(&self) -> &str {
+        self.find("known_device").unwrap().1
+    }
+
+    pub(crate) fn only(&self, plain: &str) -> Self {
+        let (name, value) = self.find(plain.strip_prefix("__Host-").unwrap_or(plain)).unwrap();
+        Self::of(name, value)
     }
 }
 

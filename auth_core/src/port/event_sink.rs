@@ -67,6 +67,14 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
+    /// A request carried several cookies of one name, and not exactly one of them verified: another site of the same
+    /// domain may have set one. The request counted as one without a valid token.
+    TokensAmbiguous {
+        /// The kind of token in these cookies.
+        kind: TokenKind,
+        /// The account and the session of each token that verified.
+        verified: Vec<(UserId, SessionId)>,
+    },
     /// A user logged out.
     LoggedOut {
         /// Who.
@@ -199,6 +207,16 @@ pub enum Event {
     },
 }
 
+/// A kind of token that clients show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// An access token.
+    Access,
+    /// A refresh token.
+    Refresh,
+}
+
 /// What an operator did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -248,6 +266,9 @@ pub struct TracingEvents;
 impl EventSink for TracingEvents {
     fn record(&self, tenant: &TenantId, event: &Event) {
         match event {
+            Event::TokensAmbiguous { verified, .. } if !verified.is_empty() => {
+                tracing::warn!(target: "auth", %tenant, ?event)
+            }
             Event::PasswordUnreadable { .. }
             | Event::RefreshReused { .. }
             | Event::ChangeTakenBack { .. }

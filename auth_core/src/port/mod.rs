@@ -27,7 +27,7 @@ pub use clock::Clock;
 pub use credential_store::CredentialStore;
 pub use data_key_use::{DataKeyUse, DataKeysInUse, key_of_credential, key_of_password};
 pub use dead_mails::{DeadMail, DeadMails};
-pub use event_sink::{AdminAction, Event, EventSink, LoginRefusal, TracingEvents};
+pub use event_sink::{AdminAction, Event, EventSink, LoginRefusal, TokenKind, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
 pub use mail_outbox::{ClaimedMail, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement};
 pub use mailer::{Mail, MailError, MailLink, Mailer};

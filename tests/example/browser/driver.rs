@@ -99,7 +99,7 @@ impl Page {
         self.client.goto(&format!("{base}{address}")).await.unwrap();
     }
 
-    async fn script(&self, script: &str) -> Value {
+    pub(super) async fn script(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
@@ -189,6 +189,14 @@ impl Page {
         let (height, pixel) = (pixels.len() / width, |x, y| pixels[y * width + x]);
         let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, pixel);
         image.detect_grids().first().expect("a QR code").decode().unwrap().1
+    }
+
+    /// The name and value of every cookie that the browser would send to the page's host.
+    pub(super) async fn cookies(&self) -> Vec<(String, String)> {
+        let cookies = self.client.get_all_cookies().await.unwrap();
+        let mut pairs: Vec<_> = cookies.iter().map(|each| (each.name().to_owned(), each.value().to_owned())).collect();
+        pairs.sort();
+        pairs
     }
 
     pub(super) async fn read(&self, css: &str) -> String {

@@ -2,6 +2,7 @@
 //! Screenshots of every view are left in `target/tmp/page`.
 
 mod driver;
+mod siblings;
 
 use std::collections::HashSet;
 

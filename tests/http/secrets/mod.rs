@@ -18,7 +18,7 @@ use self::vault::{PASSWORD, TYPED, Vault};
 use crate::logs::Logs;
 use crate::place::Part;
 use crate::scenarios;
-use crate::world::{Ground, Jar, SECRET, config, get, post};
+use crate::world::{ACCESS, Ground, Jar, REFRESH, SECRET, config, get, post};
 
 scenarios![@kept no_secret_is_logged_at_any_level_by_any_thread, nothing_in_a_dump_opens_anything];
 
@@ -156,10 +156,10 @@ async fn opened(vault: &Vault, candidate: &str, uids: &BTreeSet<String>) -> Opti
     }
     // What no header can carry is no cookie.
     if candidate.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
-        if vault.send(get("me/").jar(&Jar::of("access_token", candidate))).await.status == 200 {
+        if vault.send(get("me/").jar(&Jar::of(ACCESS, candidate))).await.status == 200 {
             return Some("access token");
         }
-        if vault.send(post("refresh/").jar(&Jar::of("refresh_token", candidate))).await.status == 200 {
+        if vault.send(post("refresh/").jar(&Jar::of(REFRESH, candidate))).await.status == 200 {
             return Some("refresh token");
         }
     }
