@@ -1,7 +1,7 @@
 //! [`Auth`]: the account system with its HTTP side and its workers, built in one place.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use auth_core::error::Error;
 use auth_core::flow::Admin;
@@ -16,6 +16,8 @@ use auth_core::{AuthSystem, Ports};
 
 use crate::config::{Config, SameSite, Superuser};
 use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
+#[cfg(feature = "openapi")]
+use crate::http::openapi::{Documents, Source};
 use crate::http::operation::Operations;
 use crate::http::table::Table;
 use crate::http::{Cookies, HttpSettings, Origins};
@@ -370,19 +372,30 @@ impl AuthBuilder {
         };
         let ring = TokenRing::new(&config.secret, &config.accepted_secrets);
         let tokens = Tokens::new(ring, &config.issuer, &config.audience, &policy)?;
-        let http = HttpSettings {
+        let origins = config.effective_origins()?;
+        config.warn_of_footguns(&config.frontend_origin()?, &origins);
+        #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds the documents"))]
+        let mut http = HttpSettings {
             profile: config.profile,
             public_path: config.public_path.clone(),
-            origins: Origins::new(config.effective_origins()?, config.cookies.same_site == SameSite::None),
+            origins: Origins::new(origins, config.cookies.same_site == SameSite::None),
             throttles: config.throttles.clone(),
             cookies: Cookies::of(&config.cookies, config.profile, &config.public_path),
             bearer: config.bearer,
             trusted_proxies: config.trusted_proxies.clone(),
+            proxy_warning: Once::new(),
+            body_timeout: config.body_timeout,
+            #[cfg(feature = "openapi")]
+            documents: None,
         };
         let mut table = Table::new(config.openapi);
         let mut operations = Operations::new(&mut table, &config.throttles);
         self.operations.into_iter().for_each(|change| change(&mut operations));
         operations.outcome()?;
+        #[cfg(feature = "openapi")]
+        if config.openapi {
+            http.documents = Some(Documents::render(Source { table: &table, http: &http, policy: &policy })?);
+        }
         let superuser = config.superuser.clone();
         let system = AuthSystem::new(ports, policy, tokens, &data_ring(config))?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };

@@ -1,6 +1,7 @@
 //! One [`Config`] for everything outside the flows: keys, addresses, cookies and the profile. In code or from `AUTH_*`.
 
 mod env;
+mod footguns;
 
 use std::fmt;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct Config {
     pub cookies: CookieConfig,
     /// How often one address may call what.
     pub throttles: Throttles,
+    /// Longest time that the whole body of a request may take to arrive: 1 second to 5 minutes. Default 10 seconds.
+    pub body_timeout: Duration,
     /// Whether an access token is also taken from `Authorization: Bearer`. Default off.
     pub bearer: bool,
     /// Whether `openapi.json` and the page `docs/` are served below the public path, to anybody; needs the feature
@@ -238,6 +241,7 @@ impl Config {
             trusted_proxies: Vec::new(),
             cookies: CookieConfig::default(),
             throttles: Throttles::default(),
+            body_timeout: Duration::from_secs(10),
             bearer: false,
             openapi: false,
             issuer: "auth-system".into(),
@@ -260,9 +264,14 @@ impl Config {
         }
     }
 
+    /// The origin of the front-end.
+    pub(crate) fn frontend_origin(&self) -> Result<String, InvalidSetting> {
+        parse_origin("frontend_url", &self.frontend_url, true)
+    }
+
     /// The origins that may send credentials: those configured, or the front-end's own.
     pub(crate) fn effective_origins(&self) -> Result<Vec<String>, InvalidSetting> {
-        let frontend = parse_origin("frontend_url", &self.frontend_url, true)?;
+        let frontend = self.frontend_origin()?;
         if self.allowed_origins.is_empty() {
             return Ok(vec![frontend]);
         }
@@ -288,10 +297,13 @@ impl Config {
         }
         self.cookies.check(self.profile, &self.public_path)?;
         throttle::check(&self.throttles)?;
+        if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&self.body_timeout) {
+            return Err(InvalidSetting::new("body_timeout", "must be 1 second to 5 minutes"));
+        }
         if self.product.is_empty() || self.product.len() > 100 || self.product.chars().any(char::is_control) {
             return Err(InvalidSetting::new("product", "must be 1 to 100 bytes without control characters"));
         }
-        if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        if footguns::hold_every_address(&self.trusted_proxies) {
             let problem = "must not hold every address: a client could then claim any other one";
             return Err(InvalidSetting::new("trusted_proxies", problem));
         }

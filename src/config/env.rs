@@ -63,6 +63,7 @@ impl Config {
         env.set("AUTH_COOKIE_SECURE", &mut config.cookies.secure, parse_bool)?;
         env.set("AUTH_COOKIE_HTTPONLY", &mut config.cookies.http_only, parse_bool)?;
         env.set("AUTH_COOKIE_SAMESITE", &mut config.cookies.same_site, parse_same_site)?;
+        env.set("AUTH_BODY_TIMEOUT", &mut config.body_timeout, parse_seconds)?;
         env.set("AUTH_BEARER", &mut config.bearer, parse_bool)?;
         env.set("AUTH_OPENAPI", &mut config.openapi, parse_bool)?;
         env.set("AUTH_ISSUER", &mut config.issuer, parse_text)?;

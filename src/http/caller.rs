@@ -9,6 +9,7 @@ use auth_core::proof::LiveSession;
 use auth_core::types::{Client, Locale, Scope, SessionId, TenantId, UserId};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
 
+use super::address;
 use super::cookie::{self, Presented};
 use super::problem::Problem;
 use crate::Auth;
@@ -150,12 +151,24 @@ pub(crate) async fn all_tokens<'a>(auth: &Auth, headers: &'a HeaderMap) -> (Vec<
 
 /// What else a request tells of its sender.
 pub(crate) fn client(auth: &Auth, headers: &HeaderMap, peer: Option<std::net::IpAddr>) -> Client {
+    let http = auth.http();
+    if address::is_untrusted_proxy(peer, headers, &http.trusted_proxies) {
+        http.proxy_warning.call_once(|| {
+            tracing::warn!(
+                target: "auth",
+                setting = "trusted_proxies",
+                peer = peer.map(tracing::field::display),
+                "a private address sends `X-Forwarded-For` or `Forwarded` and is not trusted: if it is a proxy, all its clients \
+                 share one limit. List it in `AUTH_TRUSTED_PROXIES`, and have it send `X-Forwarded-For`"
+            );
+        });
+    }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     // The first preference is enough: templates fall back by themselves.
     let language = text(ACCEPT_LANGUAGE).and_then(|list| list.split([',', ';']).next());
     Client {
         tenant: TenantId::default(),
-        address: super::address::client_address(peer, headers, &auth.http().trusted_proxies),
+        address: address::client_address(peer, headers, &http.trusted_proxies),
         agent: text(USER_AGENT).map(str::to_owned),
         locale: Locale::parse_or_default(language.unwrap_or("").trim()),
         device: None,

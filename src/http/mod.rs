@@ -19,7 +19,7 @@ mod logout;
 mod me;
 mod not_me;
 #[cfg(feature = "openapi")]
-mod openapi;
+pub(crate) mod openapi;
 pub(crate) mod operation;
 mod origin;
 mod password_reset;
@@ -35,6 +35,8 @@ mod two_factor;
 mod verify_email;
 
 use std::net::IpAddr;
+use std::sync::Once;
+use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::types::Client;
@@ -47,6 +49,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ipnet::IpNet;
+use tokio::time::timeout;
 
 pub(crate) use self::cookie::Cookies;
 use self::fields::Fields;
@@ -71,6 +74,12 @@ pub(crate) struct HttpSettings {
     pub(crate) origins: Origins,
     pub(crate) throttles: Throttles,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Says once for this system that a proxy is not trusted.
+    pub(crate) proxy_warning: Once,
+    pub(crate) body_timeout: Duration,
+    /// The documents that are served, rendered.
+    #[cfg(feature = "openapi")]
+    pub(crate) documents: Option<openapi::Documents>,
 }
 
 impl HttpSettings {
@@ -160,7 +169,7 @@ impl Auth {
         let fields = match endpoint.effect {
             _ if endpoint.method == Method::GET => Fields::from_urlencoded(parts.uri.query().unwrap_or("").as_bytes()),
             _ if !endpoint.reads_body => Fields::default(),
-            _ => Fields::from_body(headers, &read_body(headers, body).await?)?,
+            _ => Fields::from_body(headers, &self.read_body(headers, body).await?)?,
         };
         let exchange = Exchange { auth: self, client, headers, fields };
         let answer = match endpoint.access {
@@ -172,6 +181,25 @@ impl Auth {
             Access::Anyone => endpoint.handler.run(exchange, None).await,
         };
         Ok(answer?.into_response())
+    }
+
+    /// Reads a body up to the limits of size and time, whatever its length claims to be.
+    async fn read_body<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, Problem>
+    where
+        B: http_body::Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let claimed = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if claimed.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+            return Err(Problem::body_too_large(MAX_BODY_BYTES));
+        }
+        // One limit for the whole body: a client that sends a byte at a time gains nothing.
+        let arrival = timeout(self.http().body_timeout, Limited::new(body, MAX_BODY_BYTES).collect());
+        match arrival.await.map_err(|_| Problem::body_timeout())? {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Problem::body_too_large(MAX_BODY_BYTES)),
+            Err(_) => Err(Problem::body_incomplete()),
+        }
     }
 
     /// A refusal with the headers of every answer.
@@ -239,21 +267,4 @@ fn options(endpoints: &[&Endpoint]) -> Response<Bytes> {
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, authorization"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
-}
-
-/// Reads a body up to the limit, whatever its length claims to be.
-async fn read_body<B>(headers: &HeaderMap, body: B) -> Result<Bytes, Problem>
-where
-    B: http_body::Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let claimed = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if claimed.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
-        return Err(Problem::body_too_large(MAX_BODY_BYTES));
-    }
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::body_too_large(MAX_BODY_BYTES)),
-        Err(_) => Err(Problem::body_incomplete()),
-    }
 }

@@ -8,17 +8,20 @@ use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::error::Error;
+use auth_core::policy::{InvalidSetting, Policy};
 use auth_core::port::Hit;
 use auth_core::types::{Limit, Scope};
+use bytes::Bytes;
 use http::Method;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use super::Exchange;
 use super::doc::{Cookies, Doc, Shows};
 use super::problem::Problem;
 use super::reply::Reply;
-use super::table::{Access, Effect, Endpoint};
-use super::{MAX_BODY_BYTES, MAX_HEADER_BYTES};
+use super::table::{Access, Effect, Endpoint, Table};
+use super::{HttpSettings, MAX_BODY_BYTES, MAX_HEADER_BYTES};
 use crate::Auth;
 
 pub(super) const DOCUMENT: Doc =
@@ -30,19 +33,37 @@ pub(super) const PAGE: Doc = Doc {
     ..Doc::new("documentation", "This document as a page")
 };
 
+/// The served documents, rendered at `build()`: answers share these bytes, so anonymous requests cost no rendering.
+pub(crate) struct Documents {
+    json: Bytes,
+    page: Bytes,
+}
+
+impl Documents {
+    pub(crate) fn render(source: Source<'_>) -> Result<Self, InvalidSetting> {
+        let document = source.document();
+        let page = page::render(&document).map_err(|error| InvalidSetting::new("openapi", error.to_string()))?;
+        Ok(Self { json: document.to_string().into(), page: page.into() })
+    }
+
+    fn of(auth: &Auth) -> Result<&Self, Problem> {
+        auth.http().documents.as_ref().ok_or_else(Problem::not_found)
+    }
+}
+
 /// 200: the document.
 pub(super) async fn show_document(x: &Exchange<'_>) -> Result<Reply, Problem> {
-    Ok(Reply::json(http::StatusCode::OK, x.auth.openapi()))
+    Ok(Reply::rendered(Documents::of(x.auth)?.json.clone(), "application/json"))
 }
 
 /// 200: the page.
 pub(super) async fn show_page(x: &Exchange<'_>) -> Result<Reply, Problem> {
-    let html = page::render(&x.auth.openapi()).map_err(Error::internal)?;
-    Ok(Reply::page(html, page::POLICY))
+    let reply = Reply::rendered(Documents::of(x.auth)?.page.clone(), PAGE.content_type);
+    Ok(reply.with_header(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY)))
 }
 
 /// Refusals that are the same in every row that has them; the others differ in their codes.
-const SHARED: [u16; 6] = [405, 413, 415, 429, 431, 503];
+const SHARED: [u16; 7] = [405, 408, 413, 415, 429, 431, 503];
 
 impl Auth {
     /// All endpoints as an OpenAPI 3.1 document, as the settings have them: the public path, the profile's fields and
@@ -50,10 +71,24 @@ impl Auth {
     ///
     /// [`Config::openapi`](crate::Config::openapi) also serves it, below the public path.
     pub fn openapi(&self) -> Value {
+        Source { table: self.table(), http: self.http(), policy: self.system().policy() }.document()
+    }
+}
+
+/// All that the document tells of.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) http: &'a HttpSettings,
+    pub(crate) policy: &'a Policy,
+}
+
+impl Source<'_> {
+    fn document(&self) -> Value {
         let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
         let mut shared = Map::new();
-        for row in self.table().rows() {
-            let path = format!("{}/{}", self.http().public_path, row.path);
+        for row in self.table.rows() {
+            let path = format!("{}/{}", self.http.public_path, row.path);
             let operation = self.operation(row, &mut shared);
             paths.entry(path).or_default().insert(row.method.as_str().to_ascii_lowercase(), operation);
         }
@@ -71,13 +106,13 @@ impl Auth {
     }
 
     fn security_schemes(&self) -> Value {
-        let cookies = &self.http().cookies;
+        let cookies = &self.http.cookies;
         let cookie = |name: &str, description| json!({ "type": "apiKey", "in": "cookie", "name": name, "description": description });
         let mut schemes = json!({
             "accessCookie": cookie(&cookies.access.name, "The access token, set by a login."),
             "refreshCookie": cookie(&cookies.refresh.name, "The refresh token, set by a login."),
         });
-        if self.http().bearer {
+        if self.http.bearer {
             schemes["bearer"] = json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
         }
         schemes
@@ -115,7 +150,7 @@ impl Auth {
     }
 
     fn inputs(&self, row: &Endpoint, form: bool) -> schema::Inputs {
-        schema::Inputs::of(&row.doc, self.system().policy(), self.http().profile, form)
+        schema::Inputs::of(&row.doc, self.policy, self.http.profile, form)
     }
 
     /// The tokens that an endpoint takes: each of the list suffices. Its roles are the scopes of sessions that it takes.
@@ -130,14 +165,14 @@ impl Auth {
             Access::Session(_) => (true, false),
             Access::Anyone => (shows == Shows::AccessOrRefresh, shows != Shows::Nothing),
         };
-        let bearer = access && self.http().bearer;
+        let bearer = access && self.http.bearer;
         let schemes = [(access, "accessCookie"), (bearer, "bearer"), (refresh, "refreshCookie")];
         schemes.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| json!({ name: scopes })).collect()
     }
 
     fn responses(&self, row: &Endpoint, shared: &mut Map<String, Value>) -> Value {
         let mut by_status: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
-        for problem in refusals(row, self.http().profile) {
+        for problem in refusals(row, self.http.profile) {
             by_status.entry(problem.status().as_u16()).or_default().push(problem);
         }
         let mut responses = Map::new();
@@ -148,7 +183,7 @@ impl Auth {
         }
         for (status, problems) in by_status {
             let names = if status == 400 && inputs.read_strictly() { inputs.names() } else { Vec::new() };
-            let refusal = schema::refusal(status, &problems, &names, self.http().profile);
+            let refusal = schema::refusal(status, &problems, &names, self.http.profile);
             let refusal = if SHARED.contains(&status) {
                 let name = reason_phrase(status).replace(' ', "");
                 let reference = json!({ "$ref": format!("#/components/responses/{name}") });
@@ -168,7 +203,7 @@ impl Auth {
             "description": reason_phrase(doc.status),
             "content": { media: { "schema": (doc.answer)() } },
         });
-        let names = &self.http().cookies;
+        let names = &self.http.cookies;
         let session = format!("`{}` and `{}`", names.access.name, names.refresh.name);
         let device = &names.device.name;
         let (required, description) = match doc.cookies {
@@ -207,7 +242,7 @@ fn refusals(row: &Endpoint, profile: crate::config::Profile) -> Vec<Problem> {
     }
     if row.reads_body {
         all.extend(serde_json::from_str::<Value>("{").err().map(|error| Problem::malformed_json(&error)));
-        all.extend([Problem::not_an_object("list"), Problem::body_incomplete()]);
+        all.extend([Problem::not_an_object("list"), Problem::body_incomplete(), Problem::body_timeout()]);
         all.extend([Problem::body_too_large(MAX_BODY_BYTES), Problem::unsupported_media_type("text/plain")]);
     }
     if let Access::Session(scopes) = row.access {

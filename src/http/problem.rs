@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth_core::error::{Error, FieldError, FieldReason, KnownText, Reason, Throttle};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderName, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -122,6 +122,12 @@ impl Problem {
     /// The client stopped in the middle of its body.
     pub(crate) fn body_incomplete() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "body_incomplete", "The request body ended early.")
+    }
+
+    /// The body did not arrive within the time limit. The connection closes: the rest may still be on its way.
+    pub(crate) fn body_timeout() -> Self {
+        let detail = "The request body took too long to arrive.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail).with_header(CONNECTION, "close")
     }
 
     /// The body is no JSON. Line and column only: serde's text would repeat what was sent.

@@ -4,8 +4,6 @@ use auth_core::flow::SessionTokens;
 use auth_core::token::IssuedToken;
 use auth_core::types::Token;
 use bytes::Bytes;
-#[cfg(feature = "openapi")]
-use http::header::CONTENT_SECURITY_POLICY;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -17,9 +15,9 @@ use crate::Auth;
 enum Body {
     None,
     Json(Value),
-    /// HTML, and the `Content-Security-Policy` that it needs.
+    /// Bytes that were rendered before, and their type.
     #[cfg(feature = "openapi")]
-    Page(String, &'static str),
+    Rendered(Bytes, &'static str),
 }
 
 /// An answer on its way out.
@@ -40,10 +38,10 @@ impl Reply {
         Self::json(status, json!({ "detail": detail }))
     }
 
-    /// A page of HTML.
+    /// 200 with bytes that many answers share.
     #[cfg(feature = "openapi")]
-    pub(crate) fn page(html: String, policy: &'static str) -> Self {
-        Self { status: StatusCode::OK, body: Body::Page(html, policy), headers: Vec::new() }
+    pub(crate) fn rendered(bytes: Bytes, content_type: &'static str) -> Self {
+        Self { status: StatusCode::OK, body: Body::Rendered(bytes, content_type), headers: Vec::new() }
     }
 
     /// 204.
@@ -96,11 +94,9 @@ impl Reply {
                 *response.body_mut() = body.to_string().into();
             }
             #[cfg(feature = "openapi")]
-            Body::Page(html, policy) => {
-                let headers = response.headers_mut();
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-                headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-                *response.body_mut() = html.into();
+            Body::Rendered(bytes, content_type) => {
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+                *response.body_mut() = bytes;
             }
         }
         for (name, value) in self.headers {

@@ -26,6 +26,7 @@ mod failures;
 #[allow(dead_code, reason = "each of its users needs a part")]
 mod fake_smtp;
 mod faults;
+mod footguns;
 mod interrupted;
 #[path = "../common/redis_server.rs"]
 #[allow(dead_code, reason = "each of its users needs a part")]
@@ -69,6 +70,7 @@ mod secrets;
 mod settings;
 mod settings_at_work;
 mod signup;
+mod slow_bodies;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod step_up;

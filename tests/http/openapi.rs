@@ -246,3 +246,20 @@ async fn the_document_follows_the_settings() {
     assert_eq!(bare["components"]["securitySchemes"].get("bearer"), None);
     assert_eq!(bare["paths"]["/api/auth/me/"]["get"]["security"], json!([{ "accessCookie": ["full"] }]));
 }
+
+/// Strangers may ask for these as often as they like.
+#[tokio::test]
+async fn the_documents_are_rendered_once() {
+    let world = world(Profile::Standard).await;
+    let bytes = async |path: &str| {
+        let request =
+            http::Request::get(format!("/api/auth/{path}")).body(http_body_util::Empty::<bytes::Bytes>::new());
+        world.auth.respond(request.unwrap(), None).await.into_body()
+    };
+    for path in ["openapi.json", "docs/", "docs"] {
+        let (first, second) = (bytes(path).await, bytes(path).await);
+        assert!(first.len() > 10_000, "{path}");
+        assert_eq!(first.as_ptr(), second.as_ptr(), "{path}: the same memory");
+    }
+    assert_eq!(bytes("openapi.json").await, world.auth.openapi().to_string());
+}

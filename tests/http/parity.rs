@@ -59,7 +59,7 @@ async fn world(configure: fn(&mut Config)) -> World {
     world.around(auth)
 }
 
-async fn serve_axum(auth: &Auth) -> SocketAddr {
+pub(crate) async fn serve_axum(auth: &Auth) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = axum_app(auth).into_make_service_with_connect_info::<SocketAddr>();
@@ -67,7 +67,7 @@ async fn serve_axum(auth: &Auth) -> SocketAddr {
     address
 }
 
-fn serve_actix(auth: &Auth) -> SocketAddr {
+pub(crate) fn serve_actix(auth: &Auth) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let auth = auth.clone();

@@ -36,7 +36,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     #[rustfmt::skip]
     let Config {
         secret: _, accepted_secrets, data_keys, pepper, argon2, hash_threads, hash_queue, profile, public_path, frontend_url,
-        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, bearer, openapi, issuer, audience, superuser: _, policy,
+        product, mail_from, allowed_origins, trusted_proxies, cookies, throttles, body_timeout, bearer, openapi, issuer, audience, superuser: _, policy,
     } = config;
     let CookieConfig { access_name, refresh_name, device_name, secure, http_only, same_site } = cookies;
     #[rustfmt::skip]
@@ -55,7 +55,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     let mut fields = all!(
         accepted_secrets data_keys pepper hash_threads hash_queue profile public_path frontend_url product mail_from
         allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
-        password_reset resend_verification confirm change_password change_email reauthenticate two_factor verify_2fa bearer openapi issuer audience
+        password_reset resend_verification confirm change_password change_email reauthenticate two_factor verify_2fa body_timeout bearer openapi issuer audience
         access_lifetime idle_lifetime session_lifetime refresh_window refresh_retry revocation_lag verify_link_lifetime
         reset_link_lifetime change_email_link_lifetime not_me_link_lifetime sudo_max_age require_second_factor second_factor_attempts totp_skew pending_lifetime totp_setup_lifetime
         totp_issuer backup_codes min_chars max_chars
@@ -93,6 +93,7 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_COOKIE_SECURE",                "false",               "secure",              "false",                            "maybe"),
     ("AUTH_COOKIE_HTTPONLY",              "No",                  "http_only",           "false",                            "nope"),
     ("AUTH_COOKIE_SAMESITE",              "strict",              "same_site",           "Strict",                           "laxly"),
+    ("AUTH_BODY_TIMEOUT",                 "30",                  "body_timeout",        "30s",                              "10s"),
     ("AUTH_BEARER",                       "1",                   "bearer",              "true",                             "10"),
     ("AUTH_OPENAPI",                      "on",                  "openapi",             "true",                             "json"),
     ("AUTH_ISSUER",                       "iss",                 "issuer",              "\"iss\"",                          ""),
@@ -235,6 +236,12 @@ fn build_refuses_what_cannot_be_by_the_name_of_its_field() {
         ("allowed_origins", |c| c.allowed_origins = vec!["https://a.example/path".into()]),
         ("trusted_proxies", |c| c.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap()]),
         ("trusted_proxies", |c| c.trusted_proxies = vec!["::/0".parse().unwrap()]),
+        ("trusted_proxies", |c| {
+            c.trusted_proxies = ["0.0.0.0/1", "128.0.0.0/1"].map(|net| net.parse().unwrap()).into()
+        }),
+        ("trusted_proxies", |c| c.trusted_proxies = ["8000::/1", "::/1"].map(|net| net.parse().unwrap()).into()),
+        ("body_timeout", |c| c.body_timeout = Duration::from_millis(999)),
+        ("body_timeout", |c| c.body_timeout = Duration::from_millis(300_001)),
         ("cookies.access_name", |c| c.cookies.access_name = Some("a b".into())),
         ("cookies.refresh_name", |c| c.cookies.refresh_name = Some(String::new())),
         ("cookies.refresh_name", |c| c.cookies.refresh_name = Some("__Host-access_token".into())),
