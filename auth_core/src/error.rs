@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::port::{HashError, Hit, StoreError};
-use crate::types::Limit;
+use crate::types::{BACKUP_CODE_CHARS, InvalidCode, Limit, TOTP_CHARS};
 
 /// A flow's refusal. Clients see the reason (and the fields, if any); the source goes to tracing only.
 #[derive(Debug)]
@@ -186,6 +186,8 @@ pub enum FieldReason {
     InvalidEmail,
     /// Not a username.
     InvalidUsername,
+    /// Neither six digits nor a backup code.
+    MalformedCode,
     /// A password of fewer characters than the policy wants.
     PasswordTooShort(usize),
     /// Not a UUID.
@@ -223,6 +225,7 @@ impl FieldReason {
             Self::TooLong(_) => "too_long",
             Self::InvalidEmail => "invalid_email",
             Self::InvalidUsername => "invalid_username",
+            Self::MalformedCode => "malformed_code",
             Self::PasswordTooShort(_) => "password_too_short",
             Self::InvalidUuid => "invalid_uuid",
             Self::NotConfirmed => "not_confirmed",
@@ -232,6 +235,17 @@ impl FieldReason {
             Self::PasswordRefused(_) => "password_refused",
             Self::PasswordMismatch => "password_mismatch",
             Self::Taken | Self::AddressInUse => "taken",
+        }
+    }
+}
+
+impl From<InvalidCode> for FieldReason {
+    fn from(invalid: InvalidCode) -> Self {
+        match invalid {
+            InvalidCode::Empty => Self::Blank,
+            InvalidCode::TooShort => Self::TooShort(TOTP_CHARS),
+            InvalidCode::TooLong => Self::TooLong(BACKUP_CODE_CHARS),
+            InvalidCode::Malformed => Self::MalformedCode,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use auth_core::error::{Error, FieldError, FieldReason};
 use auth_core::policy::PasswordPolicy;
 use auth_core::types::{
-    Email, MAX_EMAIL_BYTES, MAX_PASSWORD_BYTES, MAX_USERNAME_CHARS, Password, PasswordTooLong, Personal, Username,
+    Code, Email, MAX_EMAIL_BYTES, MAX_PASSWORD_BYTES, MAX_USERNAME_CHARS, Password, PasswordTooLong, Personal, Username,
 };
 use http::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
@@ -173,22 +173,30 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A code of so many characters. The one field where a number may stand for a text: front-ends send it so.
+    /// A code in its one form, of so many characters, from any spelling. The one field where a number may stand for a text:
+    /// front-ends send it so, without its leading zeros.
     pub(crate) fn code(&mut self, field: &'static str, chars: RangeInclusive<usize>) -> Cow<'a, str> {
         let before = self.errors.len();
-        let code = match self.fields.values.get(field) {
-            Some(Slot::Number(number)) => Cow::Owned(number.clone()),
-            _ => Cow::Borrowed(self.exact(field)),
-        };
-        if self.errors.len() == before {
-            let count = code.chars().count();
-            if count < *chars.start() {
-                self.wrong(field, FieldReason::TooShort(*chars.start()));
-            } else if count > *chars.end() {
-                self.wrong(field, FieldReason::TooLong(*chars.end()));
+        let (least, most) = (*chars.start(), *chars.end());
+        let read = match self.fields.values.get(field) {
+            Some(Slot::Number(number)) => Code::from_number(number).ok(),
+            _ => {
+                let plain = Code::plain(self.exact(field));
+                match plain.chars().count() {
+                    _ if self.errors.len() > before => {}
+                    0 => self.wrong(field, FieldReason::Blank),
+                    count if count < least => self.wrong(field, FieldReason::TooShort(least)),
+                    count if count > most => self.wrong(field, FieldReason::TooLong(most)),
+                    _ => {}
+                }
+                Code::parse(&plain).ok()
             }
+        };
+        let read = read.filter(|code| chars.contains(&code.expose().len()));
+        if read.is_none() && self.errors.len() == before {
+            self.wrong(field, FieldReason::MalformedCode);
         }
-        code
+        Cow::Owned(read.map(|code| code.expose().to_owned()).unwrap_or_default())
     }
 
     /// As [`code`](Self::code), where it may be missing.
@@ -271,7 +279,7 @@ impl<'a> Reader<'a> {
             return true;
         }
         let confirmation = self.exact(field);
-        password.is_empty() || confirmation.is_empty() || confirmation == password
+        password.is_empty() || confirmation.is_empty() || is_same_password(confirmation, password)
     }
 
     /// A password to be set, by the rules that need no more than what is known of its owner by now.
@@ -294,6 +302,14 @@ impl<'a> Reader<'a> {
     /// Ends reading.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         if self.errors.is_empty() { Ok(()) } else { Err(Error::invalid_fields(self.errors).into()) }
+    }
+}
+
+/// Compares in the form in which passwords are kept: devices write one character as different code points.
+fn is_same_password(one: &str, other: &str) -> bool {
+    match (Password::new(one), Password::new(other)) {
+        (Ok(one), Ok(other)) => one.expose() == other.expose(),
+        _ => one == other,
     }
 }
 

@@ -352,6 +352,9 @@ fn text_of(error: &FieldError) -> String {
         FieldReason::InvalidUsername => {
             "Enter a valid username: unaccented letters a to z, digits and _ . + - only.".into()
         }
+        FieldReason::MalformedCode => {
+            "Enter the six digits that your authenticator shows, or a backup code of eight letters and digits.".into()
+        }
         FieldReason::PasswordTooShort(limit) => {
             format!("This password is too short. It must contain at least {limit} characters.")
         }

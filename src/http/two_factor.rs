@@ -2,7 +2,7 @@ use auth_core::Reason;
 use auth_core::error::FieldReason;
 use auth_core::flow::{Confirmation, ReplacementRight, SecondFactorRequest, TotpPurpose, TotpReplacement};
 use auth_core::proof::LiveSession;
-use auth_core::types::Token;
+use auth_core::types::{BACKUP_CODE_CHARS, Token};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -12,8 +12,8 @@ use super::problem::Problem;
 use super::qr;
 use super::reply::Reply;
 
-/// The longest code: a backup code with its blanks or dashes.
-const MAX_CODE_CHARS: usize = 17;
+/// The length of the longest code, a backup code.
+const MAX_CODE_CHARS: usize = BACKUP_CODE_CHARS;
 /// What a masked backup code looks like.
 const MASK: &str = "********";
 
@@ -105,7 +105,7 @@ pub(super) const REPLACE: Doc = Doc::new("two-factor", "Replace the authenticato
         CODE,
         Field::new("current_code", Kind::Code(6, 6), Need::OneOf),
         CONFIRMATION[0],
-        Field::new("backup_code", Kind::Code(6, MAX_CODE_CHARS), Need::OneOf),
+        Field::new("backup_code", Kind::Code(MAX_CODE_CHARS, MAX_CODE_CHARS), Need::OneOf),
     ])
     .answer(|| {
         let count = json!({ "type": "integer", "minimum": 0 });
@@ -126,7 +126,7 @@ pub(super) async fn replace(x: &Exchange<'_>, live: LiveSession) -> Result<Reply
     let mut read = x.fields.reader();
     let code = read.code("code", 6..=6);
     let current = read.optional_code("current_code", 6..=6);
-    let backup = read.optional_code("backup_code", 6..=MAX_CODE_CHARS);
+    let backup = read.optional_code("backup_code", MAX_CODE_CHARS..=MAX_CODE_CHARS);
     let password = backup.is_some().then(|| read.password("password"));
     if current.is_none() && backup.is_none() {
         read.wrong("current_code", FieldReason::Required);

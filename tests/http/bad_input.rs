@@ -76,7 +76,7 @@ const FORMS: [(&str, &[(&str, Kind)]); 16] = [
     ("2fa/enable/", &[("code", Code(6))]),
     ("2fa/disable/", &[("password", Password), ("code", Code(6))]),
     ("2fa/replace/", &[("code", Code(6)), ("current_code", Code(6))]),
-    ("2fa/verify-login/", &[("session_token", Uuid), ("code", Code(17))]),
+    ("2fa/verify-login/", &[("session_token", Uuid), ("code", Code(8))]),
     ("2fa/backup-codes/", &[("password", Password)]),
 ];
 
@@ -92,8 +92,11 @@ fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
         wrong.push((Some(Value::Null), "null"));
     }
     for no_text in [json!(7), json!(-1.5), json!(true), json!([]), json!(["ada@example.org"]), json!({ "$ne": "" })] {
-        let number = matches!(kind, Code(_)) && no_text.is_number();
-        wrong.push((Some(no_text), if number { "too_short" } else { "not_a_string" }));
+        // A whole number is the code that it has lost the leading zeros of.
+        if !(matches!(kind, Code(_)) && no_text.is_u64()) {
+            let number = matches!(kind, Code(_)) && no_text.is_number();
+            wrong.push((Some(no_text), if number { "malformed_code" } else { "not_a_string" }));
+        }
     }
     let optional = matches!(kind, Attribute | Nullable);
     if !optional && kind != MaybePassword && (kind != Confirmation || django) {
@@ -121,8 +124,10 @@ fn wrong(kind: Kind, django: bool) -> Vec<(Option<Value>, &'static str)> {
             ("Password", "password_too_common"),
             ("AUTHSYSTEM-1", "password_too_similar"),
         ],
-        Code(6) => &[("12345", "too_short"), ("1234567", "too_long"), (" 12345 ", "too_long")],
-        Code(_) => &[("12345", "too_short"), ("A-B-C-D-E-F-G-H-IJ", "too_long")],
+        Code(6) => {
+            &[("12345", "too_short"), ("1234567", "too_long"), (" 12345 ", "too_short"), ("abcdef", "malformed_code")]
+        }
+        Code(_) => &[("12345", "too_short"), ("A-B-C-D-E-F-G-H-IJ", "too_long"), ("ABCD2340", "malformed_code")],
         Uuid => &[
             (" ", "invalid_uuid"),
             ("7d444840-9dc0-41d1-b245-5ffdce74fad", "invalid_uuid"),
@@ -162,6 +167,9 @@ fn words(code: &str, kind: Kind) -> String {
         "not_confirmed" => "This has to be confirmed.".into(),
         "blank" => "This field may not be blank.".into(),
         "not_a_string" => "Not a valid string.".into(),
+        "malformed_code" => {
+            "Enter the six digits that your authenticator shows, or a backup code of eight letters and digits.".into()
+        }
         "null_character" => "Null characters are not allowed.".into(),
         "invalid_email" => "Enter a valid email address.".into(),
         "invalid_username" => "Enter a valid username: unaccented letters a to z, digits and _ . + - only.".into(),

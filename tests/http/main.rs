@@ -10,6 +10,7 @@ mod bad_body;
 mod bad_input;
 mod change_email;
 mod change_password;
+mod codes;
 #[path = "../../auth_core/tests/common/mod.rs"]
 mod common;
 mod contract;

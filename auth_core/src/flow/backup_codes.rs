@@ -10,18 +10,11 @@ use crate::error::{Error, Reason};
 use crate::port::{Event, MailMatter, MailPurpose};
 use crate::proof::LiveSession;
 use crate::token::vault::{HASH_BYTES, Unreadable, Vault};
-use crate::types::{Client, Credential, FactorKind, Password, Payload, Token, User};
+use crate::types::{
+    BACKUP_CODE_ALPHABET, BACKUP_CODE_CHARS, Client, Credential, FactorKind, Password, Payload, Token, User,
+};
 
-/// The characters of a code: no two of them look alike. Thirty-two, so that each byte's lower five bits choose one.
-const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-const CODE_CHARS: usize = 8;
 const VERSION: u16 = 1;
-
-/// A code as it is kept: upper case, without blanks and dashes. `None` for what cannot be one.
-fn canonical(code: &str) -> Option<String> {
-    let plain: String = code.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()).collect();
-    (plain.len() == CODE_CHARS && plain.bytes().all(|byte| ALPHABET.contains(&byte))).then_some(plain)
-}
 
 fn context(credential: &Credential) -> [&[u8]; 3] {
     [credential.tenant.as_str().as_bytes(), credential.user.as_str().as_bytes(), credential.id.0.as_bytes()]
@@ -49,7 +42,7 @@ impl Stored {
         Payload { version: VERSION, bytes: self.0.concat() }
     }
 
-    /// What is left after this code was used; `None` when it is none of them.
+    /// What is left after this code, in its one form, was used; `None` when it is none of them.
     pub(super) fn without(
         &self,
         vault: &Vault,
@@ -57,15 +50,14 @@ impl Stored {
         code: &str,
     ) -> Result<Option<Self>, Unreadable> {
         let context = context(credential);
-        let canonical = canonical(code);
         let mut left = Vec::with_capacity(self.0.len());
         for stored in &self.0 {
-            let hash = vault.hash_like(stored, &context, canonical.as_deref().unwrap_or("").as_bytes())?;
+            let hash = vault.hash_like(stored, &context, code.as_bytes())?;
             if !constant_time_eq(&hash, stored) {
                 left.push(*stored);
             }
         }
-        Ok((canonical.is_some() && left.len() < self.0.len()).then_some(Self(left)))
+        Ok((left.len() < self.0.len()).then_some(Self(left)))
     }
 }
 
@@ -141,25 +133,12 @@ impl AuthSystem {
         let count = self.policy().backup_codes;
         let mut codes = BTreeSet::new();
         while codes.len() < count {
-            let mut bytes = [0; CODE_CHARS];
+            let mut bytes = [0; BACKUP_CODE_CHARS];
             self.ports().random.fill(&mut bytes).map_err(Error::unavailable)?;
-            codes.insert(bytes.map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).iter().collect::<String>());
+            codes.insert(
+                bytes.map(|byte| char::from(BACKUP_CODE_ALPHABET[usize::from(byte & 31)])).iter().collect::<String>(),
+            );
         }
         Ok(codes.into_iter().map(Token::new).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_has_many_spellings_and_one_form() {
-        for code in ["ABCD2345", "abcd2345", "ABCD-2345", " abcd 2345 ", "A-B-C-D-2-3-4-5"] {
-            assert_eq!(canonical(code).as_deref(), Some("ABCD2345"), "{code}");
-        }
-        for none in ["", "ABCD234", "ABCD23456", "ABCD234I", "ABCD2340", "ABCD234\u{ff15}", "ABCD_2345", "ABCD\t2345"] {
-            assert_eq!(canonical(none), None, "{none}");
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! Checking and spending the codes of second factors, against the budget of each.
 
+use zeroize::Zeroizing;
+
 use super::password::Budget;
 use super::{MAX_ATTEMPTS, backup_codes, contended, totp};
 use crate::AuthSystem;
-use crate::error::{Error, Reason};
+use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::port::{AttemptKey, Event};
 use crate::proof::SecondFactorVerified;
-use crate::types::{Credential, FactorKind, Payload, Timestamp, User};
+use crate::types::{Code, Credential, FactorKind, Payload, Timestamp, User};
 
 /// What a code turned out to be.
 #[derive(Debug)]
@@ -24,23 +26,32 @@ pub(super) struct Accepted {
 
 impl AuthSystem {
     /// Checks a code of the factors that the account lists, and spends it: no code counts twice, whoever else sends it
-    /// at the same moment. `None` for a wrong one, which is counted before it is looked at.
+    /// at the same moment. `None` for a wrong one, which is counted before it is looked at. A text that is no code at all
+    /// is `invalid_fields` and costs no try.
     ///
     /// The budgets are those of the factor itself. Neither a new pending login, nor another address, nor the right
     /// password starts them anew; only its own success does.
     pub(super) async fn spend_code(&self, user: &User, code: &str) -> Result<Option<Spent>, Error> {
-        let kind = if totp::is_code(code) { FactorKind::totp() } else { FactorKind::backup_codes() };
-        // Whatever is no code of an authenticator is taken for a backup code, and counts there.
-        self.spend_code_of(user, code, kind).await
+        let code = read_code(code)?;
+        self.spend(user, code.expose(), kind_of(&code)).await
     }
 
-    /// As [`spend_code`](Self::spend_code), for the codes of one factor alone: all others are wrong ones, and counted.
+    /// Checks and spends a code like [`spend_code`](Self::spend_code), for one kind of factor alone. A code of another kind
+    /// is `invalid_fields` and costs no try.
     pub(super) async fn spend_code_of(
         &self,
         user: &User,
         code: &str,
         kind: FactorKind,
     ) -> Result<Option<Spent>, Error> {
+        let code = read_code(code)?;
+        if kind_of(&code) != kind {
+            return Err(invalid_code(FieldReason::MalformedCode));
+        }
+        self.spend(user, code.expose(), kind).await
+    }
+
+    async fn spend(&self, user: &User, code: &str, kind: FactorKind) -> Result<Option<Spent>, Error> {
         let listed = |kind: &FactorKind| user.factors.iter().find(|factor| factor.kind == *kind);
         let Some(factor) = listed(&kind).or_else(|| listed(&FactorKind::totp())) else { return Ok(None) };
         let budget = self.factor_budget(user, &factor.kind);
@@ -108,6 +119,30 @@ impl AuthSystem {
 /// A lost data key: nobody gets in without the factor, and the log says what is missing.
 pub(super) fn unreadable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::unavailable(cause)
+}
+
+/// Reads a code as people type it. A text that is no code is `invalid_fields`, before anything is counted.
+fn read_code(text: &str) -> Result<Code, Error> {
+    Code::parse(text).map_err(|invalid| invalid_code(invalid.into()))
+}
+
+/// Reads a code of an authenticator in the same way.
+pub(super) fn read_totp(text: &str) -> Result<Zeroizing<String>, Error> {
+    match read_code(text)? {
+        Code::Totp(code) => Ok(code),
+        Code::Backup(_) => Err(invalid_code(FieldReason::MalformedCode)),
+    }
+}
+
+fn invalid_code(reason: FieldReason) -> Error {
+    Error::invalid_fields(vec![FieldError { field: "code", reason }])
+}
+
+fn kind_of(code: &Code) -> FactorKind {
+    match code {
+        Code::Totp(_) => FactorKind::totp(),
+        Code::Backup(_) => FactorKind::backup_codes(),
+    }
 }
 
 /// The refusal of a wrong code.

@@ -12,7 +12,7 @@ use crate::proof::LiveSession;
 use crate::token::vault::{Unreadable, Vault};
 use crate::types::{
     Client, Credential, CredentialId, FactorKind, Payload, PendingId, PendingPurpose, PendingSession, SessionId,
-    Timestamp, Token, User,
+    TOTP_CHARS, Timestamp, Token, User,
 };
 
 /// The length of a secret: 160 bits (RFC 4226 section 4).
@@ -31,9 +31,9 @@ pub struct TotpSetup {
     pub uri: Token,
 }
 
-/// Whether a text has the form of a code: exactly six ASCII digits.
-pub(super) fn is_code(text: &str) -> bool {
-    text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
+/// Whether a text has the one form of a code: exactly six ASCII digits.
+fn is_code(text: &str) -> bool {
+    text.len() == TOTP_CHARS && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The use of an authenticator that is set up.

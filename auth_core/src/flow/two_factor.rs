@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::backup_codes::Stored;
-use super::second_factor::wrong_code;
+use super::second_factor::{read_totp, wrong_code};
 use super::totp::{Enrolled, TotpPurpose};
 use super::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::AuthSystem;
@@ -83,14 +83,15 @@ impl AuthSystem {
     /// The same write revokes every session and link. The caller gets a new session, and the backup codes.
     ///
     /// # Errors
-    /// `two_factor_enabled`; `two_factor_not_set_up`; `invalid_code`; `throttled`; `not_authenticated` and its like;
-    /// `unavailable`.
+    /// `invalid_fields` for a text that is no code of an authenticator; `two_factor_enabled`; `two_factor_not_set_up`;
+    /// `invalid_code`; `throttled`; `not_authenticated` and its like; `unavailable`.
     pub async fn enable_totp(
         &self,
         client: &Client,
         live: &LiveSession,
         code: &str,
     ) -> Result<TwoFactorEnabled, Error> {
+        let code = read_totp(code)?;
         let ports = self.ports();
         for _ in 0..MAX_ATTEMPTS {
             let (user, pending) = self.pending_totp(live, TotpPurpose::Enrol).await?;
@@ -98,7 +99,7 @@ impl AuthSystem {
             let now = ports.clock.now();
             let budget = self.factor_budget(&user, &FactorKind::totp());
             self.count_attempt(&budget).await?;
-            let Some(enrolled) = self.check_first_code(&user, live.session(), &pending, code, now)? else {
+            let Some(enrolled) = self.check_first_code(&user, live.session(), &pending, &code, now)? else {
                 self.record(&user.tenant, Event::CodeRefused { user: user.id });
                 return Err(wrong_code());
             };
@@ -180,6 +181,7 @@ impl AuthSystem {
         live: &LiveSession,
         request: TotpReplacement<'_>,
     ) -> Result<TotpReplaced, Error> {
+        let code = read_totp(request.code)?;
         let ports = self.ports();
         let mut backup_codes_left = None;
         let mut proven = false;
@@ -193,7 +195,7 @@ impl AuthSystem {
             // A budget of its own: a right code of one's own new authenticator must not forgive guesses at the old one.
             let budget = self.replacement_budget(&user);
             self.count_attempt(&budget).await?;
-            let Some(enrolled) = self.check_first_code(&user, live.session(), &pending, request.code, now)? else {
+            let Some(enrolled) = self.check_first_code(&user, live.session(), &pending, &code, now)? else {
                 self.record(&user.tenant, Event::CodeRefused { user: user.id });
                 return Err(wrong_code());
             };

@@ -25,7 +25,7 @@ const NOTICES: Limit = Limit::new(1, Duration::from_secs(60 * 60));
 pub struct SecondFactorRequest<'a> {
     /// What the first step answered with: a UUID in any case, with or without dashes.
     pub token: &'a str,
-    /// A code of the authenticator, or a backup code.
+    /// A code of the authenticator, or a backup code, in any spelling: [`Code`](crate::types::Code).
     pub code: &'a str,
 }
 
@@ -82,8 +82,8 @@ impl AuthSystem {
     /// the pending login is taken: of parallel calls with one code, or for one pending login, one succeeds.
     ///
     /// # Errors
-    /// `pending_session_invalid` for a login that is over, was finished, or whose account changed since; `invalid_code`;
-    /// `throttled`; `unavailable`.
+    /// `invalid_fields` for a text that is no code; `pending_session_invalid` for a login that is over, was finished, or whose
+    /// account changed since; `invalid_code`; `throttled`; `unavailable`.
     pub async fn verify_login(
         &self,
         client: &Client,

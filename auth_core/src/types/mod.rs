@@ -1,6 +1,7 @@
 //! Values that are right by construction: parsed once at the edge, trusted from there on.
 
 mod client;
+mod code;
 mod credential;
 mod email;
 mod id;
@@ -16,6 +17,7 @@ mod user_state;
 mod username;
 
 pub use client::{Client, Locale};
+pub use code::{BACKUP_CODE_ALPHABET, BACKUP_CODE_CHARS, Code, InvalidCode, TOTP_CHARS};
 pub use credential::{Credential, Payload};
 pub use email::{Email, InvalidEmail, MAX_EMAIL_BYTES};
 pub use id::{CredentialId, InvalidId, MAX_ID_BYTES, MailId, SessionId, TenantId, UserId};

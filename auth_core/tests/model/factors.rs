@@ -99,7 +99,7 @@ impl Model {
         match code {
             Code::Totp(with, steps) => self.authenticators[with].code_at(clock, steps),
             Code::Backup(set, number) => self.code_sets[set][number].clone(),
-            Code::Wrong => "abcdef".to_owned(),
+            Code::Wrong => "ABCDEFGH".to_owned(),
         }
     }
 

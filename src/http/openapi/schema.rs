@@ -111,7 +111,9 @@ fn of_field(field: &Field, policy: &Policy, form: bool) -> Value {
         Kind::Code(least, most) if form => json!({ "type": "string", "minLength": least, "maxLength": most }),
         Kind::Code(least, most) => json!({
             "type": ["string", "integer"], "minLength": least, "maxLength": most,
-            "description": "Send a text: a number has lost its leading zeros.",
+            "minimum": 0, "maximum": 999_999,
+            "description": "Blanks, hyphens and line ends do not count, and digits of every script do. A number stands for its \
+                digits with leading zeros.",
         }),
         Kind::Uuid => json!({ "type": "string", "format": "uuid" }),
         Kind::Flag if form => json!({ "type": "string", "enum": ["true", "false"] }),
