@@ -341,6 +341,8 @@ async fn a_budget_that_was_used_up_before_a_sign_up_delays_its_mail_by_one_refil
     for _ in 0..30 {
         world.auth.resend_verification(&world.client, UNKNOWN).await.unwrap();
     }
+    // There is no account to write to yet.
+    assert_eq!(world.mails().await, []);
     let signed_up = async |world: &World| assert!(world.sign_up(UNKNOWN, PASSWORD).await.is_ok());
     assert_eq!(arriving(&world, 1, signed_up).await.len(), 0);
     world.clock.advance(6 * MINUTE);
