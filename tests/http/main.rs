@@ -29,6 +29,7 @@ mod fake_smtp;
 mod faults;
 mod footguns;
 mod interrupted;
+mod invariants;
 #[path = "../common/redis_server.rs"]
 #[allow(dead_code, reason = "each of its users needs a part")]
 mod killable_redis;
