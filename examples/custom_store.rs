@@ -189,7 +189,7 @@ fn read(row: &SqliteRow) -> Result<User, StoreError> {
     let keys = UserKeys {
         tenant: TenantId::default(),
         id: user_id(row.try_get("id").map_err(store_error)?)?,
-        email: Email::parse(email).map_err(StoreError::corrupt)?,
+        email: Email::stored(email, None).ok_or_else(|| StoreError::corrupt("a row without an address"))?,
         changed_at: Timestamp::from_micros(row.try_get("auth_changed_at").map_err(store_error)?),
     };
     User::from_opaque(keys, row.try_get("auth").map_err(store_error)?).map_err(StoreError::corrupt)

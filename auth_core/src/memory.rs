@@ -426,7 +426,10 @@ impl MailOutbox for MemoryStore {
     async fn enqueue(&self, id: MailId, intent: &MailIntent, now: Timestamp) -> Result<(), StoreError> {
         let mut state = self.lock();
         match state.waiting(intent) {
-            Some(mail) => (mail.id, mail.tries, mail.due) = (id, 0, mail.due.min(now)),
+            Some(mail) => {
+                (mail.id, mail.tries, mail.due) = (id, 0, mail.due.min(now));
+                mail.intent.to = intent.to.clone();
+            }
             None => {
                 let (intent, state_of_new) = (intent.clone(), MailState::Waiting);
                 state.mails.push(QueuedMail { id, intent, tries: 0, due: now, state: state_of_new });

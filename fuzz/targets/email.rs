@@ -28,9 +28,11 @@ fn check_email(email: &Email) {
     assert_eq!(email.local_part(), local);
     assert!(!text.chars().any(|c| c.is_control() || c.is_whitespace() || "\"(),:;<>[\\]".contains(c)), "{text:?}");
     assert!(domain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b)), "{domain:?}");
-    assert!(is_nfkc(text) && text.chars().flat_map(char::to_lowercase).eq(text.chars()), "{text:?} is not folded");
+    assert!(is_nfkc(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase()), "{text:?} is not folded");
+    let (shown, kept) = (email.spelling(), Email::stored(text, email.other_spelling()));
+    assert!(shown.len() <= MAX_EMAIL_BYTES && kept.is_some_and(|kept| kept.spelling() == shown), "{shown:?}");
     // Whatever spelling of it comes next is the same account.
-    for again in [text.to_owned(), text.to_ascii_uppercase(), format!(" {text}\t")] {
+    for again in [text.to_owned(), shown.to_owned(), text.to_ascii_uppercase(), format!(" {text}\t")] {
         assert_eq!(Email::parse(&again).as_ref(), Ok(email), "{again:?}");
     }
 }

@@ -48,7 +48,7 @@ fn account_schema() -> Value {
 fn account(user: &User) -> Reply {
     let body = json!({
         "id": user.id.as_str(),
-        "email": user.email.as_str(),
+        "email": user.email.spelling(),
         "username": user.username.as_ref().map(Username::as_str),
         "email_verified": user.is_verified(),
         "created_at": rfc3339(user.created_at),

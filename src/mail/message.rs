@@ -64,7 +64,7 @@ impl Sender {
 
 /// The one way from an address into headers and envelope: parsed, never pasted.
 fn mailbox(email: &Email) -> Result<Mailbox, AddressError> {
-    Ok(Mailbox::new(None, Address::from_str(email.as_str())?))
+    Ok(Mailbox::new(None, Address::from_str(email.spelling())?))
 }
 
 /// The longest line of a message, in bytes (RFC 5322 section 2.1.1).

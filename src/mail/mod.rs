@@ -17,7 +17,7 @@
 //! #[async_trait::async_trait]
 //! impl Transport for Provider {
 //!     async fn deliver(&self, mail: &RenderedMail) -> Result<(), MailError> {
-//!         let _request = (mail.to.as_str(), &mail.subject, &mail.text, &mail.html);
+//!         let _request = (mail.to.spelling(), &mail.subject, &mail.text, &mail.html);
 //!         Ok(())
 //!     }
 //! }

@@ -163,7 +163,7 @@ impl Templates {
             }
             (Some(_), None) => return Err(MailError::Permanent("the mail has no link".into())),
         };
-        let words = self.words(mail.locale, mail.purpose, mail.to.as_str(), link);
+        let words = self.words(mail.locale, mail.purpose, mail.to.spelling(), link);
         // As text: the debug form of the engine's error may show the link.
         let words = words.map_err(|error| MailError::Permanent(format!("template: {error}").into()))?;
         Ok(RenderedMail {

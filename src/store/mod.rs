@@ -15,7 +15,7 @@
 //! | column | holds |
 //! |---|---|
 //! | your id | any text or number; [`UserInsert::Created`](auth_core::port::UserInsert) tells which one a new row got |
-//! | the address | unique, compared byte by byte: no collation that folds case or accents |
+//! | the address, by its key | unique, compared byte by byte: no collation that folds case or accents; the opaque text has the spelling |
 //! | one opaque text | the rest: [`User::to_opaque`](auth_core::types::User::to_opaque) and back |
 //! | time of the last change | microseconds, with an index: what other nodes ask for |
 //!
@@ -33,7 +33,7 @@
 //!     let keys = UserKeys {
 //!         tenant: TenantId::default(),
 //!         id: UserId::parse(&row.id.to_string()).map_err(StoreError::corrupt)?,
-//!         email: Email::parse(&row.email).map_err(StoreError::corrupt)?,
+//!         email: Email::stored(&row.email, None).ok_or_else(|| StoreError::corrupt("no address"))?,
 //!         changed_at: Timestamp::from_micros(row.auth_changed_at),
 //!     };
 //!     User::from_opaque(keys, &row.auth).map_err(StoreError::corrupt)
@@ -49,7 +49,7 @@
 //!         return Ok(None);
 //!     }
 //!     let next = change.apply(&stored, now);
-//!     let (email, auth) = (next.email.to_string(), next.to_opaque());
+//!     let (email, auth) = (next.email.as_str().to_owned(), next.to_opaque());
 //!     Ok(Some(Row { id: row.id, email, auth, auth_changed_at: next.changed_at.micros() }))
 //! }
 //! ```

@@ -4,6 +4,7 @@
 
 mod access;
 mod actix;
+mod addresses;
 mod admin;
 mod arbitrary;
 mod bad_body;

@@ -28,6 +28,7 @@ scenarios![@kept
     a_session_for_enrolment_alone_stays_one,
     waiting_mails_are_sent_and_dead_ones_stay_dead,
     a_link_that_was_mailed_before_is_answered_and_breaks_nothing,
+    addresses_of_other_scripts_are_found_by_every_spelling,
     a_peppered_database_opens_with_its_keys,
 ];
 
@@ -227,6 +228,27 @@ async fn a_link_that_was_mailed_before_is_answered_and_breaks_nothing(ground: Gr
     };
     assert_eq!(old.log_in(now).await.status, 200);
     assert_eq!(old.log_in(before).await.status, 401);
+}
+
+async fn addresses_of_other_scripts_are_found_by_every_spelling(ground: Ground) {
+    let old = Upgraded::open(ground, "accounts").await;
+    for spelling in ["straße@example.org", "STRASSE@example.org", "Straße@Example.org"] {
+        let answer = old.log_in(spelling).await;
+        assert_eq!(answer.status, 200, "{spelling}: {answer:?}");
+        assert_eq!(old.me(&answer.jar()).await.json()["email"], json!("straße@example.org"), "as it was");
+    }
+    assert_eq!(old.me(&old.resume(&old.facts["strasse"]).await).await.status, 200);
+    // Two accounts of one key: the older one has it, and the other one is there for an operator.
+    let mut owners = std::collections::BTreeSet::new();
+    for spelling in ["σοφός@example.org", "ΣΟΦΌΣ@example.org"] {
+        let jar = old.log_in(spelling).await.jar();
+        let me = old.me(&jar).await.json();
+        assert_eq!(me["email"], json!("σοφόσ@example.org"));
+        owners.insert(me["id"].to_string());
+    }
+    assert_eq!(owners.len(), 1);
+    let users = old.auth.admin().list(None, None, 100).await.unwrap();
+    assert!(users.iter().any(|user| user.email.as_str() == "σοφός@example.org"), "none was lost");
 }
 
 async fn a_peppered_database_opens_with_its_keys(ground: Ground) {

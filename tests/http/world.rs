@@ -190,7 +190,7 @@ impl World {
     /// The query of the one link that was mailed to an address for a purpose.
     pub(crate) async fn link(&self, to: &str, purpose: MailPurpose) -> Link {
         let mails = self.mails().await;
-        let mail = mails.iter().find(|mail| mail.to == to && mail.purpose == purpose);
+        let mail = mails.iter().find(|mail| mail.to.eq_ignore_ascii_case(to) && mail.purpose == purpose);
         Link::of(mail.unwrap_or_else(|| panic!("no link in {mails:?}")))
     }
 

@@ -19,6 +19,7 @@ macro_rules! __mail_outbox {
         $crate::__conformance! { mail_outbox [$($arguments)+]
             what_is_queued_is_claimed_oldest_first
             equal_waiting_intents_are_one_mail
+            a_mail_goes_to_the_spelling_of_the_newest_intent
             a_claim_keeps_others_away_until_its_lease_ends
             many_workers_never_share_a_mail
             a_settled_mail_is_gone
@@ -91,6 +92,23 @@ pub async fn equal_waiting_intents_are_one_mail(outbox: Arc<dyn MailOutbox>, clo
     // What is being sent may be too old to serve a request that comes now.
     outbox.enqueue(id(100), &intent("ada"), now).await.unwrap();
     assert_eq!(claim(&*outbox, now).await[0].id, id(100));
+}
+
+/// Spellings of one address are one address, and the newest one counts.
+pub async fn a_mail_goes_to_the_spelling_of_the_newest_intent(outbox: Arc<dyn MailOutbox>, clock: ManualClock) {
+    let typed = ["Zoë@Example.org", "ZOË@example.org", "zoë@example.org", "Zoë@example.org"];
+    for (number, spelling) in (0..).zip(typed) {
+        let intent = MailIntent { to: Email::parse(spelling).unwrap(), ..intent("zoe") };
+        outbox.enqueue(id(number), &intent, clock.now()).await.unwrap();
+        if number == 1 {
+            let claimed = claim(&*outbox, clock.now()).await;
+            let spellings: Vec<_> = claimed.iter().map(|mail| mail.intent.to.spelling()).collect();
+            assert_eq!(spellings, ["ZOË@example.org"]);
+        }
+    }
+    let claimed = claim(&*outbox, clock.now()).await;
+    let spellings: Vec<_> = claimed.iter().map(|mail| mail.intent.to.spelling()).collect();
+    assert_eq!(spellings, ["Zoë@example.org"]);
 }
 
 /// A worker that died has lost its mails to the next when the lease ends, by the given time.

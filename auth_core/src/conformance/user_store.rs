@@ -29,6 +29,7 @@ macro_rules! __user_store {
             an_id_that_was_never_given_out_is_nobody
             a_taken_address_conflicts_and_nothing_is_written
             addresses_that_look_alike_are_different_accounts
+            an_address_keeps_the_spelling_that_its_owner_typed
             one_of_many_inserts_creates
             an_update_writes_what_it_names
             an_update_leaves_what_it_does_not_name
@@ -174,6 +175,26 @@ pub async fn a_taken_address_conflicts_and_nothing_is_written(store: Arc<dyn Use
         assert_conflict(&*store, &NewUser { email, ..new_user("new") }, Unique::Email).await;
     }
     assert_eq!(load(&*store, &ada).await, ada);
+}
+
+/// Unique and found by the key; mail goes to the spelling, which another spelling of a look-up or a conflict never moves.
+pub async fn an_address_keeps_the_spelling_that_its_owner_typed(store: Arc<dyn UserStore>, _: ManualClock) {
+    let email = |text: &str| Email::parse(text).unwrap();
+    let typed = NewUser { email: email("Zoë.Straße@Example.org"), ..new_user("zoe") };
+    let user = create(&*store, &typed).await;
+    assert_eq!(user.email.spelling(), "Zoë.Straße@example.org");
+    let stranger = email("ZOË.STRASSE@example.org");
+    assert_conflict(&*store, &NewUser { email: stranger.clone(), ..new_user("eve") }, Unique::Email).await;
+    let found = find(&*store, &user.tenant, UserKey::Email(&stranger)).await.unwrap();
+    assert_eq!((&found, found.email.spelling()), (&user, "Zoë.Straße@example.org"));
+    let verified = UserChange { email_verified_at: Some(Some(user.created_at)), ..UserChange::default() };
+    assert_eq!(update(&*store, &found, &verified).await.email.spelling(), "Zoë.Straße@example.org");
+    for spelling in ["ZOE@example.org", "zoe@example.org"] {
+        let current = load(&*store, &user).await;
+        let moved = UserChange { email: Some(email(spelling)), ..UserChange::default() };
+        assert_eq!(update(&*store, &current, &moved).await.email.spelling(), spelling);
+        assert_eq!(load(&*store, &user).await.email.spelling(), spelling);
+    }
 }
 
 /// An address is compared byte by byte: collations, patterns and "helpful" rules would give one account to two people.

@@ -130,10 +130,14 @@ impl AuthSystem {
         if namesake.is_some_and(|namesake| namesake.id != user.id || proof.is_none()) {
             return Err(taken(&["username"]));
         }
-        let decision = decide(&user, proof.is_some());
+        // Another spelling may be another mailbox: until one is proven, mail goes to the one that was typed last, and what
+        // the other one was told counts no more.
+        let respelt = !user.is_verified() && !user.email.spelling().eq_ignore_ascii_case(fields.email.spelling());
+        let decision = decide(&user, proof.is_some() && !respelt);
         let password_cleared = decision == Decision::ClearPassword;
-        if password_cleared {
-            let change = UserChange { password_hash: Some(None), ..UserChange::default() };
+        if password_cleared || respelt {
+            let email = respelt.then(|| fields.email.clone());
+            let change = UserChange { email, password_hash: password_cleared.then_some(None), ..UserChange::default() };
             match ports.users.update_if(&user, &change).await? {
                 UserUpdate::Done(user) => self.account_changed(&user),
                 UserUpdate::Stale | UserUpdate::Conflict(_) => return Ok(false),

@@ -162,7 +162,7 @@ impl AuthSystem {
         ports.pending.put(&pending).await?;
         let text = Secret::new_stack(*secret).to_base32();
         let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
-        let (issuer, account) = (encode(&self.policy().totp_issuer), encode(user.email.as_str()));
+        let (issuer, account) = (encode(&self.policy().totp_issuer), encode(user.email.spelling()));
         let uri = format!("otpauth://totp/{issuer}:{account}?secret={text}&issuer={issuer}");
         Ok(TotpSetup { secret: Token::new(text), uri: Token::new(uri) })
     }

@@ -21,7 +21,8 @@ pub struct Mail {
     pub id: MailId,
     /// Whose account system speaks.
     pub tenant: TenantId,
-    /// The recipient: the stored address of the account, the one it had, or the one it shall move to.
+    /// The recipient: the stored address of the account, the one it had, or the one it shall move to. Send to its
+    /// [`spelling`](Email::spelling).
     pub to: Email,
     /// What about.
     pub purpose: MailPurpose,

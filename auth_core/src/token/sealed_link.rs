@@ -43,7 +43,7 @@ impl Tokens {
     pub fn sealed_link(&self, purpose: SealedPurpose, tenant: TenantId, user: UserId, link: &SealedLink) -> Token {
         let version = link.token_version.get().to_be_bytes();
         let expiry = link.expires_at.seconds().to_be_bytes();
-        let content = [&version[..], &expiry, link.email.as_str().as_bytes()].concat();
+        let content = [&version[..], &expiry, link.email.spelling().as_bytes()].concat();
         let sealed = self.ring.signing().sealer(purpose).seal(&context(&tenant, &user), &content);
         Token::new(URL_SAFE_NO_PAD.encode(sealed))
     }

@@ -10,7 +10,9 @@ use super::{
 };
 
 /// The form that [`User::to_opaque`] writes. A build refuses what a newer one wrote: it would lose what it cannot read.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// The first form, which lacks the spelling of the address.
+const FIRST: u64 = 1;
 
 /// What a table keeps of an account in columns of its own, beside the opaque text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub struct UserKeys {
     pub tenant: TenantId,
     /// The id.
     pub id: UserId,
-    /// The address; look it up byte by byte.
+    /// The address, by its key ([`Email::stored`]); look it up byte by byte. The opaque text has the spelling.
     pub email: Email,
     /// The time of the last change, by which the feed is ordered.
     pub changed_at: Timestamp,
@@ -44,6 +46,7 @@ impl User {
         let micros = |time: Option<Timestamp>| time.map(Timestamp::micros);
         json!({
             "v": VERSION,
+            "email_spelling": self.email.other_spelling(),
             "username": self.username.as_ref().map(Username::as_str),
             "email_verified_at": micros(self.email_verified_at),
             "status": self.status.as_str(),
@@ -67,11 +70,19 @@ impl User {
     pub fn from_opaque(keys: UserKeys, text: &str) -> Result<Self, InvalidUserState> {
         let parts = serde_json::from_str(text).map_err(|_| InvalidUserState("not a JSON object"))?;
         let mut parts = Parts(parts);
-        parts.read("v", |version| (version.as_u64()? == VERSION).then_some(()))?;
+        let version = parts.read("v", |version| version.as_u64().filter(|it| (FIRST..=VERSION).contains(it)))?;
+        let spelling = match version {
+            FIRST => None,
+            _ => parts.maybe("email_spelling", |spelling| Some(spelling.as_str()?.to_owned()))?,
+        };
+        let email = match spelling {
+            Some(spelling) => Email::stored(keys.email.as_str(), Some(&spelling)).unwrap_or(keys.email),
+            None => keys.email,
+        };
         let user = Self {
             tenant: keys.tenant,
             id: keys.id,
-            email: keys.email,
+            email,
             username: parts.maybe("username", |name| {
                 Username::parse(name.as_str()?).ok().filter(|parsed| Some(parsed.as_str()) == name.as_str())
             })?,
@@ -185,6 +196,20 @@ mod tests {
     }
 
     #[test]
+    fn the_spelling_of_the_address_survives_and_the_first_version_has_none() {
+        let (keys, user) = user();
+        let email = Email::parse("Zoë.Straße@Example.org").unwrap();
+        let text = User { email: email.clone(), ..user.clone() }.to_opaque();
+        let keyed = UserKeys { email: Email::stored(email.as_str(), None).unwrap(), ..keys.clone() };
+        let read = User::from_opaque(keyed, &text).map(|user| user.email.spelling().to_owned());
+        assert_eq!(read, Ok("Zoë.Straße@example.org".to_owned()));
+        let mut first: Value = serde_json::from_str(&user.to_opaque()).unwrap();
+        first["v"] = json!(1);
+        first.as_object_mut().unwrap().remove("email_spelling");
+        assert_eq!(User::from_opaque(keys, &first.to_string()), Ok(user));
+    }
+
+    #[test]
     fn what_another_hand_wrote_is_refused() {
         let (keys, user) = user();
         let good: Value = serde_json::from_str(&user.to_opaque()).unwrap();
@@ -195,7 +220,9 @@ mod tests {
         }
         for (name, value) in [
             ("v", json!(0)),
-            ("v", json!(2)),
+            ("v", json!(1)),
+            ("v", json!(3)),
+            ("email_spelling", json!(7)),
             ("v", json!("1")),
             ("username", json!("ADA")),
             ("status", json!("unknown")),

@@ -35,7 +35,7 @@ fn a_message_has_exactly_these_headers() {
         ["From", "To", "Subject", "Message-ID", "Auto-Submitted", "MIME-Version", "Date", "Content-Type"]
     );
     let value = |name: &str| headers.iter().find(|(n, _)| n == name).unwrap().1.as_str();
-    assert!(value("From").ends_with("<no-reply@mail.example.org>") && value("From").is_ascii(), "{}", value("From"));
+    assert!(value("From").ends_with("<No-Reply@mail.example.org>") && value("From").is_ascii(), "{}", value("From"));
     assert_eq!(value("To"), "ada@example.org");
     assert_eq!(value("Subject"), "=?utf-8?b?w5xiZXJwcsO8ZmVu?=");
     assert!(value("Message-ID").ends_with("@mail.example.org>"));

@@ -35,6 +35,7 @@ mod outbox;
 mod pending_sessions;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod rekey;
 mod row;
 mod sessions;
 #[cfg(feature = "sqlite")]

@@ -17,10 +17,10 @@ macro_rules! enqueue {
     ($least:literal) => {
         concat!(
             "INSERT INTO auth_mail_outbox ",
-            "(id, tenant, address, user_id, token_version, purpose, locale, state, due_at, tries, created_at) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, 0, $8) ",
+            "(id, tenant, address, user_id, token_version, purpose, locale, state, due_at, tries, created_at, address_spelling) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, 0, $8, $9) ",
             "ON CONFLICT (tenant, address, purpose, user_id, token_version) WHERE state = 'waiting' ",
-            "DO UPDATE SET id = excluded.id, tries = 0, due_at = ",
+            "DO UPDATE SET id = excluded.id, tries = 0, address_spelling = excluded.address_spelling, due_at = ",
             $least,
             "(auth_mail_outbox.due_at, excluded.due_at)",
         )
@@ -35,7 +35,7 @@ macro_rules! claim {
             "WITH due AS MATERIALIZED (SELECT id FROM auth_mail_outbox WHERE state <> 'dead' AND due_at <= $1 ",
             "ORDER BY created_at, id LIMIT $3", $lock, ") ",
             "UPDATE auth_mail_outbox SET state = 'leased', due_at = $2, tries = tries + 1 WHERE id IN (SELECT id FROM due) ",
-            "RETURNING id, tenant, address, user_id, token_version, purpose, locale, tries, created_at",
+            "RETURNING id, tenant, address, address_spelling, user_id, token_version, purpose, locale, tries, created_at",
         )
     };
 }
@@ -48,7 +48,7 @@ statements! {
         WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
     BURY = "UPDATE auth_mail_outbox SET state = 'dead', dead_reason = $3 \
         WHERE id = $1 AND tries = $2 AND state = 'leased' RETURNING id";
-    DEAD = "SELECT id, tenant, address, user_id, token_version, purpose, locale, tries, dead_reason, created_at \
+    DEAD = "SELECT id, tenant, address, address_spelling, user_id, token_version, purpose, locale, tries, dead_reason, created_at \
         FROM auth_mail_outbox WHERE state = 'dead' ORDER BY created_at, id LIMIT $1";
     REVIVE = "UPDATE auth_mail_outbox SET state = 'waiting', due_at = $2, tries = 0, dead_reason = NULL \
         WHERE id = $1 AND state = 'dead' RETURNING id";
@@ -68,6 +68,7 @@ impl<D: Database> MailOutbox for SqlStore<D> {
                 .bind(intent.purpose.as_str())
                 .bind(intent.locale.as_str())
                 .bind(now.micros())
+                .bind(intent.to.other_spelling())
         };
         self.write(statement).await?;
         Ok(())
@@ -137,7 +138,7 @@ fn read(row: &Fields<'_>) -> Result<(Timestamp, ClaimedMail), StoreError> {
     let token_version = row.token_version()?;
     let intent = MailIntent {
         tenant: row.tenant()?,
-        to: row.email("address")?,
+        to: row.email("address", "address_spelling")?,
         about: user.map(|user| MailMatter { user, token_version }),
         purpose: row.parse("purpose", MailPurpose::parse)?,
         locale: row.parse("locale", |text: &str| Some(Locale::parse_or_default(text)))?,

@@ -21,7 +21,7 @@ impl Fields<'_> {
         Ok(User {
             tenant: self.tenant()?,
             id: self.user_id("id")?,
-            email: self.email("email")?,
+            email: self.email("email", "email_spelling")?,
             username: self.maybe("username", |text: &str| {
                 Username::parse(text).ok().filter(|username| username.as_str() == text)
             })?,
@@ -107,9 +107,10 @@ impl Fields<'_> {
         self.parse(column, |text: &str| UserId::parse(text).ok())
     }
 
-    /// Canonical, or look-ups would never find it.
-    pub(super) fn email(&self, column: &str) -> Result<Email, StoreError> {
-        self.parse(column, |text: &str| Email::parse(text).ok().filter(|email| email.as_str() == text))
+    /// By the key that look-ups find it by, and the spelling beside it.
+    pub(super) fn email(&self, key: &str, spelling: &str) -> Result<Email, StoreError> {
+        let spelling = self.maybe(spelling, |text: &str| Some(text.to_owned()))?;
+        self.parse(key, |text: &str| Email::stored(text, spelling.as_deref()))
     }
 
     pub(super) fn status(&self) -> Result<UserStatus, StoreError> {

@@ -17,7 +17,7 @@ use super::{Database, SqlStore};
 macro_rules! columns {
     () => {
         "tenant, id, email, username, email_verified_at, status, password_hash, token_version, factors, \
-         consecutive_failures, attributes, created_at, last_login_at, changed_at, revision, recoveries"
+         consecutive_failures, attributes, created_at, last_login_at, changed_at, revision, recoveries, email_spelling"
     };
 }
 
@@ -31,7 +31,7 @@ macro_rules! insert {
             ") ",
             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ",
             $now,
-            ", $15, $16) ",
+            ", $15, $16, $17) ",
             "ON CONFLICT DO NOTHING RETURNING ",
             columns!(),
         )
@@ -43,6 +43,7 @@ macro_rules! update_if {
     ($now:expr) => {
         concat!(
             "UPDATE auth_users SET email = COALESCE($4, email), ",
+            "email_spelling = CASE WHEN $4 IS NULL THEN email_spelling ELSE $17 END, ",
             "email_verified_at = CASE WHEN $5 THEN $6 ELSE email_verified_at END, status = COALESCE($7, status), ",
             "password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END, ",
             "consecutive_failures = COALESCE($10, consecutive_failures), factors = COALESCE($11, factors), ",
@@ -188,6 +189,7 @@ fn insert(user: &NewUser, now: StoreTime) -> Statement {
         .bind(now)
         .bind(user.revision.cast_signed())
         .bind(user.recoveries.to_json().to_string())
+        .bind(user.email.other_spelling())
 }
 
 fn update_if(current: &User, change: &UserChange, now: StoreTime) -> Statement {
@@ -210,4 +212,5 @@ fn update_if(current: &User, change: &UserChange, now: StoreTime) -> Statement {
         .bind(next.revision.cast_signed())
         .bind(now)
         .bind(change.recoveries.as_ref().map(|recoveries| recoveries.to_json().to_string()))
+        .bind(change.email.as_ref().and_then(Email::other_spelling))
 }

@@ -10,6 +10,9 @@ use super::connections::connect;
 use super::{PAUSE, failure, has_code};
 use crate::store::sql::error::Failure;
 use crate::store::sql::migrate::{TABLE, migration, missing};
+use crate::store::sql::rekey;
+
+rekey::rekey!(PgConnection);
 
 /// How long a migration may take: an index on a large table.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -25,6 +28,7 @@ fn migrations() -> Vec<Migration> {
         migration(5, "session scope", include_str!("../migrations/postgres/0005_session_scope.sql")),
         migration(9, "presented tokens", include_str!("../migrations/postgres/0009_presented_tokens.sql")),
         migration(10, "data keys", include_str!("../migrations/postgres/0010_data_keys.sql")),
+        migration(11, rekey::NAME, include_str!("../migrations/postgres/0011_spellings.sql")),
     ]
 }
 
@@ -64,6 +68,9 @@ async fn try_migrate(connection: &mut PgConnection) -> Result<(), MigrateError> 
         transaction.skip(TABLE, &migration).await?;
         let done = transaction.execute(migration.sql.clone()).await;
         done.map_err(|error| MigrateError::ExecuteMigration(error, migration.version))?;
+        if migration.description == rekey::NAME {
+            rekey(&mut transaction).await?;
+        }
     }
     Ok(transaction.commit().await?)
 }

@@ -7,6 +7,9 @@ use tokio::time::{Instant, sleep};
 use super::{PATIENCE, TURN, failure, is_busy};
 use crate::store::sql::error::Failure;
 use crate::store::sql::migrate::{TABLE, migration, missing};
+use crate::store::sql::rekey;
+
+rekey::rekey!(SqliteConnection);
 
 fn migrations() -> Vec<Migration> {
     vec![
@@ -19,6 +22,7 @@ fn migrations() -> Vec<Migration> {
         migration(7, "session scope", include_str!("../migrations/sqlite/0007_session_scope.sql")),
         migration(11, "presented tokens", include_str!("../migrations/sqlite/0011_presented_tokens.sql")),
         migration(12, "data keys", include_str!("../migrations/sqlite/0012_data_keys.sql")),
+        migration(13, rekey::NAME, include_str!("../migrations/sqlite/0013_spellings.sql")),
     ]
 }
 
@@ -43,6 +47,9 @@ async fn try_connect(options: &SqliteConnectOptions) -> Result<SqliteConnection,
     transaction.ensure_migrations_table(TABLE).await?;
     for migration in missing(&mut *transaction, migrations()).await? {
         transaction.apply(TABLE, &migration).await?;
+        if migration.description == rekey::NAME {
+            rekey(&mut transaction).await?;
+        }
     }
     // Writes nothing, but fails where nothing can be written: on a read-only file BEGIN IMMEDIATE begins a read.
     transaction.execute("DELETE FROM _auth_migrations WHERE version IS NULL").await?;
