@@ -46,8 +46,8 @@ pub struct Policy {
     pub change_email_link_lifetime: Duration,
     /// How long the link of a notice takes back the change that it reports: 1 h to 30 d. Default 72 h.
     pub not_me_link_lifetime: Duration,
-    /// How long after a login its user may change what matters without giving the password again: 1 min to 1 d. A
-    /// refresh does not count. Default 15 min.
+    /// How long after a login its user may change what matters without giving the password again: up to 1 d. A refresh does
+    /// not count. Zero asks for the proof each time. Default 15 min.
     pub sudo_max_age: Duration,
     /// What makes an acceptable password.
     pub password: PasswordPolicy,
@@ -228,7 +228,7 @@ impl Policy {
         within("change_email_link_lifetime", self.change_email_link_lifetime, MINUTE, DAY)?;
         within("not_me_link_lifetime", self.not_me_link_lifetime, 60 * MINUTE, 30 * DAY)?;
         within("device_lifetime", self.device_lifetime, DAY, 400 * DAY)?;
-        within("sudo_max_age", self.sudo_max_age, MINUTE, DAY)?;
+        within("sudo_max_age", self.sudo_max_age, Duration::ZERO, DAY)?;
         if !(1..=100).contains(&self.mail_attempts) {
             return Err(InvalidSetting::new(
                 "mail_attempts",
@@ -332,7 +332,7 @@ mod tests {
             ("reset_link_lifetime", |p| p.reset_link_lifetime = 2 * DAY),
             ("change_email_link_lifetime", |p| p.change_email_link_lifetime = 2 * DAY),
             ("not_me_link_lifetime", |p| p.not_me_link_lifetime = MINUTE),
-            ("sudo_max_age", |p| p.sudo_max_age = Duration::ZERO),
+            ("sudo_max_age", |p| p.sudo_max_age = 2 * DAY),
             ("second_factor_attempts", |p| p.second_factor_attempts.count = 0),
             ("totp_skew", |p| p.totp_skew = 3),
             ("pending_lifetime", |p| p.pending_lifetime = 60 * MINUTE),

@@ -18,15 +18,21 @@ use crate::token::AccessClaims;
 use crate::types::{SessionId, TenantId, UserId};
 
 /// How much of the past each poll reads again. Statements time out well before.
-const OVERLAP: Duration = Duration::from_secs(10);
+pub(crate) const OVERLAP: Duration = Duration::from_secs(10);
 /// How often the whole window is read again.
 const RESYNC: Duration = Duration::from_secs(30);
 /// Rows a page.
 const PAGE: usize = 1000;
 
+/// How long revocations are remembered, and how far back they are read, where access tokens live so long.
+pub(crate) const fn window(access_lifetime: Duration) -> Duration {
+    access_lifetime.saturating_mul(2).saturating_add(OVERLAP)
+}
+
 /// The view. One per node.
 pub(crate) struct Revocations {
-    /// How long a revoked row matters: until the last token made before it has expired.
+    /// How long a revoked row matters: until the last token made before it has expired, by the clock of a node that is
+    /// an access lifetime slow. A slower one refuses every token that is not as old.
     window: Duration,
     max_lag: Duration,
     view: RwLock<View>,
@@ -63,7 +69,7 @@ pub(crate) enum Standing {
 impl Revocations {
     pub(crate) fn new(access_lifetime: Duration, max_lag: Duration) -> Self {
         Self {
-            window: access_lifetime + OVERLAP,
+            window: window(access_lifetime),
             max_lag,
             view: RwLock::default(),
             polling: Mutex::new(()),
@@ -184,8 +190,9 @@ impl View {
     fn learn_account(&mut self, account: UserSecurity, at: Duration) {
         let known = self.users.entry((account.tenant, account.id));
         let learnt = known.or_insert_with(|| Learnt { what: account.clone(), at });
-        // Pages overlap: an older report never replaces a newer one.
-        if account.revision > learnt.what.revision {
+        // Pages overlap: an older report never replaces a newer one. An unreadable row has no order among them.
+        let unordered = account.unreadable || learnt.what.unreadable;
+        if account.revision > learnt.what.revision || (unordered && account != learnt.what) {
             *learnt = Learnt { what: account, at };
         }
     }
@@ -194,6 +201,9 @@ impl View {
 /// Whether an account's state ends a token: its version moved past the token's, or it is shut. A version *behind* the
 /// token's, shut or not, only means that this node has not yet learnt of the latest change.
 fn ends(account: &UserSecurity, claims: &AccessClaims) -> bool {
+    if account.unreadable {
+        return true;
+    }
     match account.token_version.get().wrapping_sub(claims.token_version.get()) & 0x7fff_ffff {
         0 => !account.active,
         1..0x4000_0000 => true,
@@ -228,7 +238,7 @@ mod tests {
     fn account(revision: u64, token_version: u32) -> UserSecurity {
         let id = UserId::from(Uuid::from_u128(1));
         let token_version = TokenVersion::new(token_version);
-        UserSecurity { tenant: TenantId::default(), id, token_version, active: true, revision }
+        UserSecurity { tenant: TenantId::default(), id, token_version, active: true, revision, unreadable: false }
     }
 
     #[test]
@@ -272,7 +282,7 @@ mod tests {
         view.session_ended(SessionId(Uuid::from_u128(1)), &clock);
         view.account_changed(account(1, 1), &clock);
         let mut age = Duration::ZERO;
-        while age <= LIFETIME + OVERLAP {
+        while age <= 2 * LIFETIME + OVERLAP {
             assert_eq!(polled(&view, &store, &clock), (1, 1), "{age:?}");
             clock.advance(Duration::from_secs(1));
             age += Duration::from_secs(1);
@@ -287,10 +297,22 @@ mod tests {
         let store = MemoryStore::new(Arc::new(clock.clone()));
         let view = Revocations::new(LIFETIME, Duration::from_secs(1));
         view.account_changed(account(1, 1), &clock);
-        clock.advance(LIFETIME);
+        clock.advance(LIFETIME + LIFETIME / 2);
         view.account_changed(account(2, 2), &clock);
-        clock.advance(LIFETIME);
+        clock.advance(LIFETIME + LIFETIME / 2);
         assert_eq!(polled(&view, &store, &clock), (0, 1));
+    }
+
+    #[test]
+    fn an_unreadable_row_shuts_its_account_until_it_is_read_again() {
+        let clock = ManualClock::new();
+        let view = Revocations::new(LIFETIME, Duration::from_secs(1));
+        let damaged = UserSecurity::unreadable(TenantId::default(), UserId::from(Uuid::from_u128(1)));
+        for report in [account(5, 2), damaged.clone(), account(5, 2), damaged, account(6, 3)] {
+            view.account_changed(report.clone(), &clock);
+            let known: Vec<_> = view.read().users.values().map(|learnt| learnt.what.clone()).collect();
+            assert_eq!(known, [report]);
+        }
     }
 
     #[test]

@@ -69,6 +69,23 @@ fn finish(checks: Checks<'_>) -> Vec<Result<LiveSession, Error>> {
 }
 
 #[tokio::test]
+async fn a_node_whose_clock_is_slow_lets_no_revoked_token_in() {
+    let clock = ManualClock::new();
+    let store_clock = SkewedClock::new(&clock);
+    let world = World::with_clocks(clock, Arc::new(store_clock.clone()), |_| {});
+    let tokens = world.logged_in().await;
+    // Ten minutes slow: the token works here, by this clock, ten minutes longer than elsewhere.
+    store_clock.set_seconds(600);
+    let tokens = world.auth.refresh(tokens.refresh.token.expose()).await.unwrap();
+    let revoked = world.store.revoke(&world.client.tenant, tokens.session, tokens.access.issued_at).await;
+    assert!(revoked.unwrap(), "by another node");
+    for minute in 0..=25 {
+        assert!(world.auth.authenticate(tokens.access.token.expose()).await.is_err(), "minute {minute}");
+        world.clock.advance(MINUTE);
+    }
+}
+
+#[tokio::test]
 async fn what_one_node_ends_the_other_refuses_within_the_lag() {
     for what in ["logout", "reset", "disabled", "deleted", "factors"] {
         let (world, other, tokens) = two_nodes().await;

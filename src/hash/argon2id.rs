@@ -115,6 +115,12 @@ impl Argon2id {
         today.saturating_mul(4).clamp(DEFAULT_MEMORY_LIMIT, 1 << 20).max(today)
     }
 
+    /// Whether the check takes more memory than a thread has.
+    pub(super) fn is_heavy(&self, encoded: &str) -> bool {
+        let stored = Stored::read(encoded, self.memory_limit(), work(&self.today).max(MAX_WORK));
+        stored.is_ok_and(|stored| stored.params.block_count() > self.today.block_count())
+    }
+
     pub(super) fn has_pepper(&self, id: &[u8]) -> bool {
         self.pepper.as_ref().is_some_and(|pepper| pepper.find(id).is_some())
     }

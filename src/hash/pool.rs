@@ -61,6 +61,7 @@ impl HashPool {
             queue: FairQueue::new(queue),
             closing: false,
             running: 0,
+            heavy: false,
             done: 0,
             refused: 0,
             waited: Duration::ZERO,
@@ -102,8 +103,9 @@ impl HashPool {
             _ => self.reserve(lane)?,
         };
         let (reply, answer) = oneshot::channel();
-        let password = Zeroizing::new(password.expose().to_owned());
-        place.fill(Job { password, asked_at: self.shared.clock.monotonic(), task: task(reply) });
+        let (password, task) = (Zeroizing::new(password.expose().to_owned()), task(reply));
+        let heavy = matches!(&task, Task::Verify(hash, _) if self.shared.schemes.is_heavy(hash.as_ref()));
+        place.fill(Job { password, asked_at: self.shared.clock.monotonic(), heavy, task });
         answer.await.unwrap_or_else(|_| Err(HashFault::NotRun("the pool has ended".into()).into()))
     }
 
@@ -180,6 +182,8 @@ struct Job {
     password: Zeroizing<String>,
     /// By the clock's monotonic time.
     asked_at: Duration,
+    /// Takes memory that one job has at a time.
+    heavy: bool,
     task: Task,
 }
 
@@ -234,6 +238,8 @@ struct State {
     queue: FairQueue<Job>,
     closing: bool,
     running: usize,
+    /// A heavy job runs. Others wait in the queue, and not on the threads, which all jobs share.
+    heavy: bool,
     done: u64,
     refused: u64,
     /// By all jobs that a thread took.
@@ -263,12 +269,14 @@ impl Shared {
     fn next(&self) -> Option<(Job, Duration)> {
         let mut state = self.state();
         while !state.closing {
-            match state.queue.pop() {
+            let busy = state.heavy;
+            match state.queue.pop(|job| !(busy && job.heavy)) {
                 Some(job) if job.abandoned() => {}
                 Some(job) => {
                     let now = self.clock.monotonic();
                     state.waited += now.saturating_sub(job.asked_at);
                     state.running += 1;
+                    state.heavy |= job.heavy;
                     return Some((job, now));
                 }
                 None => state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -277,9 +285,14 @@ impl Shared {
         None
     }
 
-    fn finished(&self, taken_at: Duration) {
+    fn finished(&self, heavy: bool, taken_at: Duration) {
         let mut state = self.state();
         state.running -= 1;
+        if heavy {
+            state.heavy = false;
+            // The next one may have been all that another thread was waiting for.
+            self.news.notify_one();
+        }
         state.done += 1;
         state.worked += self.clock.monotonic().saturating_sub(taken_at);
     }
@@ -293,7 +306,8 @@ fn work(shared: &Shared) {
     let _ = rustix::process::nice(5);
     let mut memory = shared.schemes.memory();
     while let Some((job, taken_at)) = shared.next() {
-        job.run(&shared.schemes, &mut memory, || shared.finished(taken_at));
+        let heavy = job.heavy;
+        job.run(&shared.schemes, &mut memory, || shared.finished(heavy, taken_at));
     }
 }
 

@@ -58,11 +58,13 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// The oldest item of the lane whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<T> {
-        let lane = self.turns.pop_front()?;
+    /// The oldest item that fits, of the first lane that has one. Lanes that are passed over keep their turn.
+    pub(super) fn pop(&mut self, fits: impl Fn(&T) -> bool) -> Option<T> {
+        let oldest = |lane: &u128| self.lanes.get(lane)?.items.iter().position(&fits);
+        let (turn, place) = self.turns.iter().enumerate().find_map(|(turn, lane)| Some((turn, oldest(lane)?)))?;
+        let lane = self.turns.remove(turn)?;
         let found = self.lanes.get_mut(&lane)?;
-        let item = found.items.pop_front()?;
+        let item = found.items.remove(place)?;
         self.len -= 1;
         if !found.items.is_empty() {
             self.turns.push_back(lane);
@@ -95,7 +97,7 @@ mod tests {
     }
 
     fn drain(queue: &mut FairQueue<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| queue.pop()).collect()
+        std::iter::from_fn(|| queue.pop(|_| true)).collect()
     }
 
     #[test]
@@ -110,6 +112,20 @@ mod tests {
         assert_eq!(queue.len(), 7);
         assert_eq!(drain(&mut queue), [10, 20, 30, 11, 21, 12, 13]);
         assert_eq!((queue.len(), queue.lanes.len(), queue.turns.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_passed_over_and_keeps_its_turn() {
+        let mut queue = FairQueue::new(20);
+        for (lane, item) in [(1, 10), (1, 11), (2, 20), (3, 31)] {
+            assert!(push(&mut queue, lane, item));
+        }
+        let odd = |item: &u32| item % 2 == 1;
+        assert_eq!(queue.pop(odd), Some(11));
+        assert_eq!(queue.pop(odd), Some(31));
+        assert_eq!(queue.pop(odd), None);
+        assert_eq!(queue.len(), 2);
+        assert_eq!(drain(&mut queue), [20, 10], "the lane that was served comes last");
     }
 
     #[test]

@@ -150,6 +150,22 @@ impl Schemes {
         }
     }
 
+    /// Whether the check takes memory beyond the thread's own, of which there is one hash's worth for all.
+    pub(super) fn is_heavy(&self, hash: Option<&PasswordHash>) -> bool {
+        let Some(encoded) = hash.map(PasswordHash::expose) else { return false };
+        if encoded.starts_with(PREFIX) {
+            return self.argon2id.is_heavy(encoded);
+        }
+        #[cfg(feature = "import")]
+        return match import::read(encoded) {
+            Ok(import::Scheme::Scrypt { .. }) => true,
+            Ok(import::Scheme::Argon2(phc)) => self.argon2id.is_heavy(phc),
+            _ => false,
+        };
+        #[cfg(not(feature = "import"))]
+        false
+    }
+
     pub(super) fn has_pepper(&self, id: &[u8]) -> bool {
         self.argon2id.has_pepper(id)
     }

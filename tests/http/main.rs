@@ -85,6 +85,7 @@ mod two_factor_races;
 mod two_factor_replace;
 mod two_factor_required;
 mod two_factor_settings;
+mod unreadable;
 mod upgrade;
 mod verify_email;
 mod workers;

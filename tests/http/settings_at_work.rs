@@ -25,12 +25,28 @@ scenarios![
     only_a_trusted_proxy_names_the_client,
     the_profile_brings_its_policy,
     links_live_as_long_as_they_are_told,
+    a_step_up_age_of_zero_asks_for_the_proof_each_time,
 ];
 
 const MEMORY: Ground = Ground { store: Store::Memory, driver: Driver::Axum };
 
 fn secret(first: &str) -> RootSecret {
     RootSecret::parse(&format!("{first}{}", &world::SECRET[first.len()..])).unwrap()
+}
+
+async fn a_step_up_age_of_zero_asks_for_the_proof_each_time(ground: Ground) {
+    let world = ground.world_with(|config| config.policy.sudo_max_age = Duration::ZERO).await;
+    world.account("ada@example.org").await;
+    // In the very moment of the login.
+    let jar = world.session("ada@example.org").await;
+    let body = json!({ "new_email": "new@example.org" });
+    let answer = world.send(post("change-email/").jar(&jar).json(body)).await;
+    answer.refused(403, "reauthentication_required");
+    let body = json!({ "new_email": "new@example.org", "password": PASSWORD });
+    assert_eq!(world.send(post("change-email/").jar(&jar).json(body)).await.status, 200);
+    let body = json!({ "password": PASSWORD });
+    let jar = world.send(post("reauthenticate/").jar(&jar).json(body)).await.jar();
+    world.send(post("2fa/setup/").jar(&jar).json(json!({}))).await.refused(403, "reauthentication_required");
 }
 
 async fn tokens_and_links_need_the_secret_that_made_them(ground: Ground) {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::AuthSystem;
 use crate::error::Error;
 use crate::policy::MAX_ACCESS_LIFETIME;
+use crate::revocation::window;
 
 /// After so long no access token can be alive, whatever the settings of another node say, and every node has seen the end,
 /// a full resync included.
-const AGE: Duration = MAX_ACCESS_LIFETIME.saturating_add(Duration::from_secs(60));
+const AGE: Duration = window(MAX_ACCESS_LIFETIME).saturating_add(Duration::from_secs(60));
 /// Rows a round.
 const ROWS: usize = 1000;
 

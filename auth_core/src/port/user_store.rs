@@ -239,6 +239,16 @@ pub struct UserSecurity {
     pub active: bool,
     /// The row's revision: of two reports the higher one is the later one.
     pub revision: Revision,
+    /// The store cannot read the row: nobody gets in to the account, whatever the version of their token.
+    pub unreadable: bool,
+}
+
+impl UserSecurity {
+    /// What a feed tells of a row that it cannot read, so that the row shuts its own account and blinds nobody else. Log it:
+    /// a newer build wrote the row, or it is damaged.
+    pub fn unreadable(tenant: TenantId, id: UserId) -> Self {
+        Self { tenant, id, token_version: TokenVersion::new(0), active: false, revision: 0, unreadable: true }
+    }
 }
 
 impl From<&User> for UserSecurity {
@@ -249,6 +259,7 @@ impl From<&User> for UserSecurity {
             token_version: user.token_version,
             active: user.is_active(),
             revision: user.revision,
+            unreadable: false,
         }
     }
 }

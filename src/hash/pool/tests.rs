@@ -256,6 +256,30 @@ async fn a_panic_fails_its_own_job_alone() {
     assert_eq!((stats.running, stats.done), (0, 2));
 }
 
+#[cfg(feature = "import")]
+#[tokio::test]
+async fn checks_that_need_lent_memory_leave_a_thread_to_others() {
+    let pool = HashPool::start(config(2, 64), Arc::<StillClock>::default(), Arc::new(Counter(AtomicU64::new(1))));
+    let pool = Arc::new(pool.unwrap());
+    let scrypt = |lane: u128| {
+        let pool = pool.clone();
+        let hash = PasswordHash::new(format!("scrypt$2$salt$1$1${}==", "A".repeat(86)));
+        tokio::spawn(async move { pool.verify(pool.admit(lane).unwrap(), &password(), Some(&hash)).await })
+    };
+    // Somebody has the memory.
+    let lent = pool.shared.schemes.spare().turn();
+    let heavy: Vec<_> = (1..=8).map(scrypt).collect();
+    until(|| pool.stats().running == 1 && pool.stats().queued == 7).await;
+    let password = password();
+    let other = pool.verify(pool.admit(9).unwrap(), &password, None);
+    assert_eq!(in_time(other).await.unwrap(), Verdict::Mismatch);
+    assert_eq!((pool.stats().running, pool.stats().queued), (1, 7));
+    drop(lent);
+    for check in heavy {
+        assert_eq!(in_time(check).await.unwrap().unwrap(), Verdict::Mismatch);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn threads_are_named_and_give_way() {

@@ -210,20 +210,27 @@ impl<'a> FeedStart<'a> {
     }
 }
 
-/// A page of a feed; `read` gives a row's value and its id in the feed.
+/// A page of a feed; `read` gives a row's value and its id in the feed. A row without even an id is logged and skipped: one
+/// such row must not hold up all others. The next page starts after the last row that has one.
 pub(super) fn page<T>(
     rows: &[impl Columns],
     limit: usize,
     read: impl Fn(&Fields<'_>) -> Result<(T, String), StoreError>,
-) -> Result<ChangePage<T>, StoreError> {
+) -> ChangePage<T> {
     let mut page = ChangePage { rows: Vec::with_capacity(rows.len()), next: None };
-    for (index, row) in rows.iter().enumerate() {
+    for row in rows {
         let fields = Fields(row);
-        let (value, id) = read(&fields)?;
-        page.rows.push(value);
-        if index + 1 == limit {
-            page.next = Some(FeedPosition { changed_at: fields.time("changed_at")?, id });
+        match read(&fields)
+            .and_then(|(value, id)| Ok((value, FeedPosition { changed_at: fields.time("changed_at")?, id })))
+        {
+            Ok((value, position)) => {
+                page.rows.push(value);
+                page.next = Some(position);
+            }
+            Err(cause) => tracing::error!(target: "auth", %cause, "a changed row is unreadable"),
         }
     }
-    Ok(page)
+    // A page that is not full is the last one.
+    page.next = page.next.filter(|_| rows.len() == limit);
+    page
 }

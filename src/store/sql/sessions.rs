@@ -147,10 +147,10 @@ impl<D: Database> SessionStore for SqlStore<D> {
         };
         let statement = query(REVOCATIONS).bind(start.changed_at).bind(id).bind(self.now()).bind(start.age);
         let statement = statement.bind(sql_limit(limit));
-        page(&self.read(statement).await?, limit, |row| {
+        Ok(page(&self.read(statement).await?, limit, |row| {
             let id = SessionId(row.uuid("id")?);
             Ok((id, id.to_string()))
-        })
+        }))
     }
 
     async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {

@@ -154,20 +154,28 @@ impl<D: Database> UserStore for SqlStore<D> {
         };
         let statement = query(CHANGES).bind(start.changed_at).bind(tenant).bind(id).bind(self.now()).bind(start.age);
         let statement = statement.bind(sql_limit(limit));
-        page(&self.read(statement).await?, limit, |row| {
-            let user = UserSecurity {
-                tenant: row.tenant()?,
-                id: row.user_id("id")?,
-                token_version: row.token_version()?,
-                // A status that only a newer build knows shuts this account here, and must not blind the whole view.
-                active: matches!(row.status(), Ok(UserStatus::Active)),
-                revision: row.revision()?,
-            };
+        Ok(page(&self.read(statement).await?, limit, |row| {
+            let (tenant, id) = (row.tenant()?, row.user_id("id")?);
+            let user = security(row, tenant, id).unwrap_or_else(|cause| {
+                tracing::error!(target: "auth", %tenant, user = %id, %cause, "an account is unreadable and shut");
+                UserSecurity::unreadable(tenant, id)
+            });
             // No identifier holds a blank.
-            let position = format!("{} {}", user.tenant, user.id);
-            Ok((user, position))
-        })
+            Ok((user, format!("{tenant} {id}")))
+        }))
     }
+}
+
+fn security(row: &Fields<'_>, tenant: TenantId, id: UserId) -> Result<UserSecurity, StoreError> {
+    Ok(UserSecurity {
+        tenant,
+        id,
+        token_version: row.token_version()?,
+        // A status that only a newer build knows shuts this account here.
+        active: matches!(row.status(), Ok(UserStatus::Active)),
+        revision: row.revision()?,
+        unreadable: false,
+    })
 }
 
 fn insert(user: &NewUser, now: StoreTime) -> Statement {
