@@ -157,7 +157,8 @@ async fn sweep(system: AuthSystem) {
 async fn purge(system: &AuthSystem) -> bool {
     let accounts = removed("deleted accounts", system.purge_deleted_accounts().await);
     let sessions = removed("ended sessions", system.purge_ended_sessions().await);
-    accounts || sessions
+    let addresses = removed("former addresses", system.purge_former_emails().await);
+    accounts || sessions || addresses
 }
 
 fn removed(what: &'static str, rows: Result<usize, Error>) -> bool {

@@ -296,6 +296,17 @@ impl CredentialStore for MemoryStore {
         Ok(self.lock().credentials.values().filter(theirs).cloned().collect())
     }
 
+    async fn older_of_kind(
+        &self,
+        kind: &FactorKind,
+        before: CredentialId,
+        limit: usize,
+    ) -> Result<Vec<Credential>, StoreError> {
+        let state = self.lock();
+        let older = state.credentials.range(..before).map(|(_, it)| it);
+        Ok(older.filter(|it| it.kind == *kind).take(limit).cloned().collect())
+    }
+
     async fn update_if(&self, current: &Credential, payload: &Payload) -> Result<Option<Credential>, StoreError> {
         let mut state = self.lock();
         let unchanged = |it: &&mut Credential| it.tenant == current.tenant && it.revision == current.revision;

@@ -46,6 +46,8 @@ pub struct Policy {
     pub change_email_link_lifetime: Duration,
     /// How long the link of a notice takes back the change that it reports: 1 h to 30 d. Default 72 h.
     pub not_me_link_lifetime: Duration,
+    /// The way back to an account that two addresses claim. Default [`Disputes::Wait`].
+    pub disputes: Disputes,
     /// How long after a login its user may change what matters without giving the password again: up to 1 d. A refresh does
     /// not count. Zero asks for the proof each time. Default 15 min.
     pub sudo_max_age: Duration,
@@ -109,6 +111,7 @@ impl Default for Policy {
             reset_link_lifetime: 60 * MINUTE,
             change_email_link_lifetime: 60 * MINUTE,
             not_me_link_lifetime: 3 * DAY,
+            disputes: Disputes::Wait,
             sudo_max_age: 15 * MINUTE,
             password: PasswordPolicy::default(),
             usernames: false,
@@ -130,6 +133,16 @@ impl Default for Policy {
             mail_attempts: 20,
         }
     }
+}
+
+/// The end of a dispute in which neither side shows a second factor that was on before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disputes {
+    /// After [`Policy::not_me_link_lifetime`] the account goes back to the address that was verified longest, by a reset.
+    #[default]
+    Wait,
+    /// The account stays shut until an operator opens it.
+    Operator,
 }
 
 /// One text field of the application's own that sign-up accepts.

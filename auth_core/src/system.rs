@@ -16,7 +16,7 @@ use crate::port::{
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
 use crate::token::{DataRing, Tokens};
-use crate::types::{Client, Email, MailId, SessionId, TenantId, User, UserId};
+use crate::types::{Client, Email, MailId, SessionId, TenantId, Timestamp, User, UserId};
 
 /// Everything the flows need from the outside. Each port may be shared with others.
 #[derive(Clone)]
@@ -171,6 +171,20 @@ impl AuthSystem {
     ) -> Result<(), Error> {
         let about = MailMatter { user: before.id, token_version: before.token_version.next() };
         self.enqueue(client, to, purpose, Some(about)).await
+    }
+
+    /// Announces a change, as [`announce`](Self::announce) does, with a mail that is due at a later time.
+    pub(crate) async fn announce_for(
+        &self,
+        client: &Client,
+        before: &User,
+        purpose: MailPurpose,
+        to: &Email,
+        due: Timestamp,
+    ) -> Result<(), Error> {
+        let about = Some(MailMatter { user: before.id, token_version: before.token_version.next() });
+        let intent = MailIntent { tenant: client.tenant, to: to.clone(), about, purpose, locale: client.locale };
+        Ok(self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, due).await?)
     }
 
     pub(crate) async fn enqueue(

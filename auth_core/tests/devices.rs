@@ -138,7 +138,7 @@ async fn a_device_token_dies_with_a_reset_a_change_and_a_clearing_of_the_passwor
     world.clock.advance(10 * MINUTE);
     let thiefs = attempt(&world, PASSWORD, None).await.unwrap().device;
     let notice = world.all_links().await.pop().unwrap();
-    world.auth.take_back(&world.client, Some(notice.user), &notice.token).await.unwrap();
+    world.auth.take_back(&world.client, Some(notice.user), &notice.token, None).await.unwrap();
     world.deliver().await;
     let owners = reset(&world, OTHER_PASSWORD).await;
     assert!(!is_known(&world, OTHER_PASSWORD, &thiefs).await);
@@ -298,7 +298,7 @@ async fn the_owner_is_told_that_a_backup_code_was_used_and_can_take_it_back() {
     let links = world.all_links().await;
     let [notice] = &links[..] else { panic!("{links:?}") };
     assert_eq!(notice.purpose, MailPurpose::BackupCodeUsed);
-    world.auth.take_back(&world.client, Some(notice.user), &notice.token).await.unwrap();
+    world.auth.take_back(&world.client, Some(notice.user), &notice.token, None).await.unwrap();
     let access = verified.login.session.access.token;
     assert_eq!(refused(world.auth.authenticate(access.expose()).await), Reason::NotAuthenticated);
     let user = world.user(ADA).await;

@@ -1,9 +1,9 @@
 // Where the links in mails lead. Each carries `uid` and `token`.
 
-import { failureText, send } from './api.js';
-import { button, form, newPassword, notifyFailure, showFailure } from './forms.js';
+import { send, sendInSession } from './api.js';
+import { button, form, newPassword, notifyFailure, password, showFailure, text } from './forms.js';
 import { resend } from './signup.js';
-import { LOG_IN, message, setSession, show, typed, wait } from './view.js';
+import { LOG_IN, message, setSession, show, typed } from './view.js';
 
 // The secret of a mail link must not stay in the address bar and the history.
 function takeLink() {
@@ -16,40 +16,53 @@ const INCOMPLETE = ['This link is incomplete', 'Please open the link in your mai
 const DEAD = 'This link does not work';
 const OLD = 'It is incomplete, was used before or has expired.';
 
-// A mail program that looks at the link gets the page; only who runs its script confirms.
-async function confirm(title, path, link, finish) {
-  const waiting = wait(title);
-  const answer = await send('GET', `auth/${path}/?${new URLSearchParams(link)}`);
-  if (!waiting.isConnected) return;
-  if (answer.ok || answer.status === 400) return finish(answer);
-  const again = () => confirm(title, path, link, finish);
-  message('Your address is not confirmed yet', failureText(answer), ['Try again', again]);
-}
+// A mail scanner may open the page and run its script, so only the button confirms.
+const confirmButton = (request, done, failed) => button('Confirm', request, done, { failed, className: '' });
 
 export function verifyAccount() {
   const link = takeLink();
   if (!link) return resend();
-  confirm('Confirming your address', 'verify-account', link, ({ ok, data }) => {
-    if (ok) {
-      message('Your address is confirmed', 'Thank you. You can log in now.', LOG_IN);
-    } else if (data.code === 'already_verified') {
-      message('Already confirmed', 'Your address has been confirmed before. You can log in.', LOG_IN);
-    } else {
-      resend(DEAD, 'It is incomplete or has expired. We can send you a new one.');
+  const done = () => message('Your address is confirmed', 'Thank you. You can log in now.', LOG_IN);
+  const failed = (answer) => {
+    if (answer.status !== 400) return notifyFailure(answer);
+    if (answer.data.code !== 'already_verified') {
+      return resend(DEAD, 'It is incomplete or has expired. We can send you a new one.');
     }
-  });
+    message('Already confirmed', 'Your address has been confirmed before. You can log in.', LOG_IN);
+  };
+  show('Confirm your address', 'One click, and your account is ready.',
+    confirmButton(() => send('POST', 'auth/verify-account/', link), done, failed));
 }
 
 export function verifyEmailChange() {
   const link = takeLink();
   if (!link) return message(...INCOMPLETE);
-  confirm('Confirming your new address', 'change-email-confirm', link, (answer) => {
-    const [taken] = answer.data.errors?.new_email ?? [];
-    if (!answer.ok) return message(DEAD, taken?.detail ?? OLD, LOG_IN);
+  const path = 'auth/change-email-confirm/';
+  const done = () => {
     typed.email = '';
     setSession('out'); // every session has ended
     message('Your address has been changed', 'Please log in with the new one.', LOG_IN);
-  });
+  };
+  const isDead = ({ status, data }) => status === 400
+    && (['link_invalid', 'link_spent', 'link_incomplete'].includes(data.code) || data.errors?.new_email);
+  const dead = ({ data }) => message(DEAD, data.errors?.new_email?.[0].detail ?? OLD, LOG_IN);
+  // The link alone is not enough: it takes a session of the account that moves, or its password.
+  const failed = (answer) => {
+    if (isDead(answer)) return dead(answer);
+    if (answer.status === 401) return askPassword();
+    notifyFailure(answer);
+  };
+  const inSession = async () => ({ ...await sendInSession('POST', path, link), over: false });
+  const askPassword = () => {
+    const request = ({ password: word, code }) => send('POST', path, { ...link, password: word, ...(code && { code }) });
+    const refused = (answer, element) => (isDead(answer) ? dead(answer) : showFailure(answer, element));
+    const hint = 'Only if two-factor login is on.';
+    show('Is it your account?', 'Enter the password of the account that moves to this address.', form(
+      [...password(), ...text('code', 'Code of your authenticator', { autocomplete: 'one-time-code', hint })],
+      'Confirm', request, done, refused));
+  };
+  show('Confirm your new address', 'Your account moves to this address, and you log in with it from then on.',
+    confirmButton(inSession, done, failed));
 }
 
 export function resetPassword() {
@@ -74,8 +87,11 @@ export function notMe() {
     setSession('out'); // every session has ended
     message('The change was taken back', data.detail, LOG_IN);
   };
-  const failed = (answer) => (answer.status === 400 ? message(DEAD, OLD, LOG_IN) : notifyFailure(answer));
+  const failed = (answer, element) => (answer.data.code === 'link_invalid'
+    ? message(DEAD, OLD, LOG_IN) : showFailure(answer, element));
+  const hint = 'Only if our mail asks for one, or two-factor login was on before.';
   show('Was this not you?', 'If you made the change that our mail told you of, there is nothing to do. If you did not, '
-    + 'take it back: every session ends, and we send you a link to set a new password.',
-    button('Take the change back', () => send('POST', 'auth/not-me/', link), done, { failed, className: '' }));
+    + 'take it back: every session ends, and our mail says how it goes on.', form(
+    text('code', 'Code of your authenticator, or a backup code', { autocomplete: 'one-time-code', hint }),
+    'Take the change back', ({ code }) => send('POST', 'auth/not-me/', { ...link, ...(code && { code }) }), done, failed));
 }

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use auth_core::flow::{Confirmation, LoginOutcome, LoginRequest, SessionTokens, TotpPurpose, TotpSetup};
 use auth_core::memory::MemoryStore;
-use auth_core::port::{SessionStore, Since, UserKey, UserStore};
+use auth_core::port::{PendingSessionStore, SessionStore, Since, UserKey, UserStore};
 use auth_core::proof::LiveSession;
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{LinkPurpose, SealedLink, SealedPurpose};
-use auth_core::types::{Channel, Client, Email, Password, TenantId, Timestamp, Token, User, UserId, UserStatus};
+use auth_core::types::{
+    Channel, Client, Email, Password, Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp, Token,
+    User, UserId, UserStatus,
+};
 use auth_system::config::Profile;
 use auth_system::{Auth, Config};
 use base64::Engine as _;
@@ -37,6 +40,9 @@ const NAMES: [(&str, bool); 4] = [("ada", true), ("bob", true), ("dora", true), 
 const OPEN_SESSIONS: [&str; 7] =
     ["/login", "/refresh", "/reauthenticate", "/change-password", "/2fa/enable", "/2fa/disable", "/2fa/verify-login"];
 
+/// The serial of Ada's newest request for a change of address. Other links have no use for it.
+const SERIAL: [u8; 16] = [7; 16];
+
 /// What no input can guess: in inputs, these names stand for it.
 static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
     let [ada, bob, _, cleo] = &*ACCOUNTS;
@@ -46,7 +52,7 @@ static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
     let sealed = |purpose, email: &str| {
         let (tenant, expires_at) = (TenantId::default(), Timestamp::from_seconds(NOW + 60));
         let email = Email::parse(email).expect("an address");
-        let link = SealedLink { email, token_version: ada.token_version, expires_at };
+        let link = SealedLink { email, token_version: ada.token_version, expires_at, extra: SERIAL.to_vec() };
         tokens().sealed_link(purpose, tenant, ada.id, &link).expose().to_owned()
     };
     let mut words = vec![
@@ -107,6 +113,21 @@ static ACCOUNTS: LazyLock<[User; 4]> = LazyLock::new(|| NAMES.map(|(name, verifi
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
+/// The newest request of an account for a change of address, as its flow keeps it. A confirmation compares the serial.
+fn newest_change(user: &User) -> PendingSession {
+    let (tenant, id) = (user.tenant.as_str(), user.id.as_str());
+    PendingSession {
+        id: PendingId::of(PendingPurpose::EmailChange, format!("{} {tenant} {id}", tenant.len()).as_bytes()),
+        purpose: PendingPurpose::EmailChange,
+        tenant: user.tenant,
+        user: user.id,
+        revision: user.revision,
+        token_version: user.token_version,
+        payload: Payload { version: 1, bytes: [&SERIAL[..], &[0; 32]].concat() },
+        expires_at: Timestamp::from_seconds(NOW + 60),
+    }
+}
+
 /// An account system with four accounts and three sessions.
 pub struct World {
     auth: Auth,
@@ -141,6 +162,7 @@ impl World {
             for (user, number) in ACCOUNTS.iter().zip(1..=3) {
                 SessionStore::insert(&store, &session(user, number)).await.expect("memory answers");
             }
+            store.put(&newest_change(&ACCOUNTS[0])).await.expect("memory answers");
         });
         let mut world = Self { auth, store, profile, words: Vec::new(), dora: None };
         RUNTIME.block_on(world.set_up(word("$ada_access")));

@@ -11,7 +11,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
 /// Every endpoint that is sent a body: those that ignore bodies must ignore all of them.
-const ENDPOINTS: [&str; 19] = [
+const ENDPOINTS: [&str; 21] = [
     "2fa/backup-codes",
     "2fa/disable",
     "2fa/enable",
@@ -19,6 +19,7 @@ const ENDPOINTS: [&str; 19] = [
     "2fa/setup",
     "2fa/verify-login",
     "change-email",
+    "change-email-confirm",
     "change-password",
     "deactivate-account",
     "login",
@@ -31,6 +32,7 @@ const ENDPOINTS: [&str; 19] = [
     "refresh",
     "resend-verification",
     "signup",
+    "verify-account",
 ];
 /// Those of somebody who is logged in, with the fields that hold the password: Ada calls them.
 const WITHIN_SESSIONS: [(&str, Option<&str>); 10] = [

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::env::{self, VarError};
 use std::time::Duration;
 
-use auth_core::policy::InvalidSetting;
+use auth_core::policy::{Disputes, InvalidSetting};
 use auth_core::token::RootSecret;
 use auth_core::types::Limit;
 use ipnet::IpNet;
@@ -107,6 +107,7 @@ impl Config {
         env.set("AUTH_RESET_LINK_LIFETIME", &mut policy.reset_link_lifetime, parse_seconds)?;
         env.set("AUTH_CHANGE_EMAIL_LINK_LIFETIME", &mut policy.change_email_link_lifetime, parse_seconds)?;
         env.set("AUTH_NOT_ME_LINK_LIFETIME", &mut policy.not_me_link_lifetime, parse_seconds)?;
+        env.set("AUTH_DISPUTES", &mut policy.disputes, parse_disputes)?;
         env.set("AUTH_SUDO_MAX_AGE", &mut policy.sudo_max_age, parse_seconds)?;
         env.set("AUTH_REQUIRE_SECOND_FACTOR", &mut policy.require_second_factor, parse_bool)?;
         env.set("AUTH_SECOND_FACTOR_ATTEMPTS", &mut policy.second_factor_attempts, parse_limit)?;
@@ -181,6 +182,14 @@ fn parse_name(_name: &'static str, text: &str) -> Result<Option<String>, Invalid
 
 fn parse_secret(name: &'static str, text: &str) -> Result<RootSecret, InvalidSetting> {
     RootSecret::parse(text).map_err(|weak| InvalidSetting::new(name, weak.to_string()))
+}
+
+fn parse_disputes(name: &'static str, text: &str) -> Result<Disputes, InvalidSetting> {
+    match text {
+        "wait" => Ok(Disputes::Wait),
+        "operator" => Ok(Disputes::Operator),
+        _ => Err(InvalidSetting::new(name, format!("`{text}` is neither `wait` nor `operator`"))),
+    }
 }
 
 fn parse_bool(name: &'static str, text: &str) -> Result<bool, InvalidSetting> {

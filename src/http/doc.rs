@@ -34,6 +34,9 @@ pub(crate) struct Doc {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shows {
     Nothing,
+    Access,
+    /// The access token, or something among the fields.
+    AccessOrElse,
     Refresh,
     AccessOrRefresh,
 }

@@ -1,20 +1,35 @@
 use auth_core::Reason;
+use auth_core::flow::TakenBack;
 use http::StatusCode;
 
 use super::Exchange;
-use super::doc::{Doc, TOKEN, UID};
+use super::doc::{Doc, Field, Kind, Need, TOKEN, UID};
 use super::link::Link;
 use super::problem::Problem;
 use super::reply::Reply;
+use super::two_factor::MAX_CODE_CHARS;
 
 pub(super) const TAKE_BACK: Doc = Doc::new("account", "Take a change back that the owner did not make")
-    .fields(&[UID, TOKEN])
-    .refusals(|_| vec![Problem::link_incomplete(), Reason::LinkInvalid.into()]);
+    .fields(&[UID, TOKEN, Field::new("code", Kind::Code(6, MAX_CODE_CHARS), Need::Optional)])
+    .refusals(|_| vec![Problem::link_incomplete(), Reason::LinkInvalid.into(), Reason::InvalidCode.into()]);
 
-/// `{uid, token}` -> 200. It does not log in.
+/// `{uid, token, code?}` -> 200. It does not log in.
 pub(super) async fn take_back(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let link = Link::read(&x.fields)?;
-    x.auth.system().take_back(&x.client, link.user, link.token).await?;
-    let detail = "The change was taken back and every session ended. Check your mail for a link to set a new password.";
+    let mut read = x.fields.reader();
+    let code = read.optional_code("code", 6..=MAX_CODE_CHARS);
+    read.finish()?;
+    let detail = match x.auth.system().take_back(&x.client, link.user, link.token, code.as_deref()).await? {
+        TakenBack::Restored => {
+            "The change was taken back and every session ended. Check your mail for a link to set a new password."
+        }
+        TakenBack::Disputed => {
+            "Every session ended and the account is shut, because two addresses claim it. Check your mail for how it goes on."
+        }
+        TakenBack::Shut => {
+            "Every session ended and the account is shut, because another account has its former address by now. \
+             Please contact us to get the account back."
+        }
+    };
     Ok(Reply::detail(StatusCode::OK, detail))
 }

@@ -163,11 +163,15 @@ impl Source<'_> {
         let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
         let (access, refresh) = match row.access {
             Access::Session(_) => (true, false),
-            Access::Anyone => (shows == Shows::AccessOrRefresh, shows != Shows::Nothing),
+            Access::Anyone => (
+                matches!(shows, Shows::Access | Shows::AccessOrElse | Shows::AccessOrRefresh),
+                matches!(shows, Shows::Refresh | Shows::AccessOrRefresh),
+            ),
         };
         let bearer = access && self.http.bearer;
         let schemes = [(access, "accessCookie"), (bearer, "bearer"), (refresh, "refreshCookie")];
-        schemes.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| json!({ name: scopes })).collect()
+        let schemes = schemes.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| json!({ name: scopes }));
+        schemes.chain((shows == Shows::AccessOrElse).then(|| json!({}))).collect()
     }
 
     fn responses(&self, row: &Endpoint, shared: &mut Map<String, Value>) -> Value {

@@ -121,6 +121,7 @@ impl Table {
             //  method        path                       effect   access     throttle                  body   doc                                  handler
             row(Method::POST, "signup/",                 Changes, Anyone,    Some(SignUp),             true,  signup::SIGN_UP,                     Public(|x| Box::pin(signup::sign_up(x)))),
             row(Method::GET,  "verify-account/",         Changes, Anyone,    Some(Confirm),            false, verify_email::VERIFY,                Public(|x| Box::pin(verify_email::verify(x)))),
+            row(Method::POST, "verify-account/",         Changes, Anyone,    Some(Confirm),            true,  verify_email::VERIFY,                Public(|x| Box::pin(verify_email::verify(x)))),
             row(Method::POST, "resend-verification/",    Changes, Anyone,    Some(ResendVerification), true,  verify_email::RESEND,                Public(|x| Box::pin(verify_email::resend(x)))),
             row(Method::POST, "login/",                  Changes, Anyone,    Some(Login),              true,  login::LOG_IN,                       Public(|x| Box::pin(login::log_in(x)))),
             row(Method::POST, "refresh/",                Changes, Anyone,    Some(Refresh),            false, refresh::REFRESH,                    Public(|x| Box::pin(refresh::refresh(x)))),
@@ -130,7 +131,8 @@ impl Table {
             row(Method::POST, "reauthenticate/",         Changes, FULL,      Some(Reauthenticate),     true,  reauthenticate::REAUTHENTICATE,      Session(|x, live| Box::pin(reauthenticate::reauthenticate(x, live)))),
             row(Method::POST, "change-password/",        Changes, FULL,      Some(ChangePassword),     true,  change_password::CHANGE,             Session(|x, live| Box::pin(change_password::change(x, live)))),
             row(Method::POST, "change-email/",           Changes, FULL,      Some(ChangeEmail),        true,  change_email::REQUEST,               Session(|x, live| Box::pin(change_email::request(x, live)))),
-            row(Method::GET,  "change-email-confirm/",   Changes, Anyone,    Some(Confirm),            false, change_email::CONFIRM,               Public(|x| Box::pin(change_email::confirm(x)))),
+            row(Method::GET,  "change-email-confirm/",   Changes, Anyone,    Some(Confirm),            false, change_email::CONFIRM_BY_GET,        Public(|x| Box::pin(change_email::confirm_by_get(x)))),
+            row(Method::POST, "change-email-confirm/",   Changes, Anyone,    Some(Confirm),            true,  change_email::CONFIRM,               Public(|x| Box::pin(change_email::confirm(x)))),
             row(Method::POST, "not-me/",                 Changes, Anyone,    Some(Confirm),            true,  not_me::TAKE_BACK,                   Public(|x| Box::pin(not_me::take_back(x)))),
             row(Method::POST, "deactivate-account/",     Changes, FULL,      Some(Reauthenticate),     true,  deactivate::DEACTIVATE,              Session(|x, live| Box::pin(deactivate::deactivate(x, live)))),
             row(Method::POST, "password-reset/",         Changes, Anyone,    Some(PasswordReset),      true,  password_reset::REQUEST,             Public(|x| Box::pin(password_reset::request(x)))),

@@ -13,7 +13,7 @@ use super::qr;
 use super::reply::Reply;
 
 /// The length of the longest code, a backup code.
-const MAX_CODE_CHARS: usize = BACKUP_CODE_CHARS;
+pub(super) const MAX_CODE_CHARS: usize = BACKUP_CODE_CHARS;
 /// What a masked backup code looks like.
 const MASK: &str = "********";
 

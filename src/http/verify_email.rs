@@ -12,7 +12,7 @@ pub(super) const VERIFY: Doc = Doc::new("account", "Verify the address that a ma
     .fields(&[UID, TOKEN])
     .refusals(|_| vec![Problem::link_incomplete(), Reason::LinkInvalid.into(), Reason::AlreadyVerified.into()]);
 
-/// `?uid=&token=` -> 200.
+/// `?uid=&token=` or `{uid, token}` -> 200.
 pub(super) async fn verify(x: &Exchange<'_>) -> Result<Reply, Problem> {
     let link = Link::read(&x.fields)?;
     x.auth.system().verify_email(&x.client, link.user, link.token).await?;

@@ -51,7 +51,9 @@ pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
         | MailPurpose::TwoFactorReplaced
         | MailPurpose::BackupCodesReplaced
         | MailPurpose::SecondFactorFailed
-        | MailPurpose::BackupCodeUsed => Some("/not-me"),
+        | MailPurpose::BackupCodeUsed
+        | MailPurpose::AddressLost
+        | MailPurpose::AccountDisputed => Some("/not-me"),
         _ => None,
     }
 }

@@ -54,7 +54,7 @@ macro_rules! english {
     };
 }
 
-const ENGLISH: [(MailPurpose, TemplateSource<'static>); 16] = english![
+const ENGLISH: [(MailPurpose, TemplateSource<'static>); 21] = english![
     VerifyEmail "verify_email",
     AccountExists "account_exists",
     ResetPassword "reset_password",
@@ -70,7 +70,12 @@ const ENGLISH: [(MailPurpose, TemplateSource<'static>); 16] = english![
     BackupCodesReplaced "backup_codes_replaced",
     SecondFactorFailed "second_factor_failed",
     BackupCodeUsed "backup_code_used",
-    PasswordOff "password_off"
+    PasswordOff "password_off",
+    AddressReserved "address_reserved",
+    AccountShut "account_shut",
+    AddressLost "address_lost",
+    AccountDisputed "account_disputed",
+    DisputeSettled "dispute_settled"
 ];
 
 /// The parts of a mail, by the endings of their templates' names.

@@ -20,13 +20,15 @@ scenarios![
     endpoints_without_fields_ignore_every_body,
 ];
 
-const READERS: [&str; 11] = [
+const READERS: [&str; 13] = [
     "signup/",
     "resend-verification/",
     "login/",
     "password-reset/",
     "password-reset-confirm/",
     "not-me/",
+    "verify-account/",
+    "change-email-confirm/",
     "me/",
     "reauthenticate/",
     "change-email/",
@@ -57,6 +59,13 @@ async fn good_ones(world: &World) -> Vec<Reader> {
     let jar = world.session("not-me@example.org").await;
     world.change_password(&jar, PASSWORD, PASSWORD).await;
     let notice = world.link("not-me@example.org", MailPurpose::PasswordChanged).await;
+    world.account("moving@example.org").await;
+    let change = world.change_email_link(&world.session("moving@example.org").await, "target@example.org").await;
+    let body = json!({
+        "email": "waiting@example.org", "password": PASSWORD, "username": "waiting", "confirm_password": PASSWORD,
+    });
+    world.send(post("signup/").json(body)).await;
+    let verify = world.link("waiting@example.org", MailPurpose::VerifyEmail).await;
     let address = json!({ "email": "ada@example.org" });
     let bodies = [
         json!({ "email": "new@example.org", "password": PASSWORD, "username": "new", "confirm_password": PASSWORD }),
@@ -65,6 +74,8 @@ async fn good_ones(world: &World) -> Vec<Reader> {
         address,
         json!({ "uid": link.uid, "token": link.token, "password": PASSWORD, "confirm_password": PASSWORD }),
         json!({ "uid": notice.uid, "token": notice.token }),
+        json!({ "uid": verify.uid, "token": verify.token }),
+        json!({ "uid": change.uid, "token": change.token, "password": PASSWORD }),
         json!({ "first_name": "Ada" }),
         json!({ "password": PASSWORD }),
         json!({ "new_email": "moved@example.org" }),
@@ -74,7 +85,7 @@ async fn good_ones(world: &World) -> Vec<Reader> {
     let mut readers = Vec::new();
     for (number, (path, body)) in READERS.into_iter().zip(bodies).enumerate() {
         let mut call = call(if path == "me/" { Method::PATCH } else { Method::POST }, path);
-        if number > 5 {
+        if number > 7 {
             let email = path.replace('/', "@example.org");
             world.account(&email).await;
             call = call.jar(&world.session(&email).await);
@@ -203,7 +214,7 @@ async fn an_empty_body_has_no_fields(ground: Ground) {
     let good = good_ones(&world).await;
     // Nothing to change is a good request for a change of the profile.
     for (path, reader) in READERS.into_iter().zip(&good).filter(|(path, _)| *path != "me/") {
-        let links = ["password-reset-confirm/", "not-me/"];
+        let links = ["password-reset-confirm/", "not-me/", "verify-account/", "change-email-confirm/"];
         let code = if links.contains(&path) { "link_incomplete" } else { "invalid_fields" };
         for empty in [
             reader.call.clone(),

@@ -477,14 +477,14 @@ async fn what_is_no_link_takes_nothing_back_and_moves_nobody(ground: Ground) {
                 world.send(call(Method::GET, &confirm)).await.refused(400, "link_invalid");
             }
         }
-        let path = change.change_email().path;
+        let path = change.change_email(&jar).path;
         for broken in [format!("{path}&{field}=x"), path.replace(&format!("{field}="), "x=")] {
             world.send(call(Method::GET, &broken)).await.refused(400, "link_incomplete");
         }
     }
     nothing_happened(&world).await;
     assert_eq!(world.me(&jar).await.status, 200);
-    assert_eq!(world.send(change.change_email()).await.status, 200);
+    assert_eq!(world.send(change.change_email(&jar)).await.status, 200);
     assert_eq!(world.send(notice.not_me()).await.status, 200);
 }
 

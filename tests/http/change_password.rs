@@ -47,7 +47,7 @@ async fn every_link_dies(ground: Ground) {
     let change = world.change_email_link(&jar, "new@example.org").await;
     assert_eq!(world.change_password(&jar, PASSWORD, NEW).await.status, 200);
     world.send(reset.set_password("a third password")).await.refused(400, "link_invalid");
-    world.send(change.change_email()).await.refused(400, "link_spent");
+    world.send(change.change_email(&jar)).await.refused(400, "link_spent");
 }
 
 async fn the_owner_is_told(ground: Ground) {

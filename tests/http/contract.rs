@@ -238,6 +238,9 @@ async fn rows_9_and_10_change_email(it: &mut FrontEnd) {
         "email": "eve@example.org", "username": "eve", "password": FIRST, "confirm_password": FIRST,
     });
     it.post("signup/", other).await;
+    // An unverified account would not hold the address.
+    let query = it.query("eve@example.org", MailPurpose::VerifyEmail).await;
+    assert_eq!(it.get(&format!("verify-account/?{query}")).await.status, 200);
     for taken in [EMAIL, "eve@example.org"] {
         let in_use = json!({ "new_email": ["This email is already in use."] });
         says(&it.post("change-email/", json!({ "new_email": taken })).await, 400, "invalid_fields", in_use);

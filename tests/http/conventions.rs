@@ -26,9 +26,10 @@ scenarios![
 
 /// Every endpoint.
 #[rustfmt::skip]
-pub(crate) const ROWS: [(Method, &str); 23] = [
+pub(crate) const ROWS: [(Method, &str); 25] = [
     (Method::POST, "signup/"),
     (Method::GET, "verify-account/"),
+    (Method::POST, "verify-account/"),
     (Method::POST, "resend-verification/"),
     (Method::POST, "login/"),
     (Method::POST, "refresh/"),
@@ -39,6 +40,7 @@ pub(crate) const ROWS: [(Method, &str); 23] = [
     (Method::POST, "change-password/"),
     (Method::POST, "change-email/"),
     (Method::GET, "change-email-confirm/"),
+    (Method::POST, "change-email-confirm/"),
     (Method::POST, "not-me/"),
     (Method::POST, "deactivate-account/"),
     (Method::POST, "password-reset/"),
@@ -88,6 +90,10 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
     world.sign_up("waiting@example.org", PASSWORD).await;
     let verify = world.link("waiting@example.org", MailPurpose::VerifyEmail).await;
     let change_email = world.change_email_link(&moving, "moved@example.org").await;
+    world.sign_up("waiting-too@example.org", PASSWORD).await;
+    let verify_too = world.link("waiting-too@example.org", MailPurpose::VerifyEmail).await;
+    let moving_too = account("moving-too").await;
+    let change_email_too = world.change_email_link(&moving_too, "moved-too@example.org").await;
     world.change_password(&robbed, PASSWORD, "the thief's password").await;
     let not_me = world.link("robbed@example.org", MailPurpose::PasswordChanged).await;
     world.events.take();
@@ -104,7 +110,7 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
         post("change-email/").jar(&jar).json(json!({ "new_email": "ada2@example.org" })),
         post("reauthenticate/").jar(&renewing).json(json!({ "password": PASSWORD })),
         post("change-password/").jar(&changing).json(change_password),
-        change_email.change_email(),
+        change_email.change_email(&moving),
         not_me.not_me(),
         post("deactivate-account/").jar(&leaving).json(json!({ "password": PASSWORD, "confirm_deactivation": true })),
         post("2fa/setup/").jar(&jar).json(json!({})),
@@ -116,6 +122,8 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
         post("logout/").jar(&jar),
         post("password-reset/").json(ada),
         reset.set_password(PASSWORD),
+        verify_too.verify_by_post(),
+        change_email_too.change_email_by_password(),
     ]
 }
 

@@ -103,7 +103,7 @@ async fn an_address_cannot_dress_up_as_another(ground: Ground) {
 async fn every_limit_follows_its_setting(ground: Ground) {
     let once = Limit::new(1, Duration::from_secs(60));
     type Setting = fn(&mut Config) -> &mut Limit;
-    let cases: [(&str, Call, Setting); 18] = [
+    let cases: [(&str, Call, Setting); 20] = [
         ("signup", post("signup/"), |config| &mut config.throttles.signup),
         ("login", post("login/"), |config| &mut config.throttles.login),
         ("refresh", post("refresh/"), |config| &mut config.throttles.refresh),
@@ -112,6 +112,8 @@ async fn every_limit_follows_its_setting(ground: Ground) {
         ("confirm", get("verify-account/"), |config| &mut config.throttles.confirm),
         ("confirm", post("password-reset-confirm/"), |config| &mut config.throttles.confirm),
         ("confirm", get("change-email-confirm/"), |config| &mut config.throttles.confirm),
+        ("confirm", post("verify-account/"), |config| &mut config.throttles.confirm),
+        ("confirm", post("change-email-confirm/"), |config| &mut config.throttles.confirm),
         ("confirm", post("not-me/"), |config| &mut config.throttles.confirm),
         ("change_password", post("change-password/"), |config| &mut config.throttles.change_password),
         ("change_email", post("change-email/"), |config| &mut config.throttles.change_email),

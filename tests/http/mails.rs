@@ -122,7 +122,7 @@ async fn all_five_links_lead_where_the_settings_say() {
         let jar = office.session("ada@example.org").await;
         office.send(post("change-email/").jar(&jar).json(json!({ "new_email": "new@example.org" }))).await;
         let change = office.link("verify-email-change").await;
-        assert_eq!(office.send(change.change_email()).await.status, 200);
+        assert_eq!(office.send(change.change_email(&jar)).await.status, 200);
         office.link("not-me").await;
         // As a proxy would write it.
         let absolute = post("password-reset/").json(json!({ "email": "new@example.org" }));

@@ -21,6 +21,7 @@ mod cross_origin;
 mod deactivate;
 mod devices;
 mod disk;
+mod disputes;
 mod door;
 mod failures;
 #[cfg(feature = "smtp")]

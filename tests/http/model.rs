@@ -171,8 +171,11 @@ fn request(model: &Model, op: &Fixed, clock: &ManualClock) -> Call {
             match kind {
                 Kind::Verify => link.verify(),
                 Kind::SetPassword => link.set_password(PASSWORDS[*word]),
-                Kind::ChangeEmail => link.change_email(),
-                Kind::NotMe => link.not_me(),
+                Kind::ChangeEmail => {
+                    let code = model.code_of_now(clock).unwrap_or_else(|| "000000".to_owned());
+                    link.change_email_by_post(json!({ "password": PASSWORDS[*word], "code": code }))
+                }
+                Kind::NotMe | Kind::Object => link.not_me(),
             }
         }
         Op::Login(to, word) => post("login/").json(json!({ "email": ADDRESSES[*to], "password": PASSWORDS[*word] })),

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use auth_system::auth_core::flow::NewAccount;
 use auth_system::auth_core::port::{Event, MailPurpose};
 use serde_json::json;
 
@@ -13,7 +14,8 @@ scenarios![
     an_earlier_notice_outranks_a_later_one,
     a_notice_outlives_later_changes,
     a_notice_ends_after_three_days,
-    an_address_that_is_gone_shuts_the_account,
+    a_sign_up_for_the_former_address_does_not_sabotage_the_recovery,
+    an_address_that_an_operator_gave_away_shuts_the_account,
     a_disabled_account_stays_disabled,
     only_a_post_takes_back,
     a_notice_that_waited_too_long_is_not_sent,
@@ -30,7 +32,7 @@ async fn notice(world: &World, to: &str, purpose: MailPurpose) -> Link {
 /// A thief who has a session and the password.
 async fn moved_away(world: &World, jar: &Jar, to: &str) -> Answer {
     let link = world.change_email_link(jar, to).await;
-    world.send(link.change_email()).await
+    world.send(link.change_email(jar)).await
 }
 
 async fn a_stolen_session_cannot_keep_the_password_it_set(ground: Ground) {
@@ -138,28 +140,55 @@ async fn a_notice_ends_after_three_days(ground: Ground) {
     world.send(first.not_me()).await.refused(400, "link_invalid");
 }
 
-async fn an_address_that_is_gone_shuts_the_account(ground: Ground) {
+/// A thief who needs no mailbox for it signs up the address that they moved the account away from.
+async fn a_sign_up_for_the_former_address_does_not_sabotage_the_recovery(ground: Ground) {
     let world = ground.world().await;
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
     moved_away(&world, &jar, "thief@example.org").await;
     let link = notice(&world, "ada@example.org", MailPurpose::EmailChanged).await;
+    assert_eq!(world.sign_up("ada@example.org", THEIRS).await.status, 201);
+    // Nor does a row that was there before the address was kept, or that an operator made.
+    let account = NewAccount { email: "ada@example.org", password: Some(THEIRS), ..NewAccount::default() };
+    world.auth.admin().create_user(account).await.unwrap();
+    world.mails().await;
+    let answer = world.send(link.not_me()).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("Check your mail"), "{answer:?}");
+    let reset = world.link("ada@example.org", MailPurpose::ResetPassword).await;
+    assert_eq!(world.send(reset.set_password("a fresh password")).await.status, 200);
+    assert_eq!(world.log_in("ada@example.org", "a fresh password").await.status, 200);
+    for (email, password) in [("thief@example.org", PASSWORD), ("ada@example.org", THEIRS)] {
+        world.log_in(email, password).await.refused(401, "invalid_credentials");
+    }
+}
+
+/// Only an operator can have given the address to another account: it is kept from all others.
+async fn an_address_that_an_operator_gave_away_shuts_the_account(ground: Ground) {
+    let world = ground.world().await;
     world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    moved_away(&world, &jar, "thief@example.org").await;
+    let link = notice(&world, "ada@example.org", MailPurpose::EmailChanged).await;
+    let account =
+        NewAccount { email: "ada@example.org", password: Some(PASSWORD), verified: true, ..NewAccount::default() };
+    world.auth.admin().create_user(account).await.unwrap();
     let thief = world.session("thief@example.org").await;
-    assert_eq!(world.send(link.not_me()).await.status, 200);
+    let answer = world.send(link.not_me()).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("the account is shut"), "{answer:?}");
     world.me(&thief).await.refused(401, "not_authenticated");
     let events = world.events.take();
     assert!(events.iter().any(|it| matches!(it, Event::ChangeTakenBack { address_lost: true, .. })), "{events:?}");
+    let told: Vec<_> = world.mails().await.into_iter().map(|mail| (mail.to, mail.purpose)).collect();
+    assert_eq!(told, [("ada@example.org".to_owned(), MailPurpose::AccountShut)]);
     // Not even a reset lets the thief in.
     world.send(crate::world::post("password-reset/").json(json!({ "email": "thief@example.org" }))).await;
     let reset = world.link("thief@example.org", MailPurpose::ResetPassword).await;
     world.send(reset.set_password(THEIRS)).await;
     world.log_in("thief@example.org", THEIRS).await.refused(401, "invalid_credentials");
-    assert_eq!(
-        world.log_in("ada@example.org", PASSWORD).await.status,
-        200,
-        "whoever has the address now is not touched"
-    );
+    let holder = world.log_in("ada@example.org", PASSWORD).await;
+    assert_eq!(holder.status, 200, "the account that has the address now is not touched");
 }
 
 async fn a_disabled_account_stays_disabled(ground: Ground) {
@@ -203,7 +232,7 @@ async fn a_link_of_another_kind_takes_nothing_back(ground: Ground) {
     for link in [&change, &mixed, &Link { token: jar.access().to_owned(), ..ours.clone() }] {
         world.send(link.not_me()).await.refused(400, "link_invalid");
     }
-    world.send(ours.change_email()).await.refused(400, "link_invalid");
+    world.send(ours.change_email(&jar)).await.refused(400, "link_invalid");
     world.send(ours.set_password("a fresh password")).await.refused(400, "link_invalid");
     assert_eq!(world.me(&jar).await.status, 200);
 }

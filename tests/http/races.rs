@@ -21,7 +21,8 @@ scenarios![
     twenty_resets_set_one_password,
     twenty_logouts_end_one_session,
     twenty_confirmations_move_one_account,
-    two_changes_of_one_address_are_one,
+    of_two_requests_for_a_change_the_newest_alone_moves,
+    of_twenty_requests_for_a_change_one_link_works,
     twenty_links_of_one_notice_take_back_once,
     nothing_of_the_old_password_outlives_a_reset,
     nothing_of_the_old_status_outlives_a_ban,
@@ -152,7 +153,9 @@ async fn twenty_confirmations_move_one_account(ground: Ground) {
     for round in 0..ROUNDS {
         let jar = world.session(&address(round)).await;
         let link = world.change_email_link(&jar, &address(round + 1)).await;
-        let answers = at_once(&world, vec![link.change_email(); CALLERS]).await;
+        // With a session, and with the password.
+        let calls = [link.change_email(&jar), link.change_email_by_password()].into_iter().cycle().take(CALLERS);
+        let answers = at_once(&world, calls.collect()).await;
         assert_eq!(succeeded(&answers), 1, "{answers:?}");
         let spent = |answer: &&Answer| !answer.status.is_success() && answer.json()["code"] == "link_spent";
         assert_eq!(answers.iter().filter(spent).count(), CALLERS - 1, "{answers:?}");
@@ -168,34 +171,47 @@ async fn twenty_confirmations_move_one_account(ground: Ground) {
     }
 }
 
-async fn two_changes_of_one_address_are_one(ground: Ground) {
+async fn of_two_requests_for_a_change_the_newest_alone_moves(ground: Ground) {
     let world = Arc::new(ground.world().await);
     for round in 0..ROUNDS {
         let [old, left, right] = ["old", "left", "right"].map(|name| format!("{name}{round}@example.org"));
         world.account(&old).await;
         let jar = world.session(&old).await;
         let links = [world.change_email_link(&jar, &left).await, world.change_email_link(&jar, &right).await];
-        let calls = (0..CALLERS).map(|caller| links[caller % 2].change_email()).collect();
+        let calls = (0..CALLERS).map(|caller| links[caller % 2].change_email(&jar)).collect();
         let answers = at_once(&world, calls).await;
         assert_eq!(succeeded(&answers), 1, "{answers:?}");
         let mut told: Vec<_> = world.mails().await.into_iter().map(|mail| (mail.to, mail.purpose)).collect();
         told.sort_by_key(|(_, purpose)| purpose.as_str());
-        // `at_once` keeps no order: who may log in tells which link it was.
-        let mut addresses = Vec::new();
-        for email in [&old, &left, &right] {
-            let answer = world.log_in(email, PASSWORD).await;
-            if answer.status.is_success() {
-                let me = world.me(&answer.jar()).await.json();
-                assert_eq!((&me["email"], &me["email_verified"]), (&json!(email), &true.into()));
-                addresses.push(email);
-            }
+        let expected = [(old.clone(), MailPurpose::EmailChanged), (right.clone(), MailPurpose::EmailConfirmed)];
+        assert_eq!(told, expected, "the change that lost is announced to no mailbox");
+        for email in [&old, &left] {
+            world.log_in(email, PASSWORD).await.refused(401, "invalid_credentials");
         }
-        assert!(addresses == [&left] || addresses == [&right], "{addresses:?}");
-        let expected = [(old.clone(), MailPurpose::EmailChanged), (addresses[0].clone(), MailPurpose::EmailConfirmed)];
-        assert_eq!(told, expected, "nobody is told of the change that lost");
+        let me = world.me(&world.session(&right).await).await.json();
+        assert_eq!((&me["email"], &me["email_verified"]), (&json!(right), &true.into()));
         for link in links {
-            world.send(link.change_email()).await.refused(400, "link_spent");
+            world.send(link.change_email(&jar)).await.refused(400, "link_spent");
         }
+    }
+}
+
+/// Requests in parallel: at most one of their links works, whichever mail is sent first.
+async fn of_twenty_requests_for_a_change_one_link_works(ground: Ground) {
+    let world = Arc::new(ground.world().await);
+    for round in 0..ROUNDS.min(5) {
+        let old = format!("old{round}@example.org");
+        world.account(&old).await;
+        let jar = world.session(&old).await;
+        let ask = |caller| {
+            let to = format!("new{round}-{caller}@example.org");
+            post("change-email/").jar(&jar).json(json!({ "new_email": to }))
+        };
+        let answers = at_once(&world, (0..CALLERS).map(ask).collect()).await;
+        assert_eq!(succeeded(&answers), CALLERS);
+        let links = change_email_links(&world).await;
+        assert_eq!(links.len(), 1, "a mail for a request that a later one replaced was sent");
+        assert_eq!(world.send(links[0].change_email(&jar)).await.status, 200);
     }
 }
 
@@ -244,7 +260,7 @@ async fn all_is_dead(world: &World, answers: &[Answer], before: Vec<Jar>, links:
         world.refresh(&jar).await.refused(401, "refresh_invalid");
     }
     for link in links {
-        world.send(link.change_email()).await.refused(400, "link_spent");
+        world.send(link.change_email_by_password()).await.refused(400, "link_spent");
     }
 }
 
@@ -298,7 +314,7 @@ async fn nothing_of_the_old_status_outlives_a_ban(ground: Ground) {
         let user = UserId::parse(claims(jar.access())["sub"].as_str().unwrap()).unwrap();
         let banned = tokio::spawn(set_status(world.clone(), user, UserStatus::Disabled));
         let mut calls = busy(&email, PASSWORD, &jar);
-        calls.insert(round % CALLERS, parked.change_email());
+        calls.insert(round % CALLERS, parked.change_email(&jar));
         let answers = at_once(&world, calls).await;
         banned.await.unwrap();
         let mut links = change_email_links(&world).await;

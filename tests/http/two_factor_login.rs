@@ -273,7 +273,7 @@ async fn no_reset_or_verification_gets_around_the_factor(ground: Ground) {
     let change = world.change_email_link(&jar, "new@example.org").await;
     world.send(post("password-reset/").json(json!({ "email": EMAIL }))).await;
     let reset = world.link(EMAIL, MailPurpose::ResetPassword).await;
-    let answer = world.send(change.change_email()).await;
+    let answer = world.send(change.change_email(&jar)).await;
     assert_eq!((answer.status.as_u16(), answer.jar()), (200, Jar::default()));
     world.send(reset.set_password("another password")).await.refused(400, "link_invalid");
     world.send(post("password-reset/").json(json!({ "email": "new@example.org" }))).await;

@@ -315,8 +315,25 @@ impl Link {
         get(&format!("verify-account/?uid={}&token={}", self.uid, self.token))
     }
 
-    pub(crate) fn change_email(&self) -> Call {
-        get(&format!("change-email-confirm/?uid={}&token={}", self.uid, self.token))
+    pub(crate) fn verify_by_post(&self) -> Call {
+        post("verify-account/").json(json!({ "uid": self.uid, "token": self.token }))
+    }
+
+    /// With a session, as a front-end of the contract opens it.
+    pub(crate) fn change_email(&self, jar: &Jar) -> Call {
+        get(&format!("change-email-confirm/?uid={}&token={}", self.uid, self.token)).jar(jar)
+    }
+
+    /// With what else a page sends: nothing, or a password and a code.
+    pub(crate) fn change_email_by_post(&self, mut proof: Value) -> Call {
+        proof["uid"] = self.uid.as_str().into();
+        proof["token"] = self.token.as_str().into();
+        post("change-email-confirm/").json(proof)
+    }
+
+    /// By someone without a session who knows the password.
+    pub(crate) fn change_email_by_password(&self) -> Call {
+        self.change_email_by_post(json!({ "password": PASSWORD }))
     }
 
     pub(crate) fn not_me(&self) -> Call {

@@ -19,6 +19,7 @@ macro_rules! __credential_store {
             a_users_credentials_are_listed_and_no_others
             an_id_that_is_there_is_never_replaced
             a_lookup_key_is_unique_within_tenant_and_kind
+            old_credentials_of_a_kind_are_found
             a_new_payload_clears_the_failures
             one_of_many_new_payloads_wins
             failures_are_counted_up_to_the_bound
@@ -178,6 +179,21 @@ pub async fn one_of_many_removals_counts(store: Arc<dyn CredentialStore>, _: Man
     assert_eq!(store.update_if(&first, &payload("late")).await.unwrap(), None);
 }
 
+/// Lists credentials of one kind that are older than an id, of every tenant, the oldest first, up to the limit.
+pub async fn old_credentials_of_a_kind_are_found(store: Arc<dyn CredentialStore>, _: ManualClock) {
+    let kind = FactorKind("former_email".into());
+    let of_kind = |number: u128, user: &str| Credential { kind: kind.clone(), ..credential(number, user) };
+    let theirs = Credential { tenant: tenant("other"), ..of_kind(2, "bob") };
+    for credential in [&of_kind(3, "ada"), &of_kind(1, "ada"), &theirs, &credential(4, "ada"), &of_kind(5, "ada")] {
+        assert!(store.insert(credential).await.unwrap());
+    }
+    let older = async |before: u128, limit| store.older_of_kind(&kind, id(before), limit).await.unwrap();
+    assert_eq!(older(5, 9).await, [of_kind(1, "ada"), theirs.clone(), of_kind(3, "ada")]);
+    assert_eq!(older(5, 2).await, [of_kind(1, "ada"), theirs]);
+    assert_eq!(older(1, 9).await, []);
+    assert_eq!(older(6, 0).await, []);
+}
+
 /// A credential is its tenant's alone.
 pub async fn another_tenant_reaches_no_credential(store: Arc<dyn CredentialStore>, _: ManualClock) {
     let first = Credential { lookup_key: Some(b"key".to_vec()), ..credential(1, "ada") };
@@ -200,6 +216,7 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn CredentialStore>, _: Ma
     assert_unavailable(store.find(&first.tenant, first.id).await);
     assert_unavailable(store.find_by_key(&first.tenant, &first.kind, b"key").await);
     assert_unavailable(store.of_user(&first.tenant, &first.user).await);
+    assert_unavailable(store.older_of_kind(&first.kind, first.id, 9).await);
     assert_unavailable(store.update_if(&first, &payload("two")).await);
     assert_unavailable(store.count_failure(&first.tenant, first.id, 9).await);
     assert_unavailable(store.remove(&first.tenant, first.id).await);

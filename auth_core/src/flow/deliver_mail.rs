@@ -104,14 +104,18 @@ impl AuthSystem {
     /// The mail for the account as it is now.
     async fn compose(&self, claim: &ClaimedMail) -> Result<Content, StoreError> {
         let intent = &claim.intent;
+        if intent.purpose == MailPurpose::AddressReserved {
+            let left_by = self.left_by_another(&intent.tenant, &intent.to, None).await?;
+            let mail = Content::mail(claim, intent.purpose, &intent.to, None);
+            return Ok(left_by.map_or(Content::Nothing, |_| mail));
+        }
         let key = intent.about.as_ref().map_or(UserKey::Email(&intent.to), |about| UserKey::Id(&about.user));
         let user = self.ports().users.find(&intent.tenant, key).await?;
         let Some(user) = user.filter(|user| user.status != UserStatus::Deleted) else { return Ok(Content::Nothing) };
         Ok(match intent.about {
             None => self.compose_by_address(claim, &user),
             Some(about) if intent.purpose == MailPurpose::ChangeEmail => {
-                let other = self.ports().users.find(&intent.tenant, UserKey::Email(&intent.to)).await?;
-                self.compose_change(claim, &user, about, other)
+                self.compose_change(claim, &user, about).await?
             }
             Some(about)
                 if matches!(
@@ -128,6 +132,14 @@ impl AuthSystem {
             }
             Some(about) if user.token_version.next() == about.token_version => Content::NotYet,
             Some(about) if intent.purpose == MailPurpose::ResetPassword => self.compose_reset(claim, &user, about),
+            Some(about)
+                if matches!(
+                    intent.purpose,
+                    MailPurpose::AddressLost | MailPurpose::AccountDisputed | MailPurpose::DisputeSettled
+                ) =>
+            {
+                self.compose_dispute(claim, &user, about)
+            }
             Some(about) => self.compose_notice(claim, &user, about),
         })
     }
@@ -154,21 +166,27 @@ impl AuthSystem {
         Content::mail(claim, claim.intent.purpose, &user.email, link)
     }
 
-    /// The link to a new address; if that belongs to somebody by now, they are told instead.
-    fn compose_change(&self, claim: &ClaimedMail, user: &User, about: MailMatter, other: Option<User>) -> Content {
+    /// The link to a new address. Where a verified account has the address, or left it a short while ago, its mailbox is
+    /// told instead. A request that a later one replaced is dropped.
+    async fn compose_change(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Result<Content, StoreError> {
         let to = &claim.intent.to;
+        let other = self.ports().users.find(&user.tenant, UserKey::Email(to)).await?;
+        let serial = self.newest_serial(user, to).await?;
+        let left_by = self.left_by_another(&user.tenant, to, Some(&user.id)).await?;
         if user.token_version != about.token_version || !user.is_active() || user.email == *to {
-            return Content::Nothing;
+            return Ok(Content::Nothing);
         }
-        match other {
+        let Some(serial) = serial else { return Ok(Content::Nothing) };
+        Ok(match other.filter(User::is_verified) {
             Some(other) if other.status == UserStatus::Deleted => Content::Nothing,
             Some(other) => Content::mail(claim, MailPurpose::EmailTaken, &other.email, None),
+            None if left_by.is_some() => Content::mail(claim, MailPurpose::AddressReserved, to, None),
             None => {
                 let lifetime = self.policy().change_email_link_lifetime;
-                let link = self.sealed(SealedPurpose::ChangeEmail, claim, about, lifetime);
+                let link = self.sealed(SealedPurpose::ChangeEmail, claim, about, lifetime, serial);
                 Content::mail(claim, MailPurpose::ChangeEmail, to, Some(link))
             }
-        }
+        })
     }
 
     /// Tells an address of a change that was made, with a way to take it back.
@@ -180,25 +198,55 @@ impl AuthSystem {
             MailPurpose::EmailConfirmed => user.email != *to,
             _ => false,
         };
-        if self.is_stale(claim)
-            || user.recoveries.cover(about.token_version)
-            || (lost && user.token_version == about.token_version)
-        {
+        // A taking-back covers the version that it leads to, and tells of itself.
+        let taken_back = purpose != MailPurpose::AccountShut && user.recoveries.cover(about.token_version);
+        if self.is_stale(claim) || taken_back || (lost && user.token_version == about.token_version) {
             return Content::Nothing;
         }
+        let lifetime = self.policy().not_me_link_lifetime;
         let link = match purpose {
-            MailPurpose::EmailConfirmed => None,
-            _ => Some(self.sealed(SealedPurpose::NotMe, claim, about, self.policy().not_me_link_lifetime)),
+            MailPurpose::EmailConfirmed | MailPurpose::AccountShut => None,
+            // The address is kept from others for as long, counted from the move.
+            MailPurpose::EmailChanged => {
+                let left = lifetime.saturating_sub(self.age(claim).unwrap_or_default());
+                Some(self.sealed(SealedPurpose::NotMe, claim, about, left, vec![]))
+            }
+            _ => Some(self.sealed(SealedPurpose::NotMe, claim, about, lifetime, vec![])),
         };
+        Content::mail(claim, purpose, to, link)
+    }
+
+    /// Tells a side of a taking-back of it, with a link that objects or decides.
+    fn compose_dispute(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
+        let (purpose, to) = (claim.intent.purpose, &claim.intent.to);
+        let dispute = user.recoveries.dispute();
+        // Another change may have led to this version, and the announced one lost to it.
+        let stands = match purpose {
+            MailPurpose::AddressLost => user.recoveries.contestable(about.token_version).is_some(),
+            MailPurpose::AccountDisputed => dispute.is_some_and(|it| it.home == *to || it.rival == *to),
+            _ => dispute.is_none(),
+        };
+        if !stands || self.is_stale(claim) {
+            return Content::Nothing;
+        }
+        let link = (purpose != MailPurpose::DisputeSettled).then(|| {
+            let lifetime = self.policy().not_me_link_lifetime.saturating_sub(self.age(claim).unwrap_or_default());
+            self.sealed(SealedPurpose::TakenBack, claim, about, lifetime, vec![])
+        });
         Content::mail(claim, purpose, to, link)
     }
 
     /// Whether a notice waited so long that its link would be over, had it been sent at once. One that an operator revived
     /// must not get a fresh link: what was taken back is remembered no longer than links work.
     fn is_stale(&self, claim: &ClaimedMail) -> bool {
-        let queued = claim.id.0.get_timestamp().and_then(|time| i64::try_from(time.to_unix().0).ok());
-        let age = queued.map(|seconds| self.ports().clock.now().since(Timestamp::from_seconds(seconds)));
-        age.is_some_and(|age| age > self.policy().not_me_link_lifetime)
+        self.age(claim).is_some_and(|age| age > self.policy().not_me_link_lifetime)
+    }
+
+    /// The time since a mail was queued, in whole seconds.
+    fn age(&self, claim: &ClaimedMail) -> Option<Duration> {
+        let queued = i64::try_from(claim.id.0.get_timestamp()?.to_unix().0).ok()?;
+        let now = Timestamp::from_seconds(self.ports().clock.now().seconds());
+        Some(now.since(Timestamp::from_seconds(queued)))
     }
 
     /// The way to a password for the owner of an account that was taken back.
@@ -224,7 +272,7 @@ impl AuthSystem {
             return Content::Nothing;
         }
         let next = MailMatter { token_version: about.token_version.next(), ..about };
-        let link = self.sealed(SealedPurpose::NotMe, claim, next, self.policy().not_me_link_lifetime);
+        let link = self.sealed(SealedPurpose::NotMe, claim, next, self.policy().not_me_link_lifetime, vec![]);
         Content::mail(claim, claim.intent.purpose, &claim.intent.to, Some(link))
     }
 
@@ -234,9 +282,10 @@ impl AuthSystem {
         ClaimedMail { intent, .. }: &ClaimedMail,
         MailMatter { user, token_version }: MailMatter,
         lifetime: Duration,
+        extra: Vec<u8>,
     ) -> MailLink {
         let expires_at = self.ports().clock.now() + lifetime;
-        let link = SealedLink { email: intent.to.clone(), token_version, expires_at };
+        let link = SealedLink { email: intent.to.clone(), token_version, expires_at, extra };
         MailLink { user, token: self.tokens().sealed_link(purpose, intent.tenant, user, &link), lifetime }
     }
 }

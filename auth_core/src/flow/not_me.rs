@@ -1,10 +1,23 @@
+use super::dispute::go_on;
 use super::retired_factors::{Retired, factors_before};
 use super::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
 use crate::token::{SealedLink, SealedPurpose};
-use crate::types::{Client, Timestamp, User, UserId, UserStatus};
+use crate::types::{Client, Recoveries, Timestamp, User, UserId, UserStatus};
+
+/// The outcome of a taking-back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenBack {
+    /// The account has the address of the notice. A link to a new password is on its way there.
+    Restored,
+    /// Another verified account has that address, or a second factor that was on is lost. The account is shut until an
+    /// operator decides.
+    Shut,
+    /// The address that got the account by a taking-back claims it, too, so the account is shut for now.
+    Disputed,
+}
 
 impl AuthSystem {
     /// Takes back a change that its owner was told of and did not make: ends every session, clears the password, takes
@@ -15,14 +28,28 @@ impl AuthSystem {
     /// Factors that the reported change, or a later one, took off come back. So the mailbox alone never leads past a factor
     /// that was on before.
     ///
-    /// Works once, and then for none of the changes that came after the reported one. Should the address belong to
-    /// somebody else by now, the account is disabled for an operator to look at: whoever took it over must not keep it.
-    /// It never opens an account that is disabled.
+    /// Works once, and then for none of the changes that came after the reported one. An unverified account at the address
+    /// gives way. Should a verified account have the address, this one is disabled for an operator to look at, because the
+    /// account that took it over must not keep it. It never opens an account that is disabled.
+    ///
+    /// The address that loses the account is told, and its link objects. Objecting shuts the account: it goes back to the
+    /// address that was verified longest, by a reset after [`Policy::not_me_link_lifetime`](crate::policy::Policy), or by an
+    /// operator. With `code`, of a second factor or backup code that was on before both changes, either side decides at once.
     ///
     /// # Errors
-    /// `link_invalid`, also for a link that was used or whose change was taken back; `unavailable`.
-    pub async fn take_back(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<(), Error> {
+    /// `link_invalid`, also for a link that was used or whose change was taken back; `invalid_fields` for a `code` that is
+    /// missing where a dispute is open already; `invalid_code`; `throttled`; `unavailable`.
+    pub async fn take_back(
+        &self,
+        client: &Client,
+        user: Option<UserId>,
+        token: &str,
+        code: Option<&str>,
+    ) -> Result<TakenBack, Error> {
         let user = user.ok_or(Reason::LinkInvalid)?;
+        if let Some(link) = self.tokens().open_link(SealedPurpose::TakenBack, client.tenant, user, token) {
+            return self.contest(client, &user, &link, code).await;
+        }
         let link = self.tokens().open_link(SealedPurpose::NotMe, client.tenant, user, token);
         let link = link.ok_or(Reason::LinkInvalid)?;
         let users = &self.ports().users;
@@ -32,30 +59,40 @@ impl AuthSystem {
             let user = found.filter(|user| is_open(&link, user, now)).ok_or(Reason::LinkInvalid)?;
             let retired = self.retired_factors(&user).await?;
             let mut change = self.recovery(&user, &link, &retired, now);
-            if let Some(factors) = &change.factors
-                && !self.credentials_exist(&user, factors).await?
-            {
+            let mut factor_lost = false;
+            if let Some(factors) = &change.factors {
+                factor_lost = !self.credentials_exist(&user, factors).await?;
+            }
+            if factor_lost {
                 // A factor that was on is lost. Without it the mailbox alone would do, so an operator decides.
                 change.factors = None;
                 change.status = Some(UserStatus::Disabled);
             }
-            self.announce(client, &user, MailPurpose::ResetPassword, &link.email).await?;
-            let mut update = users.update_if(&user, &change).await?;
-            if let UserUpdate::Conflict(_) = update {
+            let gone = user.email != link.email && !self.make_way(&user.tenant, &user.id, &link.email).await?;
+            if gone {
                 change.email = None;
                 change.email_verified_at = None;
+                change.recoveries = change.recoveries.map(Recoveries::settled);
                 change.status = Some(UserStatus::Disabled);
-                update = users.update_if(&user, &change).await?;
+                self.announce(client, &user, MailPurpose::AccountShut, &link.email).await?;
+            } else {
+                if user.email != link.email {
+                    self.keep_address(&user).await?;
+                    self.announce(client, &user, MailPurpose::AddressLost, &user.email).await?;
+                }
+                self.announce(client, &user, MailPurpose::ResetPassword, &link.email).await?;
             }
+            // A conflict: another account took the address in between.
+            let update = users.update_if(&user, &change).await?;
             if let UserUpdate::Done(changed) = update {
                 self.changed_with_notice(&changed);
                 for gone in user.factors.iter().filter(|factor| !changed.factors.contains(factor)) {
                     let removed = self.ports().credentials.remove(&user.tenant, gone.credential).await;
                     housekeeping(removed, "removing a credential");
                 }
-                let address_lost = changed.email != link.email;
-                self.record(&changed.tenant, Event::ChangeTakenBack { user: changed.id, address_lost });
-                return Ok(());
+                let event = Event::ChangeTakenBack { user: changed.id, address_lost: gone };
+                self.record(&changed.tenant, event);
+                return Ok(if gone || factor_lost { TakenBack::Shut } else { TakenBack::Restored });
             }
         }
         Err(contended())
@@ -66,6 +103,8 @@ impl AuthSystem {
         let lifetime = self.policy().not_me_link_lifetime;
         // The version that this very write leads to is taken back, too: nobody is told of it.
         let recoveries = user.recoveries.with(link.token_version, user.token_version.next(), now, lifetime);
+        let recoveries = if moved { recoveries.moved_to(&link.email) } else { recoveries };
+        let recoveries = go_on(recoveries, user, &link.email);
         let theirs = factors_before(user, &recoveries, retired);
         UserChange {
             factors: Some(theirs).filter(|theirs| *theirs != user.factors),

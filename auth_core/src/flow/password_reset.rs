@@ -72,6 +72,10 @@ impl AuthSystem {
             let now = ports.clock.now();
             let genuine = self.tokens().verify_link(LinkPurpose::SetPassword, found.as_ref(), request.token, now);
             let Some(user) = found.filter(|_| genuine) else { return Err(Reason::LinkInvalid.into()) };
+            let verifies = !user.is_verified();
+            if verifies && self.left_by_another(&user.tenant, &user.email, Some(&user.id)).await?.is_some() {
+                return Err(Reason::LinkInvalid.into());
+            }
             // Judged and hashed only for a good link, and once: a flood of bad ones costs nothing. A link is for one
             // address, so a second round has the same owner.
             let hash = match &hash {
@@ -82,17 +86,20 @@ impl AuthSystem {
                     hash.insert(self.hash(client, &password).await?)
                 }
             };
-            let verifies = !user.is_verified();
-            let change = UserChange {
+            let mut change = UserChange {
                 password_hash: Some(Some(hash.clone())),
                 email_verified_at: verifies.then_some(Some(now)),
                 ..UserChange::default()
             };
+            let settles = self.settle_by_reset(client, &user, &mut change, now).await?;
             self.announce(client, &user, MailPurpose::PasswordChanged, &user.email).await?;
             if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
                 self.changed_with_notice(&user);
                 if verifies {
                     self.record(&client.tenant, Event::EmailVerified { user: user.id });
+                }
+                if settles {
+                    self.record(&client.tenant, Event::DisputeSettled { user: user.id });
                 }
                 self.record(&client.tenant, Event::PasswordReset { user: user.id });
                 self.forget_strangers_attempts(&user).await;

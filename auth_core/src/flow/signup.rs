@@ -87,6 +87,8 @@ impl AuthSystem {
         self.ask_password_check(client, "password", &fields.password, fields.personal()).await?;
         let mut hash: Option<PasswordHash> = None;
         for _ in 0..MAX_ATTEMPTS {
+            // Looked up for every address, so that a known one costs no less.
+            let left_by = self.left_by_another(&client.tenant, &fields.email, None).await?;
             if let Some(user) = self.find_by_email(client, &fields.email).await? {
                 if self.sign_up_again(client, &fields, user).await? {
                     return Ok(SignedUp);
@@ -97,6 +99,10 @@ impl AuthSystem {
                 Some(hash) => hash.clone(),
                 None => hash.insert(self.hash(client, &fields.password).await?).clone(),
             };
+            if let Some(left_by) = left_by {
+                self.sign_up_at_former_email(client, &fields.email, fields.username.as_ref(), left_by).await?;
+                return Ok(SignedUp);
+            }
             match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
                 UserInsert::Created(user) => {
                     self.record(&client.tenant, Event::SignedUp { user: user.id });

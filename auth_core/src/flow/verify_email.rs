@@ -23,6 +23,9 @@ impl AuthSystem {
             if user.is_verified() {
                 return Err(Reason::AlreadyVerified.into());
             }
+            if self.left_by_another(&user.tenant, &user.email, Some(&user.id)).await?.is_some() {
+                return Err(Reason::LinkInvalid.into());
+            }
             let change = UserChange { email_verified_at: Some(Some(now)), ..UserChange::default() };
             if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
                 self.record(&client.tenant, Event::EmailVerified { user: user.id });

@@ -24,6 +24,15 @@ pub trait CredentialStore: Send + Sync + 'static {
     /// All credentials of a user, the oldest id first.
     async fn of_user(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Credential>, StoreError>;
 
+    /// The credentials of a kind, of all tenants, whose id is before `before`: the oldest `limit`. Ids begin with the time
+    /// at which they were made, so these are older than `before`.
+    async fn older_of_kind(
+        &self,
+        kind: &FactorKind,
+        before: CredentialId,
+        limit: usize,
+    ) -> Result<Vec<Credential>, StoreError>;
+
     /// Writes a new payload and clears the consecutive failures, if the row still has `current`'s revision: one atomic
     /// swap. Of parallel calls with one revision exactly one is answered with the row as it is now.
     ///

@@ -114,6 +114,26 @@ pub enum Event {
         /// Whose.
         user: UserId,
     },
+    /// Two addresses claim an account: each took back what the other did. The account was shut. **Look at it.**
+    TakingBackDisputed {
+        /// The account.
+        user: UserId,
+    },
+    /// A dispute ended: one side showed a second factor, or set a password after the wait.
+    DisputeSettled {
+        /// The account.
+        user: UserId,
+    },
+    /// A client signed up with an address that an account left a short while ago. No account was made.
+    FormerEmailWanted {
+        /// The account that left the address.
+        user: UserId,
+    },
+    /// An unverified account left its address to the owner of the mailbox and was marked as deleted.
+    UnverifiedGaveWay {
+        /// The account that gave way.
+        user: UserId,
+    },
     /// A change was taken back by the link of its notice.
     ChangeTakenBack {
         /// Whose.
@@ -272,6 +292,7 @@ impl EventSink for TracingEvents {
             Event::PasswordUnreadable { .. }
             | Event::RefreshReused { .. }
             | Event::ChangeTakenBack { .. }
+            | Event::TakingBackDisputed { .. }
             | Event::MailDead { .. } => {
                 tracing::warn!(target: "auth", %tenant, ?event)
             }

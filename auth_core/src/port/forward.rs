@@ -60,6 +60,7 @@ forward! {
         find(tenant: &TenantId, id: CredentialId) -> Option<Credential>;
         find_by_key(tenant: &TenantId, kind: &FactorKind, key: &[u8]) -> Option<Credential>;
         of_user(tenant: &TenantId, user: &UserId) -> Vec<Credential>;
+        older_of_kind(kind: &FactorKind, before: CredentialId, limit: usize) -> Vec<Credential>;
         update_if(current: &Credential, payload: &Payload) -> Option<Credential>;
         count_failure(tenant: &TenantId, id: CredentialId, below: u32) -> bool;
         remove(tenant: &TenantId, id: CredentialId) -> bool;

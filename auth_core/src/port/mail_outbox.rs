@@ -85,11 +85,21 @@ pub enum MailPurpose {
     BackupCodeUsed,
     /// The password is off after too many wrong guesses, until it is set anew.
     PasswordOff,
+    /// A client wanted an account at an address that another account left a short while ago.
+    AddressReserved,
+    /// An account was shut, because the address that a taking-back restores belongs to another account.
+    AccountShut,
+    /// This address lost an account by a taking-back; with a link that objects, which shuts the account.
+    AddressLost,
+    /// Two addresses claim an account, which is shut; with a link that decides it by a second factor.
+    AccountDisputed,
+    /// A dispute ended for the other address.
+    DisputeSettled,
 }
 
 impl MailPurpose {
     /// All purposes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::VerifyEmail,
         Self::AccountExists,
         Self::ResetPassword,
@@ -106,6 +116,11 @@ impl MailPurpose {
         Self::SecondFactorFailed,
         Self::BackupCodeUsed,
         Self::PasswordOff,
+        Self::AddressReserved,
+        Self::AccountShut,
+        Self::AddressLost,
+        Self::AccountDisputed,
+        Self::DisputeSettled,
     ];
 
     /// The name in stores, events and templates.
@@ -127,6 +142,11 @@ impl MailPurpose {
             Self::SecondFactorFailed => "second_factor_failed",
             Self::BackupCodeUsed => "backup_code_used",
             Self::PasswordOff => "password_off",
+            Self::AddressReserved => "address_reserved",
+            Self::AccountShut => "account_shut",
+            Self::AddressLost => "address_lost",
+            Self::AccountDisputed => "account_disputed",
+            Self::DisputeSettled => "dispute_settled",
         }
     }
 
@@ -136,7 +156,7 @@ impl MailPurpose {
     /// on the account.
     pub(crate) const fn budget(self) -> Option<&'static str> {
         match self {
-            Self::VerifyEmail | Self::AccountExists | Self::SetPassword => Some("sign-up"),
+            Self::VerifyEmail | Self::AccountExists | Self::SetPassword | Self::AddressReserved => Some("sign-up"),
             Self::ResetPassword => Some("reset"),
             Self::ChangeEmail | Self::EmailTaken => Some("change-email"),
             Self::PasswordChanged
@@ -148,7 +168,11 @@ impl MailPurpose {
             | Self::BackupCodesReplaced
             | Self::SecondFactorFailed
             | Self::BackupCodeUsed
-            | Self::PasswordOff => None,
+            | Self::PasswordOff
+            | Self::AccountShut
+            | Self::AddressLost
+            | Self::AccountDisputed
+            | Self::DisputeSettled => None,
         }
     }
 

@@ -24,7 +24,7 @@ pub use id::{CredentialId, InvalidId, MAX_ID_BYTES, MailId, SessionId, TenantId,
 pub use limit::Limit;
 pub use pending_session::{PendingId, PendingPurpose, PendingSession};
 pub use personal::Personal;
-pub use recovery::Recoveries;
+pub use recovery::{Dispute, Recoveries};
 pub use secret::{MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordTooLong, Token};
 pub use session::{AuthMethods, Channel, MethodTimes, Scope, Session};
 pub use time::Timestamp;

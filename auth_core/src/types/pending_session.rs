@@ -42,17 +42,20 @@ pub enum PendingPurpose {
     SecondFactor,
     /// The first code of an authenticator that is being set up.
     TotpSetup,
+    /// The confirmation of the newest change of address of an account.
+    EmailChange,
 }
 
 impl PendingPurpose {
     /// All purposes.
-    pub const ALL: [Self; 2] = [Self::SecondFactor, Self::TotpSetup];
+    pub const ALL: [Self; 3] = [Self::SecondFactor, Self::TotpSetup, Self::EmailChange];
 
     /// The name in stores.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SecondFactor => "second_factor",
             Self::TotpSetup => "totp_setup",
+            Self::EmailChange => "email_change",
         }
     }
 

@@ -334,6 +334,15 @@ impl CredentialStore for Faulty<dyn CredentialStore> {
         self.faults.call("credentials.of_user", self.port.of_user(tenant, user)).await
     }
 
+    async fn older_of_kind(
+        &self,
+        kind: &FactorKind,
+        before: CredentialId,
+        limit: usize,
+    ) -> Result<Vec<Credential>, StoreError> {
+        self.faults.call("credentials.older_of_kind", self.port.older_of_kind(kind, before, limit)).await
+    }
+
     async fn update_if(&self, current: &Credential, payload: &Payload) -> Result<Option<Credential>, StoreError> {
         self.faults.call("credentials.update_if", self.port.update_if(current, payload)).await
     }

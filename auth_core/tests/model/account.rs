@@ -1,6 +1,6 @@
 //! The model: one account, its sessions and its mails as they ought to be, small enough to be read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use auth_core::Reason;
@@ -8,7 +8,7 @@ use auth_core::port::MailPurpose;
 use auth_core::types::{SessionId, UserStatus};
 
 use super::common::{ADA, Authenticator, DAY, HOUR, Link, MINUTE, SECOND};
-use super::factors::{Factors, Pending, SetUp};
+use super::factors::{Code, Factors, Pending, SetUp};
 use super::ops::{Fixed, Kind, Op};
 
 pub(crate) const PASSWORDS: [&str; 3] = ["the first password", "the second password", "the third password"];
@@ -107,14 +107,20 @@ pub(crate) struct Mailed {
     pub(crate) mail: Mail,
     end: Duration,
     pub(crate) link: Link,
+    /// The newest request for a change of address when it was mailed.
+    newest: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     pub(crate) now: Duration,
     pub(crate) account: Option<Account>,
-    /// Addresses that belong to somebody else.
+    /// Addresses of unverified accounts of others.
     pub(crate) others: BTreeSet<usize>,
+    /// Addresses that the account left, and until when they are kept from others.
+    kept: BTreeMap<usize, Duration>,
+    /// The newest request for a change of address, as its store keeps it.
+    pub(crate) newest: Option<Vec<u8>>,
     pub(crate) sessions: Vec<Session>,
     pub(crate) issued: Vec<Issued>,
     pub(crate) mailed: Vec<Mailed>,
@@ -210,7 +216,7 @@ impl Model {
     pub(crate) fn learn_link(&mut self, mut mail: Mail, link: Link) {
         let lifetime = match mail.purpose {
             MailPurpose::VerifyEmail => 3 * DAY,
-            purpose if Kind::of(purpose) == Some(Kind::NotMe) => 3 * DAY,
+            purpose if matches!(Kind::of(purpose), Some(Kind::NotMe | Kind::Object)) => 3 * DAY,
             _ => HOUR,
         };
         // A warning takes back what comes after it.
@@ -219,7 +225,20 @@ impl Model {
             MailPurpose::SecondFactorFailed | MailPurpose::BackupCodesReplaced | MailPurpose::BackupCodeUsed
         );
         mail.version += u32::from(warning);
-        self.mailed.push(Mailed { mail, end: whole(self.now + lifetime), link });
+        let newest = self.newest.clone();
+        self.mailed.push(Mailed { mail, end: whole(self.now + lifetime), link, newest });
+    }
+
+    /// Whether an address is kept for the account, which left it.
+    pub(crate) fn keeps(&self, address: usize) -> bool {
+        self.kept.get(&address).is_some_and(|end| self.now < *end)
+    }
+
+    /// The account leaves its address.
+    fn leave(&mut self) {
+        let (email, lasts) = (self.account().email, self.now + 3 * DAY);
+        let kept = self.kept.get(&email).copied().filter(|end| *end > lasts);
+        self.kept.insert(email, kept.unwrap_or(lasts + MINUTE));
     }
 
     /// The mail that an intent for an address comes to.
@@ -311,6 +330,10 @@ impl Model {
             return self.by_address(to, MailPurpose::VerifyEmail);
         };
         if account.email != to {
+            let version = account.version;
+            if !self.others.contains(&to) && self.keeps(to) {
+                return vec![Mail { to, purpose: MailPurpose::AddressReserved, version }];
+            }
             self.others.insert(to);
             return vec![];
         }
@@ -386,19 +409,17 @@ impl Step {
             return Err(Reason::ReauthenticationRequired);
         }
         let (version, own) = (self.after.version(), self.after.account().email);
-        let purpose = match self.after.others.contains(&to) {
-            true => MailPurpose::EmailTaken,
-            false => MailPurpose::ChangeEmail,
-        };
+        let purpose = MailPurpose::ChangeEmail;
         if asked && to != own {
             self.mails.push(Mail { to, purpose, version });
         }
         Ok(())
     }
 
-    fn use_link(&mut self, kind: Kind, Mailed { mail, end, .. }: &Mailed, password: usize) -> Result<(), Reason> {
+    fn use_link(&mut self, kind: Kind, mailed: &Mailed, password: usize) -> Result<(), Reason> {
+        let Mailed { mail, end, newest, .. } = mailed;
         let in_time = whole(self.after.now) < *end;
-        let (active, taken) = (self.after.active(), self.after.others.contains(&mail.to));
+        let (active, is_newest) = (self.after.active(), self.after.newest == *newest);
         let account = self.after.account();
         let stands = in_time && account.version == mail.version;
         match kind {
@@ -410,21 +431,29 @@ impl Step {
                 account.verified = true;
                 self.change_password(password);
             }
-            Kind::ChangeEmail if !stands || !active => return Err(Reason::LinkSpent),
-            Kind::ChangeEmail if taken => return Err(Reason::InvalidFields),
+            Kind::ChangeEmail if !stands || !active || !is_newest => return Err(Reason::LinkSpent),
+            Kind::ChangeEmail if account.password != Some(password) => return Err(Reason::WrongPassword),
             Kind::ChangeEmail => {
+                // The password, and the code of now where there is an authenticator.
+                if let Some(authenticator) = account.factors.as_ref().map(|factors| factors.authenticator) {
+                    self.spend(Code::Totp(authenticator, 0))?;
+                }
+                self.after.leave();
+                self.after.others.remove(&mail.to);
+                let account = self.after.account();
                 let left = std::mem::replace(&mut account.email, mail.to);
                 account.verified = true;
                 account.version += 1;
                 self.notify(left, MailPurpose::EmailChanged);
                 self.notify(mail.to, MailPurpose::EmailConfirmed);
             }
-            Kind::NotMe => return self.take_back(mail, in_time, taken),
+            Kind::NotMe => return self.take_back(mail, in_time),
+            Kind::Object => unreachable!("no operation objects"),
         }
         Ok(())
     }
 
-    fn take_back(&mut self, mail: &Mail, in_time: bool, taken: bool) -> Result<(), Reason> {
+    fn take_back(&mut self, mail: &Mail, in_time: bool) -> Result<(), Reason> {
         let account = self.after.account();
         let covered = account.taken_back.iter().any(|(from, to)| (from..=to).contains(&&mail.version));
         if !in_time || covered || account.status == UserStatus::Deleted {
@@ -440,16 +469,19 @@ impl Step {
         let all: Vec<_> = account.factors.iter().chain(were_on).filter(|it| !covered.contains(&it.since)).collect();
         assert!(all.windows(2).all(|two| two[0].since == two[1].since), "two authenticators were on at once");
         account.factors = all.first().map(|factors| (*factors).clone());
-        if taken {
-            account.status = UserStatus::Disabled;
-            return Ok(());
-        }
-        if account.email != mail.to {
+        let left = account.email;
+        if left != mail.to {
+            self.after.leave();
+            self.after.others.remove(&mail.to);
+            let account = self.after.account();
             account.email = mail.to;
             account.verified = true;
         }
         // Announced before the change that it is about.
         self.notices = self.after.by_address(mail.to, MailPurpose::ResetPassword);
+        if left != mail.to {
+            self.notify(left, MailPurpose::AddressLost);
+        }
         Ok(())
     }
 

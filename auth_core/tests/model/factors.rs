@@ -103,6 +103,11 @@ impl Model {
         }
     }
 
+    /// The code of now of the account's authenticator, if it has one.
+    pub(crate) fn code_of_now(&self, clock: &ManualClock) -> Option<String> {
+        self.factors().map(|factors| self.text(Code::Totp(factors.authenticator, 0), clock))
+    }
+
     /// Takes note of backup codes that were just shown.
     pub(crate) fn learn_codes(&mut self, codes: Vec<String>) {
         self.code_sets.push(codes);
@@ -123,7 +128,7 @@ impl Step {
     }
 
     /// The rows are those after the code was used, whatever becomes of the rest.
-    fn spend(&mut self, code: Code) -> Result<(), Reason> {
+    pub(crate) fn spend(&mut self, code: Code) -> Result<(), Reason> {
         let now = self.after.now;
         let spent = self.after.factors().and_then(|factors| factors.spend(code, now)).ok_or(Reason::InvalidCode)?;
         self.factors = Some(spent.clone());

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use auth_core::flow::{
-    Confirmation, EmailChangeRequest, LoginOutcome, LoginRequest, PasswordChangeRequest, SessionTokens, TotpPurpose,
+    Confirmation, EmailChangeConfirm, EmailChangeRequest, LoginOutcome, LoginRequest, Mover, PasswordChangeRequest,
+    SessionTokens, TotpPurpose,
 };
 use auth_core::proof::LiveSession;
 use auth_core::testing::{ManualClock, RecordingMailer};
@@ -80,8 +81,14 @@ impl<S: Store> Flows<S> {
                 let done = match kind {
                     Kind::Verify => self.world.verify(link).await,
                     Kind::SetPassword => self.world.reset(link, PASSWORDS[*word]).await,
-                    Kind::ChangeEmail => auth.confirm_email_change(client, Some(*user), token).await,
-                    Kind::NotMe => auth.take_back(client, Some(*user), token).await,
+                    Kind::ChangeEmail => {
+                        let (password, code) = (password(*word), model.code_of_now(clock));
+                        let mover = Mover::Password { password: &password, code: code.as_deref() };
+                        let request = EmailChangeConfirm { user: Some(*user), token, mover };
+                        auth.confirm_email_change(client, request).await
+                    }
+                    Kind::NotMe => auth.take_back(client, Some(*user), token, None).await.map(drop),
+                    Kind::Object => unreachable!("no operation objects"),
                 };
                 done.map(|()| Given::default())
             }

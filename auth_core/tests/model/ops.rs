@@ -69,6 +69,8 @@ pub(crate) enum Kind {
     SetPassword,
     ChangeEmail,
     NotMe,
+    /// An objection to a taking-back: no random operation makes one.
+    Object,
 }
 
 impl Kind {
@@ -85,6 +87,7 @@ impl Kind {
             | MailPurpose::BackupCodesReplaced
             | MailPurpose::SecondFactorFailed
             | MailPurpose::BackupCodeUsed => Some(Self::NotMe),
+            MailPurpose::AddressLost => Some(Self::Object),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use auth_core::port::{Clock as _, MailPurpose, UserChange, UserKey, UserUpdate};
 use auth_core::testing::{ManualClock, RecordingMailer};
-use auth_core::types::{Email, PendingId, PendingPurpose, TenantId, User, UserId, UserStatus};
+use auth_core::types::{Email, PendingId, PendingPurpose, TenantId, Timestamp, User, UserId, UserStatus};
 use auth_core::{AuthSystem, Ports, Reason};
 use uuid::Uuid;
 
@@ -117,6 +117,13 @@ impl<S: System> Run<S> {
         if made {
             self.model = step.after;
         }
+        let (newest, asked) = (self.newest_change().await, matches!(op, Op::AskEmail(..)));
+        // A request replaces the one before; a move forgets it; nothing else touches it.
+        let touched = asked || matches!(op, Op::UseLink(Kind::ChangeEmail, ..));
+        assert!(touched || newest.is_none() || self.model.newest == newest, "{op:?}");
+        let replaced = asked && whole && outcome.as_ref().is_some_and(Result::is_ok);
+        assert!(!replaced || (newest.is_some() && self.model.newest != newest), "{op:?}");
+        self.model.newest = newest;
         if !whole {
             self.settle(op, factors, burnt).await;
         }
@@ -191,6 +198,14 @@ impl<S: System> Run<S> {
             Op::SignUp(to, _) if self.model.others.contains(to) && self.find(*to).await.is_none() => {
                 self.model.others.remove(to);
             }
+            // An unverified account may have given way to a move that then broke off, and an address is kept in advance.
+            Op::UseLink(..) => {
+                for to in 0..ADDRESSES.len() {
+                    if self.find(to).await.is_none() {
+                        self.model.others.remove(&to);
+                    }
+                }
+            }
             Op::SecondStep(number, _) => {
                 let waits = self.pending_waits(*number).await;
                 self.model.pendings[*number].taken = !waits;
@@ -213,6 +228,15 @@ impl<S: System> Run<S> {
             writes.push(row.unwrap().unwrap().revision);
         }
         writes.try_into().ok().map(|[totp, codes]: [u64; 2]| (totp, codes))
+    }
+
+    /// The newest request for a change of address, as the store keeps it.
+    async fn newest_change(&self) -> Option<Vec<u8>> {
+        let (tenant, user) = (TenantId::default(), self.user?);
+        let held = format!("{} {tenant} {user}", tenant.as_str().len());
+        let id = PendingId::of(PendingPurpose::EmailChange, held.as_bytes());
+        let found = self.stores().pending.find(&id, Timestamp::from_seconds(0)).await.unwrap();
+        found.map(|pending| pending.payload.bytes)
     }
 
     async fn pending_waits(&self, number: usize) -> bool {
@@ -351,7 +375,7 @@ impl<S: System> Run<S> {
         let deleted = self.model.account.as_ref().is_some_and(|it| it.status == UserStatus::Deleted);
         assert!(expected.is_empty() || deleted, "never arrived: {expected:?}");
         // A notice, and the link to a password that a take-back announces, come whatever change led to their version.
-        let notice = |mail: &Mail| Kind::of(mail.purpose).is_none_or(|kind| kind == Kind::NotMe);
+        let notice = |mail: &Mail| Kind::of(mail.purpose).is_none_or(|kind| matches!(kind, Kind::NotMe | Kind::Object));
         let announced = |mail: &Mail| mail.purpose == MailPurpose::ResetPassword && mail.version == version;
         let waits = |mail: &Mail| notice(mail) || announced(mail) || mail.version > version;
         self.aborted = possible.into_iter().filter(waits).collect();

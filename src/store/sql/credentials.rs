@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use auth_core::port::{CredentialStore, StoreError};
 use auth_core::types::{Credential, CredentialId, FactorKind, Payload, TenantId, UserId};
 
-use super::row::{Fields, uuid_bytes};
+use super::row::{Fields, sql_limit, uuid_bytes};
 use super::statement::query;
 use super::{Database, SqlStore};
 
@@ -24,6 +24,9 @@ statements! {
         "SELECT ", columns!(), " FROM auth_credentials WHERE tenant = $1 AND kind = $2 AND lookup_key = $3",
     );
     OF_USER = concat!("SELECT ", columns!(), " FROM auth_credentials WHERE tenant = $1 AND user_id = $2 ORDER BY id");
+    OLDER_OF_KIND = concat!(
+        "SELECT ", columns!(), " FROM auth_credentials WHERE kind = $1 AND id < $2 ORDER BY id LIMIT $3",
+    );
     UPDATE_IF = concat!(
         "UPDATE auth_credentials SET version = $4, payload = $5, consecutive_failures = 0, revision = revision + 1 ",
         "WHERE id = $1 AND tenant = $2 AND revision = $3 RETURNING ", columns!(),
@@ -69,6 +72,16 @@ impl<D: Database> CredentialStore for SqlStore<D> {
     async fn of_user(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Credential>, StoreError> {
         let rows = self.read(query(OF_USER).bind(tenant.as_str()).bind(user.as_str())).await?;
         rows.iter().map(|row| Fields(row).credential()).collect()
+    }
+
+    async fn older_of_kind(
+        &self,
+        kind: &FactorKind,
+        before: CredentialId,
+        limit: usize,
+    ) -> Result<Vec<Credential>, StoreError> {
+        let statement = query(OLDER_OF_KIND).bind(&*kind.0).bind(uuid_bytes(before.0)).bind(sql_limit(limit));
+        self.read(statement).await?.iter().map(|row| Fields(row).credential()).collect()
     }
 
     async fn update_if(&self, current: &Credential, payload: &Payload) -> Result<Option<Credential>, StoreError> {

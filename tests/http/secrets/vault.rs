@@ -250,8 +250,8 @@ impl Vault {
         }
         self.send(post("change-email/").jar(&jar).json(json!({ "new_email": "ada2@example.org" }))).await;
         let moved = self.link("verify-email-change").await;
-        assert_eq!(self.send(moved.change_email()).await.status, 200);
-        self.send(moved.change_email()).await.refused(400, "link_spent");
+        assert_eq!(self.send(moved.change_email(&jar)).await.status, 200);
+        self.send(moved.change_email(&jar)).await.refused(400, "link_spent");
         let notice = self.link("not-me").await;
         assert_eq!(self.send(notice.not_me()).await.status, 200);
         self.send(notice.not_me()).await.refused(400, "link_invalid");

@@ -1,0 +1,210 @@
+//! Two takings-back in opposite directions. The mailbox that loses an account by a taking-back is told, and can object.
+
+use super::not_me::TakenBack;
+use super::second_factor::wrong_code;
+use super::{MAX_ATTEMPTS, contended};
+use crate::AuthSystem;
+use crate::error::{Error, FieldError, FieldReason, Reason};
+use crate::policy::Disputes;
+use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
+use crate::token::SealedLink;
+use crate::types::{Client, Dispute, Email, Recoveries, Timestamp, TokenVersion, User, UserId, UserStatus};
+
+/// The two sides of a taking-back: the address that got the account and the address that lost it.
+struct Sides {
+    home: Email,
+    rival: Email,
+    /// The version that the first change led to.
+    from: TokenVersion,
+    /// Whether the account is shut already.
+    open: bool,
+}
+
+impl Sides {
+    /// Reads them from the account, for a link that a side of them got.
+    fn of(user: &User, link: &SealedLink, now: Timestamp) -> Option<Self> {
+        let in_time = now < link.expires_at && user.status != UserStatus::Deleted;
+        let sides = match user.recoveries.dispute() {
+            Some(Dispute { home, rival, from, .. }) => {
+                Self { home: home.clone(), rival: rival.clone(), from: *from, open: true }
+            }
+            None => {
+                let (from, home) = user.recoveries.contestable(link.token_version)?;
+                Self { home: home.clone(), rival: link.email.clone(), from, open: false }
+            }
+        };
+        let is_side = link.email == sides.home || link.email == sides.rival;
+        Some(sides).filter(|_| in_time && is_side)
+    }
+
+    fn other(&self, side: &Email) -> &Email {
+        if *side == self.home { &self.rival } else { &self.home }
+    }
+}
+
+impl AuthSystem {
+    /// Objects to a taking-back, with the link that the address got which lost the account.
+    ///
+    /// A code of a second factor that was on before the first change decides at once: the account goes to the side that
+    /// shows it. Without a code the account is shut, and both sides are told.
+    pub(super) async fn contest(
+        &self,
+        client: &Client,
+        user: &UserId,
+        link: &SealedLink,
+        code: Option<&str>,
+    ) -> Result<TakenBack, Error> {
+        let mut shown = false;
+        for _ in 0..MAX_ATTEMPTS {
+            let now = self.ports().clock.now();
+            let found = self.ports().users.find(&client.tenant, UserKey::Id(user)).await?;
+            let user = found.ok_or(Reason::LinkInvalid)?;
+            let sides = Sides::of(&user, link, now).ok_or(Reason::LinkInvalid)?;
+            let done = match code {
+                Some(code) => {
+                    // Spent once: a second round finds the factor still listed, or the code was of none that counts.
+                    let before = with_older_factors(&user, sides.from);
+                    if before.factors.is_empty() || (!shown && self.spend_code(&before, code).await?.is_none()) {
+                        return Err(wrong_code());
+                    }
+                    shown = true;
+                    self.decide_for(client, &user, &sides, &link.email, now).await?
+                }
+                None if sides.open => {
+                    let field = FieldError { field: "code", reason: FieldReason::Required };
+                    return Err(Error::invalid_fields(vec![field]));
+                }
+                None => self.shut_for(client, &user, &sides, now).await?,
+            };
+            if let Some(outcome) = done {
+                return Ok(outcome);
+            }
+        }
+        Err(contended())
+    }
+
+    /// Gives the account to the side that showed a second factor. Returns `None` when the row changed meanwhile.
+    async fn decide_for(
+        &self,
+        client: &Client,
+        user: &User,
+        sides: &Sides,
+        winner: &Email,
+        now: Timestamp,
+    ) -> Result<Option<TakenBack>, Error> {
+        let moved = user.email != *winner;
+        if !self.make_way(&user.tenant, &user.id, winner).await? {
+            return Err(Reason::LinkInvalid.into());
+        }
+        if moved {
+            self.keep_address(user).await?;
+        }
+        let reopens = user.recoveries.dispute().is_some_and(|dispute| dispute.stands(user) && dispute.reopens);
+        let older = with_older_factors(user, sides.from).factors;
+        let lifetime = self.policy().not_me_link_lifetime;
+        let change = UserChange {
+            email: moved.then(|| winner.clone()),
+            email_verified_at: moved.then_some(Some(now)),
+            status: reopens.then_some(UserStatus::Active),
+            password_hash: Some(None),
+            factors: Some(older).filter(|older| older.len() < user.factors.len()),
+            recoveries: Some(user.recoveries.with(sides.from, user.token_version.next(), now, lifetime).settled()),
+            ..UserChange::default()
+        };
+        self.announce(client, user, MailPurpose::ResetPassword, winner).await?;
+        self.announce(client, user, MailPurpose::DisputeSettled, sides.other(winner)).await?;
+        let UserUpdate::Done(changed) = self.ports().users.update_if(user, &change).await? else { return Ok(None) };
+        self.changed_with_notice(&changed);
+        let gone: Vec<_> = user.factors.iter().filter(|it| !changed.factors.contains(it)).cloned().collect();
+        self.remove_credentials(&user.tenant, &gone).await;
+        self.record(&user.tenant, Event::DisputeSettled { user: user.id });
+        Ok(Some(TakenBack::Restored))
+    }
+
+    /// Shuts the account for both sides. It goes back to the address that was verified longest, by a reset once the time
+    /// is over, or by an operator. Returns `None` when the row changed meanwhile.
+    async fn shut_for(
+        &self,
+        client: &Client,
+        user: &User,
+        sides: &Sides,
+        now: Timestamp,
+    ) -> Result<Option<TakenBack>, Error> {
+        let moved = user.email != sides.home;
+        if !self.make_way(&user.tenant, &user.id, &sides.home).await? {
+            return Err(Reason::LinkInvalid.into());
+        }
+        if moved {
+            self.keep_address(user).await?;
+        }
+        let reopens = user.status != UserStatus::Disabled;
+        let ends = now + self.policy().not_me_link_lifetime;
+        let version = user.token_version.next();
+        let dispute = Dispute {
+            home: sides.home.clone(),
+            rival: sides.rival.clone(),
+            from: sides.from,
+            version,
+            until: (reopens && self.policy().disputes == Disputes::Wait).then_some(ends),
+            reopens,
+        };
+        if dispute.until.is_some() {
+            self.announce_for(client, user, MailPurpose::ResetPassword, &sides.home, ends).await?;
+        }
+        for side in [&sides.home, &sides.rival] {
+            self.announce(client, user, MailPurpose::AccountDisputed, side).await?;
+        }
+        let change = UserChange {
+            email: moved.then(|| sides.home.clone()),
+            status: Some(UserStatus::Disabled),
+            password_hash: Some(None),
+            recoveries: Some(user.recoveries.disputed(dispute)),
+            ..UserChange::default()
+        };
+        let UserUpdate::Done(changed) = self.ports().users.update_if(user, &change).await? else { return Ok(None) };
+        self.changed_with_notice(&changed);
+        self.record(&user.tenant, Event::TakingBackDisputed { user: user.id });
+        Ok(Some(TakenBack::Disputed))
+    }
+
+    /// Adds to a reset of the password at the address that keeps a disputed account: once the time is over, it opens the
+    /// account and ends the dispute. Before that, the dispute goes on. Tells the other side.
+    pub(super) async fn settle_by_reset(
+        &self,
+        client: &Client,
+        user: &User,
+        change: &mut UserChange,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let Some(dispute) = user.recoveries.dispute().filter(|dispute| dispute.stands(user)) else { return Ok(false) };
+        let settled = dispute.until.is_some_and(|until| until <= now);
+        if settled {
+            change.status = Some(UserStatus::Active);
+            change.recoveries = Some(user.recoveries.clone().settled());
+            self.announce(client, user, MailPurpose::DisputeSettled, &dispute.rival).await?;
+        } else {
+            let version = user.token_version.next();
+            change.recoveries = Some(user.recoveries.disputed(Dispute { version, ..dispute.clone() }));
+        }
+        Ok(settled)
+    }
+}
+
+/// The account with those of its second factors alone that were on before a change.
+fn with_older_factors(user: &User, change: TokenVersion) -> User {
+    let now = user.token_version;
+    let is_older = |since: TokenVersion| now.since(since) > now.since(change);
+    let factors = user.factors.iter().filter(|factor| is_older(factor.since)).cloned().collect();
+    User { factors, ..user.clone() }
+}
+
+/// Carries an open dispute over a taking-back by an earlier notice. The restored address keeps the account in it.
+pub(super) fn go_on(recoveries: Recoveries, user: &User, home: &Email) -> Recoveries {
+    match user.recoveries.dispute().filter(|dispute| dispute.stands(user)) {
+        Some(dispute) => {
+            let (home, version) = (home.clone(), user.token_version.next());
+            recoveries.disputed(Dispute { home, version, ..dispute.clone() })
+        }
+        None => recoveries,
+    }
+}
