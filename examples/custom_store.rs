@@ -144,6 +144,22 @@ impl UserStore for AppUsers {
         })
     }
 
+    async fn remove_if(&self, current: &User) -> Result<bool, StoreError> {
+        let Some(row) = self.row(&current.tenant, &current.id).await? else { return Ok(false) };
+        if read(&row)?.revision != current.revision {
+            return Ok(false);
+        }
+        // What was read is compared as a whole: of two calls, one finds it.
+        let statement = "DELETE FROM app_users WHERE id = $1 AND auth = $2";
+        let removed = query(statement)
+            .bind(row.try_get::<i64, _>("id").map_err(store_error)?)
+            .bind(row.try_get::<String, _>("auth").map_err(store_error)?)
+            .execute(&self.pool)
+            .await
+            .map_err(store_error)?;
+        Ok(removed.rows_affected() == 1)
+    }
+
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
         let decide = |stored: &User, _| {
             let consecutive_failures = stored.consecutive_failures + 1;

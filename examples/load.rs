@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use auth_system::auth_core::port::{Clock as _, NewUser};
 use auth_system::auth_core::testing::root_secret;
-use auth_system::auth_core::types::{Email, Limit, Password, TenantId, TokenVersion, UserId};
+use auth_system::auth_core::types::{Claim, Email, Limit, Password, TenantId, TokenVersion, UserId};
 use auth_system::hash::HashConfig;
 use auth_system::mail::ConsoleTransport;
 use auth_system::store::SqliteStore;
@@ -126,6 +126,7 @@ async fn make_accounts(auth: &Auth) -> Result<(), Failure> {
             email: Email::parse(&email(number))?,
             username: None,
             email_verified_at: Some(ports.clock.now()),
+            claim: Claim::Settled,
             password_hash: Some(hash.clone()),
             token_version: TokenVersion::new(7),
             attributes: Default::default(),

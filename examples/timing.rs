@@ -27,7 +27,9 @@ use actix_web::test::{TestRequest, init_service};
 use async_trait::async_trait;
 use auth_system::auth_core::port::{Mail, MailError, Mailer, NewUser, UserChange, UserInsert, UserUpdate};
 use auth_system::auth_core::testing::root_secret;
-use auth_system::auth_core::types::{Attributes, Email, PasswordHash, TenantId, TokenVersion, UserId, UserStatus};
+use auth_system::auth_core::types::{
+    Attributes, Claim, Email, PasswordHash, TenantId, TokenVersion, UserId, UserStatus,
+};
 use auth_system::hash::{Argon2Params, HashConfig, HashPool};
 use auth_system::store::{MemoryStore, PostgresStore, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
@@ -242,6 +244,7 @@ impl Bench {
             email: Email::parse(&address(state))?,
             username: None,
             email_verified_at: (state != "unverified").then_some(now),
+            claim: Claim::SignUp { from: None },
             password_hash: (state != "passwordless").then(|| hash.clone()),
             token_version: TokenVersion::new(7),
             attributes: Attributes::new(),

@@ -78,8 +78,9 @@ impl Auth {
         self.system().admin()
     }
 
-    /// Sees to it that the account of [`Config::superuser`] is there; nothing without one. Call it after
-    /// [`AuthBuilder::build`], at every start: it changes nothing the second time.
+    /// Ensures that there is a super-user, with the address and password of [`Config::superuser`] if none exists; no-op
+    /// without that setting. Call it after [`AuthBuilder::build`], at every start: it changes nothing the second time.
+    /// [`Admin::ensure_superuser`] has the details.
     ///
     /// # Errors
     /// `invalid_fields` for an address or a password that no account could have; `overloaded`; `unavailable`.

@@ -156,9 +156,11 @@ async fn sweep(system: AuthSystem) {
 /// One round; whether there may be more to remove.
 async fn purge(system: &AuthSystem) -> bool {
     let accounts = removed("deleted accounts", system.purge_deleted_accounts().await);
+    let unverified = removed("unverified accounts", system.purge_unverified_accounts().await);
+    let deactivated = removed("deactivated accounts", system.purge_deactivated_accounts().await);
     let sessions = removed("ended sessions", system.purge_ended_sessions().await);
     let addresses = removed("former addresses", system.purge_former_emails().await);
-    accounts || sessions || addresses
+    accounts || unverified || deactivated || sessions || addresses
 }
 
 fn removed(what: &'static str, rows: Result<usize, Error>) -> bool {

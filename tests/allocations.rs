@@ -16,7 +16,7 @@ use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher as _, UserChange, UserKey, UserStore as _};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer, root_secret_of};
 use auth_system::auth_core::types::{
-    Channel, Client, Email, Password, Scope, TenantId, TokenVersion, UserId, UserStatus,
+    Channel, Claim, Client, Email, Password, Scope, TenantId, TokenVersion, UserId, UserStatus,
 };
 use auth_system::{Auth, Config};
 
@@ -57,6 +57,7 @@ impl World {
             email: email.clone(),
             username: None,
             email_verified_at: Some(self.clock.now()),
+            claim: Claim::Settled,
             password_hash: Some(hasher.hash(hasher.admit(0).unwrap(), &self.password).await.unwrap()),
             token_version: TokenVersion::new(7),
             attributes: Default::default(),

@@ -48,6 +48,7 @@ async fn an_unreadable_row_shuts_its_account_and_hides_no_other() {
             email: Email::parse(&format!("{name}@example.org")).unwrap(),
             username: None,
             email_verified_at: None,
+            claim: auth_system::auth_core::types::Claim::Settled,
             password_hash: None,
             token_version: TokenVersion::new(7),
             attributes: Default::default(),

@@ -63,6 +63,8 @@ pub enum Reason {
     SecondFactorNeeded,
     /// The link is fine, but the account was verified before.
     AlreadyVerified,
+    /// No other account is a super-user's, so this one stays one.
+    LastSuperuser,
     /// Too many attempts within a window; [`Error::throttle`] tells which.
     Throttled,
     /// No part that can do this was given to the system.
@@ -114,6 +116,7 @@ impl Reason {
             Self::WrongPassword => "wrong_password",
             Self::ReauthenticationRequired | Self::SecondFactorNeeded => "reauthentication_required",
             Self::AlreadyVerified => "already_verified",
+            Self::LastSuperuser => "last_superuser",
             Self::Throttled => "throttled",
             Self::NotSupported => "not_supported",
             Self::Unavailable => "unavailable",
@@ -128,6 +131,7 @@ impl Reason {
             Self::InvalidFields
             | Self::LinkInvalid
             | Self::LinkSpent
+            | Self::LastSuperuser
             | Self::WrongPassword
             | Self::InvalidCode
             | Self::TwoFactorEnabled

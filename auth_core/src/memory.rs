@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use crate::port::{
     At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, Clock, CredentialStore, DataKeyUse, DataKeysInUse, DeadMail,
-    DeadMails, FeedPosition, Hit, LoginRecord, MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation,
+    DeadMails, FeedPosition, Hit, Lapse, LoginRecord, MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation,
     SessionInsert, SessionStore, Settlement, Since, StoreError, Unique, UserChange, UserDirectory, UserInsert, UserKey,
     UserSecurity, UserStore, UserUpdate, key_of_credential, key_of_password,
 };
@@ -152,6 +152,13 @@ impl UserStore for MemoryStore {
         }
         state.users.insert(key, next.clone());
         Ok(UserUpdate::Done(next))
+    }
+
+    async fn remove_if(&self, current: &User) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let key = (current.tenant, current.id);
+        let unchanged = state.users.get(&key).is_some_and(|stored| stored.revision == current.revision);
+        Ok(unchanged && state.users.remove(&key).is_some())
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
@@ -376,10 +383,29 @@ impl UserDirectory for MemoryStore {
     ) -> Result<Vec<User>, StoreError> {
         let state = self.lock();
         let wanted = |user: &&User| {
-            user.tenant == *tenant && status.is_none_or(|it| it == user.status) && after.is_none_or(|it| *it < user.id)
+            user.tenant == *tenant
+                && status.is_none_or(|it| it.is_like(user.status))
+                && after.is_none_or(|it| *it < user.id)
         };
         let mut users: Vec<User> = state.users.values().filter(wanted).cloned().collect();
         users.sort_by_key(|user| user.id);
+        users.truncate(limit);
+        Ok(users)
+    }
+
+    async fn superusers(&self, tenant: &TenantId) -> Result<Vec<User>, StoreError> {
+        let state = self.lock();
+        let theirs = state.users.values().filter(|user| user.tenant == *tenant && user.is_superuser());
+        let mut users: Vec<User> = theirs.cloned().collect();
+        users.sort_by_key(|user| user.id);
+        Ok(users)
+    }
+
+    async fn lapsed(&self, kind: Lapse, before: Timestamp, limit: usize) -> Result<Vec<User>, StoreError> {
+        let state = self.lock();
+        let over = state.users.values().filter(|user| kind.is_over(user, before));
+        let mut users: Vec<User> = over.cloned().collect();
+        users.sort_by_key(|user| (user.status.since().unwrap_or(user.created_at), user.id));
         users.truncate(limit);
         Ok(users)
     }

@@ -48,6 +48,12 @@ pub struct Policy {
     pub not_me_link_lifetime: Duration,
     /// The way back to an account that two addresses claim. Default [`Disputes::Wait`].
     pub disputes: Disputes,
+    /// How long a sign-up waits for its mailbox to be verified before it is removed: 1 d to 3650 d, and at least
+    /// `verify_link_lifetime`. Default 30 d.
+    pub unverified_lifetime: Duration,
+    /// How long the owner of a closed account can reopen it before it is removed: 1 d to 3650 d, and at least
+    /// `not_me_link_lifetime`. Default 30 d.
+    pub deactivated_lifetime: Duration,
     /// How long after a login its user may change what matters without giving the password again: up to 1 d. A refresh does
     /// not count. Zero asks for the proof each time. Default 15 min.
     pub sudo_max_age: Duration,
@@ -112,6 +118,8 @@ impl Default for Policy {
             change_email_link_lifetime: 60 * MINUTE,
             not_me_link_lifetime: 3 * DAY,
             disputes: Disputes::Wait,
+            unverified_lifetime: 30 * DAY,
+            deactivated_lifetime: 30 * DAY,
             sudo_max_age: 15 * MINUTE,
             password: PasswordPolicy::default(),
             usernames: false,
@@ -241,6 +249,8 @@ impl Policy {
         within("change_email_link_lifetime", self.change_email_link_lifetime, MINUTE, DAY)?;
         within("not_me_link_lifetime", self.not_me_link_lifetime, 60 * MINUTE, 30 * DAY)?;
         within("device_lifetime", self.device_lifetime, DAY, 400 * DAY)?;
+        within("unverified_lifetime", self.unverified_lifetime, self.verify_link_lifetime.max(DAY), 3650 * DAY)?;
+        within("deactivated_lifetime", self.deactivated_lifetime, self.not_me_link_lifetime.max(DAY), 3650 * DAY)?;
         within("sudo_max_age", self.sudo_max_age, Duration::ZERO, DAY)?;
         if !(1..=100).contains(&self.mail_attempts) {
             return Err(InvalidSetting::new(
@@ -325,7 +335,7 @@ mod tests {
     #[test]
     fn each_setting_out_of_range_is_refused_by_name() {
         type Spoil = fn(&mut Policy);
-        let cases: [(&str, Spoil); 28] = [
+        let cases: [(&str, Spoil); 32] = [
             ("login_attempts", |p| p.login_attempts.count = 0),
             ("device_attempts", |p| p.device_attempts.window = Duration::ZERO),
             ("device_lifetime", |p| p.device_lifetime = Duration::ZERO),
@@ -345,6 +355,10 @@ mod tests {
             ("reset_link_lifetime", |p| p.reset_link_lifetime = 2 * DAY),
             ("change_email_link_lifetime", |p| p.change_email_link_lifetime = 2 * DAY),
             ("not_me_link_lifetime", |p| p.not_me_link_lifetime = MINUTE),
+            ("unverified_lifetime", |p| p.unverified_lifetime = p.verify_link_lifetime - MINUTE),
+            ("unverified_lifetime", |p| p.unverified_lifetime = 4000 * DAY),
+            ("deactivated_lifetime", |p| p.deactivated_lifetime = p.not_me_link_lifetime - MINUTE),
+            ("deactivated_lifetime", |p| p.deactivated_lifetime = 4000 * DAY),
             ("sudo_max_age", |p| p.sudo_max_age = 2 * DAY),
             ("second_factor_attempts", |p| p.second_factor_attempts.count = 0),
             ("totp_skew", |p| p.totp_skew = 3),

@@ -2,6 +2,7 @@
 //!
 //! **Never for production**: the hasher does not protect passwords.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::port::{
-    Clock, Event, EventSink, HashError, Mail, MailError, MailPurpose, Mailer, PasswordHasher, Random, RandomError,
-    Ticket, Verdict,
+    Clock, Event, EventSink, HashError, Mail, MailError, MailLink, MailPurpose, Mailer, PasswordHasher, Random,
+    RandomError, Ticket, Verdict,
 };
 use crate::token::RootSecret;
 use crate::types::{Password, PasswordHash, TenantId, Timestamp};
@@ -63,12 +64,18 @@ impl Clock for ManualClock {
 #[derive(Clone, Debug, Default)]
 pub struct InsecurePlainHasher {
     checks: Arc<AtomicU64>,
+    compared: Arc<AtomicU64>,
 }
 
 impl InsecurePlainHasher {
     /// How often it was asked to hash or verify: the flow's expensive work.
     pub fn work(&self) -> u64 {
         self.checks.load(Ordering::SeqCst)
+    }
+
+    /// How often a password was compared with a stored hash: the guesses that could have told something.
+    pub fn compared(&self) -> u64 {
+        self.compared.load(Ordering::SeqCst)
     }
 }
 
@@ -90,6 +97,7 @@ impl PasswordHasher for InsecurePlainHasher {
         hash: Option<&PasswordHash>,
     ) -> Result<Verdict, HashError> {
         self.checks.fetch_add(1, Ordering::SeqCst);
+        self.compared.fetch_add(u64::from(hash.is_some()), Ordering::SeqCst);
         let matches =
             |scheme: &str| hash.is_some_and(|hash| hash.expose().strip_prefix(scheme) == Some(password.expose()));
         Ok(match (matches("$plain$"), matches("$old$")) {
@@ -109,6 +117,8 @@ pub struct SentMail {
     pub purpose: MailPurpose,
     /// The user and the token of its link.
     pub link: Option<(String, String)>,
+    /// The sign-up that it tells of: the client address, and the user and the token of the link that denies it.
+    pub sign_up: Option<(Option<IpAddr>, (String, String))>,
 }
 
 /// A mailer that keeps what it is given. Clones are one mailer.
@@ -136,8 +146,10 @@ impl Mailer for RecordingMailer {
         if self.down.load(Ordering::SeqCst) {
             return Err(MailError::Transient("the mail server is down".into()));
         }
-        let link = mail.link.as_ref().map(|link| (link.user.to_string(), link.token.expose().to_owned()));
-        let mail = SentMail { to: mail.to.to_string(), purpose: mail.purpose, link };
+        let parts = |link: &MailLink| (link.user.to_string(), link.token.expose().to_owned());
+        let sign_up = mail.sign_up.as_ref().map(|sign_up| (sign_up.from, parts(&sign_up.denial)));
+        let link = mail.link.as_ref().map(parts);
+        let mail = SentMail { to: mail.to.to_string(), purpose: mail.purpose, link, sign_up };
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
         Ok(())
     }

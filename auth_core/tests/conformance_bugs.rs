@@ -48,6 +48,8 @@ enum UserBug {
     LooseAddress,
     /// Looks for the address, then inserts: two steps, without a unique index.
     LateInsert,
+    /// Compares, then removes: two steps.
+    LateRemoval,
     /// Counts a login as a change.
     LoginIsAChange,
     /// Replaces whatever hash there is.
@@ -118,6 +120,18 @@ impl UserStore for Users {
         }
     }
 
+    async fn remove_if(&self, current: &User) -> Result<bool, StoreError> {
+        let stored = self.by_id(&current.tenant, &current.id).await;
+        let late = self.1 == UserBug::LateRemoval && stored.as_ref().is_some_and(|it| it.revision == current.revision);
+        if late {
+            gap().await;
+        }
+        match self.by_id(&current.tenant, &current.id).await {
+            Some(stored) if late => UserStore::remove_if(&self.0, &stored).await,
+            _ => UserStore::remove_if(&self.0, current).await,
+        }
+    }
+
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
         match self.1 {
             UserBug::EndlessCount => UserStore::count_failure(&self.0, tenant, id, u32::MAX).await,
@@ -167,6 +181,7 @@ fn bugs_in_a_user_store_are_named() {
         (UserBug::None, &[][..]),
         (UserBug::LostUpdate, &["an_update_of_an_old_revision_is_stale", "one_of_many_updates_wins"]),
         (UserBug::LateUpdate, &["one_of_many_updates_wins"]),
+        (UserBug::LateRemoval, &["one_of_many_removals_or_the_update_wins"]),
         (UserBug::LooseAddress, &["addresses_that_look_alike_are_different_accounts"]),
         (UserBug::LateInsert, &["one_of_many_inserts_creates"]),
         (

@@ -33,6 +33,7 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
         ("unverified", OTHER_PASSWORD, LoginRefusal::WrongPassword),
         ("disabled", PASSWORD, LoginRefusal::Disabled),
         ("disabled", OTHER_PASSWORD, LoginRefusal::WrongPassword),
+        ("closed", PASSWORD, LoginRefusal::Disabled),
         ("deleted", PASSWORD, LoginRefusal::Disabled),
         ("guessed at", PASSWORD, LoginRefusal::PasswordOff),
     ] {
@@ -54,6 +55,10 @@ async fn every_refusal_gives_one_answer_after_the_same_work() {
                 ada.revision
             }
             "disabled" => world.set_status(ADA, UserStatus::Disabled).await.revision,
+            "closed" => {
+                let since = auth_core::port::Clock::now(&world.clock);
+                world.set_status(ADA, UserStatus::Deactivated { since }).await.revision
+            }
             "deleted" => world.set_status(ADA, UserStatus::Deleted).await.revision,
             "without a password" => {
                 let change = UserChange { password_hash: Some(None), ..UserChange::default() };

@@ -242,13 +242,15 @@ async fn mail_to_nobody_is_dropped() {
 
 #[tokio::test]
 async fn mail_fits_the_account_as_it_is_when_it_is_sent() {
-    use MailPurpose::{AccountExists, ResetPassword, SetPassword, VerifyEmail};
+    use MailPurpose::{AccountDeactivated, AccountDisabled, AccountExists, ResetPassword, SetPassword, VerifyEmail};
     for (kind, sent) in [
         ("unverified", vec![AccountExists, ResetPassword, SetPassword, VerifyEmail]),
         ("verified", vec![AccountExists, ResetPassword]),
         // Somebody who was promised a way to a password must get it.
         ("verified without a password", vec![AccountExists, ResetPassword, SetPassword]),
-        ("unverified and disabled", vec![AccountExists, ResetPassword, SetPassword]),
+        ("unverified and disabled", vec![AccountDisabled; 3]),
+        ("verified and closed", vec![AccountDeactivated, ResetPassword]),
+        ("verified and lapsed", vec![]),
         ("deleted", vec![]),
     ] {
         let world = World::new();
@@ -262,6 +264,13 @@ async fn mail_fits_the_account_as_it_is_when_it_is_sent() {
         }
         if kind.ends_with("disabled") {
             world.set_status(ADA, UserStatus::Disabled).await;
+        }
+        let since = auth_core::port::Clock::now(&world.clock);
+        if kind.ends_with("closed") {
+            world.set_status(ADA, UserStatus::Deactivated { since }).await;
+        }
+        if kind.ends_with("lapsed") {
+            world.set_status(ADA, UserStatus::Deactivated { since: since - common::DAY * 30 }).await;
         }
         if kind == "deleted" {
             world.set_status(ADA, UserStatus::Deleted).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use auth_core::memory::MemoryStore;
 use auth_core::port::{NewUser, SessionStore, Since, StoreError, UserStore};
 use auth_core::testing::ManualClock;
-use auth_core::types::{Attributes, Email, Session};
+use auth_core::types::{Attributes, Claim, Email, Session};
 use common::{DAY, Look, SECOND, TICK, session, user_row};
 
 fn store() -> (ManualClock, MemoryStore) {
@@ -31,6 +31,7 @@ async fn a_row_is_never_replaced_by_another_of_its_id() {
         email: Email::parse(email).unwrap(),
         username: None,
         email_verified_at: None,
+        claim: Claim::SignUp { from: None },
         password_hash: None,
         token_version: user.token_version,
         attributes: Attributes::new(),

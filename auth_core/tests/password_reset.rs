@@ -4,9 +4,9 @@ mod common;
 
 use auth_core::Reason;
 use auth_core::error::{FieldReason, KnownText};
-use auth_core::flow::PasswordResetConfirm;
+use auth_core::flow::{NewAccount, PasswordResetConfirm, SignUpRequest};
 use auth_core::port::{Event, MailPurpose};
-use auth_core::types::{Client, TenantId, UserId, UserStatus};
+use auth_core::types::{Claim, Client, TenantId, UserId, UserStatus};
 use common::{ADA, Fault, HOUR, Link, MINUTE, OTHER_PASSWORD, PASSWORD, TICK, World, login, refused, wrong_fields};
 
 #[tokio::test]
@@ -97,6 +97,43 @@ async fn a_reset_proves_the_mailbox() {
 }
 
 #[tokio::test]
+async fn a_reset_of_an_unverified_account_clears_what_the_sign_up_chose() {
+    let world = World::with(|policy| policy.usernames = true);
+    let request = SignUpRequest {
+        email: ADA,
+        username: Some("ada"),
+        password: "the stranger's",
+        attributes: vec![("first_name", "Chosen by a stranger")],
+    };
+    world.auth.sign_up(&world.client, request).await.unwrap();
+    world.mails().await;
+    let link = world.reset_link().await;
+    world.reset(&link, OTHER_PASSWORD).await.unwrap();
+    let user = world.user(ADA).await;
+    assert_eq!((user.username, user.attributes.len()), (None, 0));
+    assert!(user.email_verified_at.is_some() && user.claim == Claim::Settled);
+}
+
+#[tokio::test]
+async fn a_reset_of_an_account_that_an_operator_made_keeps_what_the_operator_chose() {
+    let world = World::with(|policy| policy.usernames = true);
+    let attributes = serde_json::json!({ "plan": "pro" }).as_object().unwrap().clone();
+    let account = NewAccount {
+        email: ADA,
+        username: Some("ada"),
+        superuser: true,
+        attributes: attributes.clone(),
+        ..NewAccount::default()
+    };
+    world.auth.admin().create_user(account).await.unwrap();
+    let link = world.reset_link().await;
+    world.reset(&link, OTHER_PASSWORD).await.unwrap();
+    let user = world.user(ADA).await;
+    assert!(user.is_verified() && user.is_superuser());
+    assert_eq!((user.username.unwrap().as_str(), &user.attributes["plan"]), ("ada", &attributes["plan"]));
+}
+
+#[tokio::test]
 async fn a_reset_never_opens_a_disabled_account() {
     for status in [UserStatus::Disabled, UserStatus::Deleted] {
         let world = World::new();
@@ -108,9 +145,9 @@ async fn a_reset_never_opens_a_disabled_account() {
         let purpose = auth_core::token::LinkPurpose::SetPassword;
         let token = world.tokens().link(purpose, &user, user.changed_at + HOUR).expose().to_owned();
         let late = Link { purpose: MailPurpose::ResetPassword, user: user.id, token };
-        world.reset(&late, OTHER_PASSWORD).await.unwrap();
-        assert_eq!(world.user(ADA).await.status, status);
-        assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
+        // A reset that succeeds leads to an account in use.
+        assert_eq!(refused(world.reset(&late, OTHER_PASSWORD).await), Reason::LinkInvalid);
+        assert_eq!(world.user(ADA).await, user);
     }
 }
 

@@ -17,7 +17,7 @@ use auth_core::port::{NewUser, SessionStore, UserChange, UserStore};
 use auth_core::proof::LiveSession;
 use auth_core::testing::ManualClock;
 use auth_core::types::{
-    Email, PasswordHash, Scope, Session, SessionId, TenantId, TokenVersion, User, UserId, UserStatus,
+    Claim, Email, PasswordHash, Scope, Session, SessionId, TenantId, TokenVersion, User, UserId, UserStatus,
 };
 use auth_core::{AuthSystem, Error, Reason};
 use common::{
@@ -235,6 +235,7 @@ async fn insert_user(world: &World, id: &str, token_version: TokenVersion) -> Us
         email: Email::parse(&format!("{id}@example.org")).unwrap(),
         username: None,
         email_verified_at: Some(created_at),
+        claim: Claim::Settled,
         password_hash: Some(PasswordHash::new(format!("$plain${PASSWORD}"))),
         token_version,
         attributes: Default::default(),

@@ -111,6 +111,7 @@ fn codes_are_stable() {
         (Reason::LinkSpent, "link_spent"),
         (Reason::WrongPassword, "wrong_password"),
         (Reason::ReauthenticationRequired, "reauthentication_required"),
+        (Reason::LastSuperuser, "last_superuser"),
         (Reason::NotSupported, "not_supported"),
         (NotAuthenticated, "not_authenticated"),
         (TokenInvalid, "token_not_valid"),

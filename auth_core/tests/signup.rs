@@ -7,9 +7,9 @@ mod common;
 
 use auth_core::Reason;
 use auth_core::error::FieldReason;
-use auth_core::flow::{SignUpRequest, SignedUp};
+use auth_core::flow::{NewAccount, SignUpRequest, SignedUp};
 use auth_core::policy::AttributeRule;
-use auth_core::port::{Event, MailPurpose};
+use auth_core::port::{Event, MailPurpose, UserStore};
 use auth_core::types::{Client, TenantId, UserStatus};
 use common::{ADA, Fault, OTHER_PASSWORD, PASSWORD, World, refused, wrong_fields};
 
@@ -76,7 +76,7 @@ async fn the_answer_and_the_work_are_the_same_for_every_address() {
             let [.., first, "attempts.draw", "outbox.enqueue"] = world.faults.calls()[..] else {
                 panic!("{kind}: no mail")
             };
-            let account = ["users.insert", "users.update_if"];
+            let account = ["users.insert", "users.update_if", "users.record_login"];
             assert!(first == "users.dummy_write" || account.contains(&first), "{kind}: {first}");
             // All queue a mail; the worker finds that a deleted account has nobody to tell.
             assert_eq!(world.mails().await.len(), usize::from(kind != "deleted"), "{kind}");
@@ -86,14 +86,14 @@ async fn the_answer_and_the_work_are_the_same_for_every_address() {
 
 #[tokio::test]
 async fn what_is_mailed_depends_on_the_account() {
-    use MailPurpose::{AccountExists, SetPassword, VerifyEmail};
+    use MailPurpose::{AccountDisabled, AccountExists, SetPassword, VerifyEmail};
     for (kind, same_password, another) in [
         ("unknown", VerifyEmail, VerifyEmail),
         ("unverified", VerifyEmail, SetPassword),
         ("without a password", SetPassword, SetPassword),
         ("verified", AccountExists, AccountExists),
-        ("disabled", AccountExists, AccountExists),
-        ("unverified and disabled", AccountExists, AccountExists),
+        ("disabled", AccountDisabled, AccountDisabled),
+        ("unverified and disabled", AccountDisabled, AccountDisabled),
     ] {
         for (password, purpose) in [(PASSWORD, same_password), (OTHER_PASSWORD, another)] {
             let world = World::new();
@@ -296,7 +296,14 @@ async fn a_username_is_stored_canonical_and_taken_once() {
 
 #[tokio::test]
 async fn a_taken_username_tells_nothing_about_the_address() {
+    use MailPurpose::{AccountDisabled, SetPassword, VerifyEmail};
     for kind in KINDS {
+        let told = match kind {
+            "unverified" => vec![VerifyEmail, SetPassword],
+            "without a password" => vec![SetPassword],
+            "disabled" | "unverified and disabled" => vec![AccountDisabled],
+            _ => vec![],
+        };
         let world = World::with(|policy| policy.usernames = true);
         world.auth.sign_up(&world.client, named("eve@example.org", "eve")).await.unwrap();
         world.mails().await;
@@ -308,7 +315,9 @@ async fn a_taken_username_tells_nothing_about_the_address() {
             assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)], "{kind}");
         }
         assert_eq!(world.hasher.work() - work, 2, "{kind}");
-        assert_eq!(world.mails().await, [], "{kind}");
+        // The client learns nothing, and the owner of a mailbox that nobody verified gets the way to a password.
+        let mails: Vec<_> = world.mails().await.into_iter().map(|(_, purpose)| purpose).collect();
+        assert_eq!(mails, told, "{kind}");
     }
 }
 
@@ -322,6 +331,88 @@ async fn a_sign_up_with_a_username_can_be_repeated_by_whoever_knows_the_password
     let stranger = SignUpRequest { password: OTHER_PASSWORD, ..named(ADA, "ada") };
     let refusal = world.auth.sign_up(&world.client, stranger).await;
     assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+    assert_eq!(world.user(ADA).await.password_hash, None);
+}
+
+#[tokio::test]
+async fn a_strangers_username_does_not_keep_the_owner_from_the_account() {
+    let world = World::with(|policy| policy.usernames = true);
+    let attributes = vec![("first_name", "Chosen by a stranger")];
+    let stranger = SignUpRequest { password: OTHER_PASSWORD, attributes, ..named(ADA, "ada") };
+    world.auth.sign_up(&world.client, stranger).await.unwrap();
+    let strangers_link = world.link().await;
+    // The owner picks the name that the stranger foresaw.
+    let refusal = world.auth.sign_up(&world.client, named(ADA, "ada")).await;
+    assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+    let user = world.user(ADA).await;
+    assert_eq!((user.password_hash, user.username, user.attributes.len()), (None, None, 0));
+    assert_eq!(refused(world.verify(&strangers_link).await), Reason::LinkInvalid);
+    let link = world.link().await;
+    assert_eq!(link.purpose, MailPurpose::SetPassword);
+    world.reset(&link, PASSWORD).await.unwrap();
+    world.login(ADA, PASSWORD).await.unwrap();
+    assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
+}
+
+#[tokio::test]
+async fn past_its_limit_a_sign_up_looks_at_no_password_and_answers_the_same() {
+    for usernames in [true, false] {
+        let world = World::with(|policy| {
+            policy.timed_limits = true;
+            policy.login_attempts = auth_core::types::Limit::new(3, common::HOUR);
+            policy.usernames = usernames;
+        });
+        for repeated in [0, 1, 1] {
+            let compared = world.hasher.compared();
+            world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+            assert_eq!(world.hasher.compared() - compared, repeated);
+        }
+        assert!(world.user(ADA).await.password_hash.is_some());
+        let (work, compared) = (world.hasher.work(), world.hasher.compared());
+        assert_eq!(world.auth.sign_up(&world.client, named(ADA, "adam")).await.unwrap(), SignedUp);
+        assert_eq!((world.hasher.work() - work, world.hasher.compared() - compared), (1, 0));
+        assert_eq!(world.user(ADA).await.password_hash, None);
+        // Strangers who sign up do not use up the owner's logins.
+        assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
+    }
+}
+
+#[tokio::test]
+async fn guesses_at_an_unverified_account_by_sign_up_and_by_login_share_the_durable_limit() {
+    let world = World::with(|policy| policy.max_consecutive_failures = 10);
+    world.sign_up(ADA, PASSWORD).await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
+    }
+    let compared = world.hasher.compared();
+    world.sign_up(ADA, PASSWORD).await.unwrap();
+    assert_eq!(world.hasher.compared(), compared);
+    assert_eq!(world.user(ADA).await.password_hash, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn parallel_guesses_by_sign_up_never_pass_the_durable_limit() {
+    for _ in 0..10 {
+        let world = World::with(|policy| policy.max_consecutive_failures = 10);
+        world.sign_up(ADA, PASSWORD).await.unwrap();
+        let ada = world.user(ADA).await;
+        for _ in 0..9 {
+            assert!(UserStore::count_failure(&world.store, &ada.tenant, &ada.id, 10).await.unwrap());
+        }
+        let evaluated = world.hasher.compared();
+        world.faults.plan(|_, _| Some(Fault::Yield));
+        let tasks: Vec<_> = (0..20)
+            .map(|number| {
+                let auth = world.auth.clone();
+                let password = format!("password no. {number}");
+                tokio::spawn(async move { auth.sign_up(&Client::default(), request(ADA, &password)).await.map(|_| ()) })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert!(world.hasher.compared() - evaluated <= 1);
+    }
 }
 
 #[tokio::test]
@@ -331,7 +422,8 @@ async fn an_open_policy_says_what_is_taken() {
         policy.reveal_taken_emails = true;
     });
     world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
-    world.mails().await;
+    let link = world.link().await;
+    world.verify(&link).await.unwrap();
     let before = world.user(ADA).await;
     for (username, password, expected) in [
         ("ada", PASSWORD, &[("email", FieldReason::Taken), ("username", FieldReason::Taken)][..]),
@@ -342,6 +434,38 @@ async fn an_open_policy_says_what_is_taken() {
     }
     assert_eq!(world.user(ADA).await, before);
     assert_eq!(world.mails().await, []);
+}
+
+#[tokio::test]
+async fn an_open_policy_protects_the_owner_of_an_unverified_address_too() {
+    let world = World::with(|policy| {
+        policy.usernames = true;
+        policy.reveal_taken_emails = true;
+    });
+    let attributes = vec![("first_name", "Chosen by a stranger")];
+    let stranger = SignUpRequest { password: OTHER_PASSWORD, attributes, ..named(ADA, "ada") };
+    world.auth.sign_up(&world.client, stranger).await.unwrap();
+    let strangers_link = world.link().await;
+    let refusal = world.auth.sign_up(&world.client, named(ADA, "mine")).await;
+    assert_eq!(wrong_fields(refusal), [("email", FieldReason::Taken)]);
+    let user = world.user(ADA).await;
+    assert_eq!((user.password_hash, user.username, user.attributes.len()), (None, None, 0));
+    assert_eq!(refused(world.verify(&strangers_link).await), Reason::LinkInvalid);
+    let link = world.link().await;
+    assert_eq!(link.purpose, MailPurpose::SetPassword);
+    world.reset(&link, PASSWORD).await.unwrap();
+    world.login(ADA, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_sign_up_keeps_what_an_operator_chose() {
+    let world = World::new();
+    let attributes = serde_json::json!({ "plan": "pro" }).as_object().unwrap().clone();
+    let account = NewAccount { email: ADA, password: Some(PASSWORD), attributes, ..NewAccount::default() };
+    let before = world.auth.admin().create_user(account).await.unwrap();
+    world.sign_up(ADA, OTHER_PASSWORD).await.unwrap();
+    let after = world.user(ADA).await;
+    assert_eq!((after.password_hash, after.attributes), (None, before.attributes));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -7,7 +7,7 @@ use auth_system::auth_core::flow::LoginRequest;
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher, UserStore as _};
 use auth_system::auth_core::testing::{RecordingMailer, root_secret};
-use auth_system::auth_core::types::{Channel, Client, Email, Password, TenantId, TokenVersion, UserId};
+use auth_system::auth_core::types::{Channel, Claim, Client, Email, Password, TenantId, TokenVersion, UserId};
 use auth_system::system::SystemClock;
 use auth_system::{Auth, Config};
 use criterion::Criterion;
@@ -42,6 +42,7 @@ pub(crate) async fn system(hasher: impl PasswordHasher) -> Auth {
         email: Email::parse(EMAIL).unwrap(),
         username: None,
         email_verified_at: Some(SystemClock.now()),
+        claim: Claim::Settled,
         password_hash: Some(hasher.hash(hasher.admit(0).unwrap(), &password()).await.unwrap()),
         token_version: TokenVersion::new(0x1234_5678),
         attributes: Default::default(),

@@ -89,8 +89,8 @@ export const deactivate = withAccount('Close your account', () => {
   const done = () => {
     typed.email = '';
     setSession('out');
-    message('Your account is closed', 'Nobody can log in to it any more.', ['Sign up again', '/#/signup']);
+    message('Your account is closed', 'To open it again, reset your password.', ['Reset the password', '/#/forgot']);
   };
-  show('Close your account', 'You cannot open it again by yourself.',
+  show('Close your account', 'To open it again, reset your password. After a while it is removed.',
     form(fields, 'Close my account', request, done), back());
 });

@@ -9,7 +9,7 @@ mod world;
 
 use auth_core::policy::Policy;
 use auth_core::port::NewUser;
-use auth_core::types::{
+use auth_core::types::{Claim, 
     Attributes, AuthMethods, Channel, Email, MethodTimes, PasswordHash, Scope, Session, SessionId, TenantId, Timestamp,
     TokenVersion, User, UserId, Username,
 };
@@ -37,6 +37,7 @@ pub fn new_account(name: &str, verified: bool) -> NewUser {
         email: Email::parse(&format!("{name}@example.org")).expect("an address"),
         username: Some(Username::parse(name).expect("a username")),
         email_verified_at: verified.then_some(now),
+        claim: Claim::SignUp { from: None },
         password_hash: Some(PasswordHash::new(format!("$plain${PASSWORD}"))),
         token_version: TokenVersion::new(7),
         attributes: Attributes::default(),

@@ -108,6 +108,8 @@ impl Config {
         env.set("AUTH_CHANGE_EMAIL_LINK_LIFETIME", &mut policy.change_email_link_lifetime, parse_seconds)?;
         env.set("AUTH_NOT_ME_LINK_LIFETIME", &mut policy.not_me_link_lifetime, parse_seconds)?;
         env.set("AUTH_DISPUTES", &mut policy.disputes, parse_disputes)?;
+        env.set("AUTH_UNVERIFIED_LIFETIME", &mut policy.unverified_lifetime, parse_seconds)?;
+        env.set("AUTH_DEACTIVATED_LIFETIME", &mut policy.deactivated_lifetime, parse_seconds)?;
         env.set("AUTH_SUDO_MAX_AGE", &mut policy.sudo_max_age, parse_seconds)?;
         env.set("AUTH_REQUIRE_SECOND_FACTOR", &mut policy.require_second_factor, parse_bool)?;
         env.set("AUTH_SECOND_FACTOR_ATTEMPTS", &mut policy.second_factor_attempts, parse_limit)?;

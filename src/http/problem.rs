@@ -300,6 +300,7 @@ impl From<Error> for Problem {
             Reason::Throttled => (S::TOO_MANY_REQUESTS, "Request was throttled."),
             Reason::Unavailable => (S::SERVICE_UNAVAILABLE, "The service is unavailable for the moment. Try again."),
             Reason::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is busy. Try again."),
+            Reason::LastSuperuser => (S::CONFLICT, "This is the last super-user."),
             Reason::NotSupported => (S::NOT_IMPLEMENTED, "This is not supported here."),
             Reason::Internal => (S::INTERNAL_SERVER_ERROR, "Something went wrong."),
             other => return unmapped(other, error),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use auth_core::port::MailPurpose;
+use auth_core::types::Timestamp;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::Uri;
@@ -38,13 +39,19 @@ impl FrontEnd {
     }
 }
 
+/// Where the link leads that says "this was not me".
+pub(super) const NOT_ME: &str = "/not-me";
+
 /// Where the link of a mail leads. `None` for a mail without a token.
 pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
     match purpose {
         MailPurpose::VerifyEmail => Some("/verify-account"),
-        MailPurpose::ResetPassword | MailPurpose::SetPassword => Some("/password-reset-confirm"),
+        MailPurpose::ResetPassword | MailPurpose::SetPassword | MailPurpose::AccountDeactivated => {
+            Some("/password-reset-confirm")
+        }
         MailPurpose::ChangeEmail => Some("/verify-email-change"),
-        MailPurpose::PasswordChanged
+        MailPurpose::Deactivated
+        | MailPurpose::PasswordChanged
         | MailPurpose::EmailChanged
         | MailPurpose::TwoFactorEnabled
         | MailPurpose::TwoFactorDisabled
@@ -53,9 +60,24 @@ pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
         | MailPurpose::SecondFactorFailed
         | MailPurpose::BackupCodeUsed
         | MailPurpose::AddressLost
-        | MailPurpose::AccountDisputed => Some("/not-me"),
+        | MailPurpose::AccountDisputed => Some(NOT_ME),
         _ => None,
     }
+}
+
+/// A moment in every language: `2026-01-31 18:05 UTC`.
+pub(super) fn moment(time: Timestamp) -> String {
+    let (days, minutes) = (time.seconds().div_euclid(86_400), time.seconds().rem_euclid(86_400) / 60);
+    // The calendar repeats every 400 years. Counted from March, the leap day is the last day of a year.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
 /// A lifetime as people say it, in the largest unit of which it has two; never longer than it is.
@@ -121,6 +143,22 @@ mod tests {
             "https://example.org/app/verify-account?uid=ND4_Mg&token=a%26b%3Dc+d%2F%C3%A9"
         );
         Ok(())
+    }
+
+    #[test]
+    fn moments_are_those_of_the_calendar() {
+        for (seconds, words) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_782_400, "2000-02-29 00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00 UTC"),
+            (1_767_225_599, "2025-12-31 23:59 UTC"),
+            (1_767_225_600, "2026-01-01 00:00 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (-1, "1969-12-31 23:59 UTC"),
+        ] {
+            assert_eq!(moment(Timestamp::from_seconds(seconds)), words, "{seconds}");
+        }
     }
 
     #[test]

@@ -167,6 +167,7 @@ mod tests {
             purpose: MailPurpose::AccountExists,
             locale: Locale::default(),
             link: None,
+            sign_up: None,
         };
         mailer.send(&mail).await.unwrap();
         mail.purpose = MailPurpose::ResetPassword;

@@ -1,12 +1,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use auth_core::port::{Mail, MailError, MailPurpose};
-use auth_core::types::Locale;
+use auth_core::port::{Mail, MailError, MailLink, MailPurpose, MailedSignUp};
+use auth_core::types::{Locale, Timestamp};
 use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior, context};
 
-use super::link::{FrontEnd, Lifetime, path};
+use super::link::{FrontEnd, Lifetime, NOT_ME, moment, path};
 use super::{RenderedMail, SetupError};
 
 /// The words of every mail: English ones are built in; each can be replaced, and other languages added, at run time.
@@ -19,6 +19,7 @@ use super::{RenderedMail, SetupError};
 /// | `link` | `https://app.example.org/verify-account?uid=...&token=...`; without a token, the front-end's address |
 /// | `lifetime` | `3 days`: how long the link works, in English; only where the link has a token, as the next two |
 /// | `lifetime_count`, `lifetime_unit` | `3` and `day`, `hour` or `minute`, for other languages |
+/// | `signed_up_at`, `signed_up_from`, `not_me` | in `verify_email` only, and none for an account that an operator made: the time of the sign-up, the client address if known, and the link that removes the account |
 /// | `product` | the name of your application |
 /// | `email` | the recipient's address |
 /// | `locale` | the locale of the template |
@@ -54,9 +55,12 @@ macro_rules! english {
     };
 }
 
-const ENGLISH: [(MailPurpose, TemplateSource<'static>); 21] = english![
+const ENGLISH: [(MailPurpose, TemplateSource<'static>); 25] = english![
     VerifyEmail "verify_email",
     AccountExists "account_exists",
+    AccountDisabled "account_disabled",
+    AccountDeactivated "account_deactivated",
+    Deactivated "deactivated",
     ResetPassword "reset_password",
     SetPassword "set_password",
     ChangeEmail "change_email",
@@ -64,6 +68,7 @@ const ENGLISH: [(MailPurpose, TemplateSource<'static>); 21] = english![
     PasswordChanged "password_changed",
     EmailChanged "email_changed",
     EmailConfirmed "email_confirmed",
+    EmailSet "email_set",
     TwoFactorEnabled "two_factor_enabled",
     TwoFactorDisabled "two_factor_disabled",
     TwoFactorReplaced "two_factor_replaced",
@@ -168,7 +173,8 @@ impl Templates {
             }
             (Some(_), None) => return Err(MailError::Permanent("the mail has no link".into())),
         };
-        let words = self.words(mail.locale, mail.purpose, mail.to.spelling(), link);
+        let sign_up = mail.sign_up.as_ref().map(|sign_up| self.sign_up_facts(sign_up));
+        let words = self.words(mail.locale, mail.purpose, mail.to.spelling(), link, sign_up);
         // As text: the debug form of the engine's error may show the link.
         let words = words.map_err(|error| MailError::Permanent(format!("template: {error}").into()))?;
         Ok(RenderedMail {
@@ -186,6 +192,7 @@ impl Templates {
         purpose: MailPurpose,
         email: &str,
         link: Option<(String, Duration)>,
+        sign_up: Option<SignUpFacts>,
     ) -> Result<Words, minijinja::Error> {
         let known = |locale: &&str| self.engine.get_template(&template_name(locale, purpose, TEXT)).is_ok();
         let locale = [locale.as_str(), locale.language()].into_iter().find(known).unwrap_or("en");
@@ -199,6 +206,15 @@ impl Templates {
             }
             None => context! { link => self.front_end.home() },
         };
+        let facts = match sign_up {
+            Some(SignUpFacts { at, from, not_me }) => {
+                context! { signed_up_at => at, signed_up_from => from, not_me, ..facts }
+            }
+            None if purpose == MailPurpose::VerifyEmail => {
+                context! { signed_up_at => (), signed_up_from => (), not_me => (), ..facts }
+            }
+            None => facts,
+        };
         let facts = context! { product => &self.product, email, locale, ..facts };
         let render = |part: &str, facts: &Value| {
             self.engine.get_template(&template_name(locale, purpose, part))?.render(facts.clone())
@@ -208,6 +224,15 @@ impl Templates {
         Ok(Words { text: render(TEXT, &facts)?, html: render(HTML, &facts)?, subject })
     }
 
+    fn sign_up_facts(&self, sign_up: &MailedSignUp) -> SignUpFacts {
+        let MailLink { user, token, .. } = &sign_up.denial;
+        SignUpFacts {
+            at: moment(sign_up.at),
+            from: sign_up.from.map(|from| from.to_canonical().to_string()),
+            not_me: self.front_end.link(NOT_ME, user.as_str(), token.expose()),
+        }
+    }
+
     /// Renders sample data, with a lifetime in each of the units.
     fn try_out(&self, locale: Locale, purpose: MailPurpose) -> Result<(), SetupError> {
         let fault = |what| SetupError::new(format!("{}: {what}", template_name(locale.as_str(), purpose, "*")));
@@ -215,7 +240,8 @@ impl Templates {
             let link = path(purpose).map(|path| self.front_end.link(path, "1", "sample"));
             let url = link.as_deref().unwrap_or(self.front_end.home()).to_owned();
             let link = link.map(|link| (link, Duration::from_secs(60 * minutes)));
-            let words = self.words(locale, purpose, "ada@example.org", link).map_err(refused)?;
+            let sign_up = SignUpFacts::sample().filter(|_| purpose == MailPurpose::VerifyEmail && minutes > 1);
+            let words = self.words(locale, purpose, "ada@example.org", link, sign_up).map_err(refused)?;
             if words.subject.is_empty() {
                 return Err(fault("the subject is empty"));
             }
@@ -224,6 +250,20 @@ impl Templates {
             }
         }
         Ok(())
+    }
+}
+
+/// A sign-up in words.
+struct SignUpFacts {
+    at: String,
+    from: Option<String>,
+    not_me: String,
+}
+
+impl SignUpFacts {
+    fn sample() -> Option<Self> {
+        let not_me = "https://app.example.org/not-me?uid=MQ&token=sample".to_owned();
+        Some(Self { at: moment(Timestamp::default()), from: None, not_me })
     }
 }
 

@@ -95,6 +95,7 @@ async fn foreigner(world: &World) -> User {
         email: Email::parse("ada@example.org").unwrap(),
         username: None,
         email_verified_at: Some(now),
+        claim: auth_system::auth_core::types::Claim::Settled,
         password_hash: None,
         token_version: TokenVersion::new(7),
         attributes: Attributes::default(),

@@ -17,6 +17,13 @@ scenarios![
     an_account_that_is_made_can_log_in,
     an_account_keeps_the_rules_of_all_accounts,
     a_superuser_is_made_once,
+    an_unverified_account_is_not_the_superusers,
+    a_verified_account_becomes_the_superusers_and_keeps_its_password,
+    a_superuser_who_moved_is_not_made_again,
+    the_last_superuser_stays_one,
+    an_operator_moves_an_account_and_both_addresses_are_told,
+    an_operator_unlocks_an_account,
+    all_sessions_of_all_accounts_end,
     no_client_makes_itself_a_superuser,
     a_disabled_account_ends_at_once_and_opens_again,
     a_deleted_account_ends_at_once_and_its_row_goes_later,
@@ -88,17 +95,133 @@ async fn a_superuser_is_made_once(ground: Ground) {
     }
     assert!(user(&world, "root@example.org").await.is_superuser());
     assert_eq!(world.log_in("root@example.org", "a password of its own").await.status, 200);
-    // An account that is there is lifted, and keeps its password.
+    // Another address in the configuration makes no second one.
     world.account("ada@example.org").await;
     let other = Superuser { email: "ada@example.org".into(), password: password() };
     let restarted = world.restarted(|config| config.superuser = Some(other)).await;
     for _ in 0..2 {
         restarted.auth.ensure_superuser().await.unwrap();
+        let events = restarted.events.take();
+        assert!(matches!(events[..], [Event::SuperuserPasswordUnused { .. }]), "{events:?}");
     }
-    assert!(user(&world, "ada@example.org").await.is_superuser());
-    assert_eq!(world.log_in("ada@example.org", PASSWORD).await.status, 200);
+    assert!(!user(&world, "ada@example.org").await.is_superuser());
     let none = world.restarted(|_| {}).await;
     none.auth.ensure_superuser().await.unwrap();
+}
+
+const ROOT: &str = "root@example.org";
+const CONFIGURED: &str = "a password of its own";
+
+fn with_superuser(config: &mut auth_system::Config) {
+    config.superuser = Some(Superuser { email: ROOT.into(), password: Secret::new(CONFIGURED) });
+}
+
+async fn an_unverified_account_is_not_the_superusers(ground: Ground) {
+    let world = ground.world_with(with_superuser).await;
+    let body = json!({ "email": ROOT, "password": "the squatter's one", "first_name": "Eve" });
+    assert_eq!(world.send(post("signup/").json(body)).await.status, 201);
+    let squatters = world.link(ROOT, MailPurpose::VerifyEmail).await;
+    world.auth.ensure_superuser().await.unwrap();
+    world.log_in(ROOT, "the squatter's one").await.refused(401, "invalid_credentials");
+    world.send(squatters.verify()).await.refused(400, "link_invalid");
+    let jar = world.log_in(ROOT, CONFIGURED).await.jar();
+    assert_eq!(world.me(&jar).await.json()["attributes"], json!({ "is_superuser": true }));
+}
+
+async fn a_verified_account_becomes_the_superusers_and_keeps_its_password(ground: Ground) {
+    let world = ground.world_with(with_superuser).await;
+    world.account(ROOT).await;
+    world.auth.ensure_superuser().await.unwrap();
+    let unused = |event: &Event| matches!(event, Event::SuperuserPasswordUnused { .. });
+    assert!(world.events.take().iter().any(unused));
+    assert!(user(&world, ROOT).await.is_superuser());
+    assert_eq!(world.log_in(ROOT, PASSWORD).await.status, 200);
+    world.log_in(ROOT, CONFIGURED).await.refused(401, "invalid_credentials");
+}
+
+async fn a_superuser_who_moved_is_not_made_again(ground: Ground) {
+    let world = ground.world_with(with_superuser).await;
+    world.auth.ensure_superuser().await.unwrap();
+    let root = user(&world, ROOT).await;
+    admin(&world).set_email(&root.id, "ada@example.org").await.unwrap();
+    // A stranger signs the freed address up.
+    assert_eq!(world.sign_up(ROOT, "the squatter's one").await.status, 201);
+    let restarted = world.restarted(with_superuser).await;
+    restarted.auth.ensure_superuser().await.unwrap();
+    assert!(!user(&world, ROOT).await.is_superuser());
+    world.log_in(ROOT, CONFIGURED).await.refused(401, "invalid_credentials");
+    assert_eq!(world.log_in("ada@example.org", CONFIGURED).await.status, 200);
+}
+
+async fn the_last_superuser_stays_one(ground: Ground) {
+    let world = ground.world_with(with_superuser).await;
+    world.auth.ensure_superuser().await.unwrap();
+    let root = user(&world, ROOT).await.id;
+    let last = |error: Error| assert_eq!(error.reason(), Reason::LastSuperuser);
+    last(admin(&world).revoke_superuser(&root).await.unwrap_err());
+    let other = NewAccount { email: "ada@example.org", verified: true, superuser: true, ..NewAccount::default() };
+    let other = admin(&world).create_user(other).await.unwrap().id;
+    let jar = world.log_in(ROOT, CONFIGURED).await.jar();
+    admin(&world).revoke_superuser(&root).await.unwrap();
+    world.me(&jar).await.refused(401, "not_authenticated");
+    assert!(!user(&world, ROOT).await.is_superuser());
+    last(admin(&world).revoke_superuser(&other).await.unwrap_err());
+}
+
+async fn an_operator_moves_an_account_and_both_addresses_are_told(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    world.sign_up("new@example.org", "the squatter's one").await;
+    world.mails().await;
+    let id = user(&world, "ada@example.org").await.id;
+    admin(&world).set_email(&id, "new@example.org").await.unwrap();
+    world.me(&jar).await.refused(401, "not_authenticated");
+    let mut told: Vec<_> = world.mails().await.into_iter().map(|mail| (mail.to, mail.purpose, mail.link)).collect();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    let (old, new) = ("ada@example.org".to_owned(), "new@example.org".to_owned());
+    assert_eq!(told, [(old, MailPurpose::EmailSet, None), (new, MailPurpose::EmailConfirmed, None)]);
+    assert_eq!(world.log_in("new@example.org", PASSWORD).await.status, 200);
+    world.log_in("new@example.org", "the squatter's one").await.refused(401, "invalid_credentials");
+}
+
+async fn an_operator_unlocks_an_account(ground: Ground) {
+    let world = ground
+        .world_with(|config| {
+            config.policy.timed_limits = true;
+            config.policy.max_consecutive_failures = 10;
+            config.throttles.login = auth_system::auth_core::types::Limit::new(1000, Duration::from_secs(60));
+        })
+        .await;
+    world.account("ada@example.org").await;
+    for _ in 0..10 {
+        world.log_in("ada@example.org", "a wrong password").await.refused(401, "invalid_credentials");
+    }
+    world.log_in("ada@example.org", PASSWORD).await.refused(429, "throttled");
+    world.advance(Duration::from_secs(600));
+    world.log_in("ada@example.org", PASSWORD).await.refused(401, "invalid_credentials");
+    for _ in 0..9 {
+        world.log_in("ada@example.org", PASSWORD).await;
+    }
+    world.log_in("ada@example.org", PASSWORD).await.refused(429, "throttled");
+    let id = user(&world, "ada@example.org").await.id;
+    admin(&world).unlock(&id).await.unwrap();
+    assert_eq!(world.log_in("ada@example.org", PASSWORD).await.status, 200);
+}
+
+async fn all_sessions_of_all_accounts_end(ground: Ground) {
+    let world = ground.world().await;
+    let mut jars = Vec::new();
+    for email in ["ada@example.org", "bob@example.org"] {
+        world.account(email).await;
+        jars.push(world.session(email).await);
+    }
+    assert_eq!(admin(&world).end_all_sessions().await.unwrap(), 2);
+    for jar in &jars {
+        world.me(jar).await.refused(401, "not_authenticated");
+        world.refresh(jar).await.refused(401, "refresh_invalid");
+    }
+    assert_eq!(world.log_in("ada@example.org", PASSWORD).await.status, 200);
 }
 
 async fn no_client_makes_itself_a_superuser(ground: Ground) {
@@ -222,6 +345,9 @@ async fn each_change_names_its_actor(ground: Ground) {
     admin(&world).end_sessions(&id).await.unwrap();
     admin(&world).start_reset(&id).await.unwrap();
     admin(&world).reset_second_factors(&id).await.unwrap();
+    admin(&world).set_email(&id, "new@example.org").await.unwrap();
+    admin(&world).unlock(&id).await.unwrap();
+    admin(&world).end_all_sessions().await.unwrap();
     admin(&world).delete(&id).await.unwrap();
     let expected = [
         AdminAction::CreatedUser,
@@ -230,6 +356,9 @@ async fn each_change_names_its_actor(ground: Ground) {
         AdminAction::Enabled,
         AdminAction::EndedSessions,
         AdminAction::StartedReset,
+        AdminAction::SetEmail,
+        AdminAction::Unlocked,
+        AdminAction::EndedAllSessions,
         AdminAction::Deleted,
     ];
     assert_eq!(actions(&world), expected);

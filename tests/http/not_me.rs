@@ -184,8 +184,8 @@ async fn an_address_that_an_operator_gave_away_shuts_the_account(ground: Ground)
     assert_eq!(told, [("ada@example.org".to_owned(), MailPurpose::AccountShut)]);
     // Not even a reset lets the thief in.
     world.send(crate::world::post("password-reset/").json(json!({ "email": "thief@example.org" }))).await;
-    let reset = world.link("thief@example.org", MailPurpose::ResetPassword).await;
-    world.send(reset.set_password(THEIRS)).await;
+    let told: Vec<_> = world.mails().await.into_iter().map(|mail| (mail.to, mail.purpose, mail.link)).collect();
+    assert_eq!(told, [("thief@example.org".to_owned(), MailPurpose::AccountDisabled, None)]);
     world.log_in("thief@example.org", THEIRS).await.refused(401, "invalid_credentials");
     let holder = world.log_in("ada@example.org", PASSWORD).await;
     assert_eq!(holder.status, 200, "the account that has the address now is not touched");
@@ -195,14 +195,15 @@ async fn a_disabled_account_stays_disabled(ground: Ground) {
     let world = ground.world().await;
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
-    let jar = world.change_password(&jar, PASSWORD, THEIRS).await.jar();
+    world.change_password(&jar, PASSWORD, THEIRS).await;
     let link = notice(&world, "ada@example.org", MailPurpose::PasswordChanged).await;
-    let body = json!({ "password": THEIRS, "confirm_deactivation": true });
-    assert_eq!(world.send(crate::world::post("deactivate-account/").jar(&jar).json(body)).await.status, 200);
+    let email = auth_system::auth_core::types::Email::parse("ada@example.org").unwrap();
+    let user = world.auth.admin().find(auth_system::auth_core::port::UserKey::Email(&email)).await.unwrap().unwrap();
+    world.auth.admin().disable(&user.id).await.unwrap();
     assert_eq!(world.send(link.not_me()).await.status, 200);
-    let reset = world.link("ada@example.org", MailPurpose::ResetPassword).await;
-    world.send(reset.set_password("a fresh password")).await;
-    world.log_in("ada@example.org", "a fresh password").await.refused(401, "invalid_credentials");
+    let told: Vec<_> = world.mails().await.into_iter().map(|mail| (mail.purpose, mail.link)).collect();
+    assert_eq!(told, [(MailPurpose::AccountDisabled, None)]);
+    world.log_in("ada@example.org", THEIRS).await.refused(401, "invalid_credentials");
 }
 
 /// Scanners follow links: the link leads to a page, and only what the page sends counts.

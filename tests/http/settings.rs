@@ -47,7 +47,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     #[rustfmt::skip]
     let Policy {
         access_lifetime, idle_lifetime, session_lifetime, refresh_window, refresh_retry, revocation_lag, verify_link_lifetime,
-        reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, disputes, sudo_max_age, require_second_factor, second_factor_attempts, totp_skew, pending_lifetime, totp_setup_lifetime,
+        reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, disputes, unverified_lifetime, deactivated_lifetime, sudo_max_age, require_second_factor, second_factor_attempts, totp_skew, pending_lifetime, totp_setup_lifetime,
         totp_issuer, backup_codes, password, usernames, reveal_taken_emails, timed_limits, login_attempts, device_attempts,
         device_lifetime, mails_per_recipient, max_consecutive_failures, attributes, mail_attempts,
     } = policy;
@@ -57,7 +57,7 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
         allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
         password_reset resend_verification confirm change_password change_email reauthenticate two_factor verify_2fa body_timeout bearer openapi issuer audience
         access_lifetime idle_lifetime session_lifetime refresh_window refresh_retry revocation_lag verify_link_lifetime
-        reset_link_lifetime change_email_link_lifetime not_me_link_lifetime disputes sudo_max_age require_second_factor second_factor_attempts totp_skew pending_lifetime totp_setup_lifetime
+        reset_link_lifetime change_email_link_lifetime not_me_link_lifetime disputes unverified_lifetime deactivated_lifetime sudo_max_age require_second_factor second_factor_attempts totp_skew pending_lifetime totp_setup_lifetime
         totp_issuer backup_codes min_chars max_chars
         refuse_numeric service_names usernames
         reveal_taken_emails timed_limits login_attempts device_attempts device_lifetime mails_per_recipient max_consecutive_failures attributes mail_attempts
@@ -126,6 +126,8 @@ const VARIABLES: &[(&str, &str, &str, &str, &str)] = &[
     ("AUTH_CHANGE_EMAIL_LINK_LIFETIME",   "602",                 "change_email_link_lifetime", "602s",                      "1h"),
     ("AUTH_NOT_ME_LINK_LIFETIME",         "603",                 "not_me_link_lifetime","603s",                             "3d"),
     ("AUTH_DISPUTES",                     "operator",            "disputes",            "Operator",                         "Wait"),
+    ("AUTH_UNVERIFIED_LIFETIME",          "864000",              "unverified_lifetime", "864000s",                          "30d"),
+    ("AUTH_DEACTIVATED_LIFETIME",         "864001",              "deactivated_lifetime","864001s",                          "a month"),
     ("AUTH_SUDO_MAX_AGE",                 "604",                 "sudo_max_age",        "604s",                             "never"),
     ("AUTH_REQUIRE_SECOND_FACTOR",        "on",                  "require_second_factor", "true",                           "for some"),
     ("AUTH_SECOND_FACTOR_ATTEMPTS",       "9/h",                 "second_factor_attempts", "Limit { count: 9, window: 3600s }","9"),

@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use auth_system::auth_core::port::{Event, MailPurpose};
 use serde_json::json;
 
 use crate::scenarios;
-use crate::world::{Ground, PASSWORD, post};
+use crate::world::{Ground, Link, PASSWORD, post};
 
 scenarios![
     a_new_account_waits_for_its_mailbox,
@@ -14,6 +16,11 @@ scenarios![
     attributes_are_kept_and_nothing_else_is_assigned,
     usernames_are_unique_where_they_are_on,
     django_tells_what_is_taken,
+    django_protects_the_owner_of_an_unverified_address,
+    a_strangers_choices_go_with_the_strangers_password,
+    a_verification_mail_tells_of_the_sign_up_and_lets_the_owner_deny_it,
+    a_denial_works_once_and_never_on_a_verified_account,
+    a_sign_up_that_nobody_verified_is_purged,
     django_speaks_in_its_own_shapes,
     forms_are_read_like_json,
 ];
@@ -159,6 +166,107 @@ async fn django_tells_what_is_taken(ground: Ground) {
     });
     assert_eq!(answer.json(), expected);
     assert_eq!(world.mails().await, []);
+}
+
+async fn django_protects_the_owner_of_an_unverified_address(ground: Ground) {
+    let world = ground.django().await;
+    let sign_up = async |username: &str, password: &str| {
+        let body = json!({
+            "email": "ada@example.org", "username": username, "password": password, "confirm_password": password,
+            "first_name": username,
+        });
+        world.send(post("signup/").json(body)).await
+    };
+    assert_eq!(sign_up("ada", "the squatter's one").await.status, 201);
+    let squatters = world.link("ada@example.org", MailPurpose::VerifyEmail).await;
+    let answer = sign_up("ada", PASSWORD).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (400, &json!("invalid_fields")));
+    assert_eq!(answer.json()["email"], json!(["user with this email already exists."]));
+    let link = world.link("ada@example.org", MailPurpose::SetPassword).await;
+    assert_eq!(world.send(squatters.verify()).await.status, 400);
+    assert_eq!(world.log_in("ada@example.org", "the squatter's one").await.status, 401);
+    assert_eq!(world.send(link.set_password("the owner's own")).await.status, 200);
+    let login = json!({ "email": "ada@example.org", "password": "the owner's own" });
+    let jar = world.send(post("login/").json(login)).await.jar();
+    let me = world.me(&jar).await.json();
+    assert_eq!((&me["username"], &me["attributes"]), (&json!(null), &json!({})));
+}
+
+async fn a_strangers_choices_go_with_the_strangers_password(ground: Ground) {
+    // By a second sign-up, and by a reset.
+    for way in ["signup/", "password-reset/"] {
+        let world = ground.world_with(|config| config.policy.usernames = true).await;
+        let body = json!({
+            "email": "ada@example.org", "username": "ada", "password": "the squatter's one",
+            "first_name": "Chosen by a stranger",
+        });
+        assert_eq!(world.send(post("signup/").json(body)).await.status, 201);
+        world.mails().await;
+        let body = json!({ "email": "ada@example.org", "password": PASSWORD, "username": "mine" });
+        assert!(world.send(post(way).json(body)).await.status.is_success(), "{way}");
+        let mail = world.mails().await.remove(0);
+        assert_eq!(world.send(Link::of(&mail).set_password("the owner's own")).await.status, 200, "{way}");
+        let jar = world.log_in("ada@example.org", "the owner's own").await.jar();
+        let me = world.me(&jar).await.json();
+        assert_eq!((&me["username"], &me["attributes"]), (&json!(null), &json!({})), "{way}");
+    }
+}
+
+async fn a_verification_mail_tells_of_the_sign_up_and_lets_the_owner_deny_it(ground: Ground) {
+    let world = ground.world().await;
+    let mut call = post("signup/").json(json!({ "email": "ada@example.org", "password": "the squatter's one" }));
+    call.peer = Some([203, 0, 113, 9].into());
+    assert_eq!(world.send(call).await.status, 201);
+    // Another client asks for the mail again: it still tells of the sign-up.
+    world.send(post("resend-verification/").json(json!({ "email": "ada@example.org" }))).await;
+    let mail = world.mails().await.remove(0);
+    let (from, (user, token)) = mail.sign_up.clone().unwrap();
+    assert_eq!(from, Some([203, 0, 113, 9].into()));
+    let answer = world.send(Link::from_parts(&user, &token).not_me()).await;
+    let detail = "The account was removed. Your mail address is free.";
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "detail": detail })));
+    world.send(Link::of(&mail).verify()).await.refused(400, "link_invalid");
+    world.log_in("ada@example.org", "the squatter's one").await.refused(401, "invalid_credentials");
+    world.account("ada@example.org").await;
+    assert_eq!(world.log_in("ada@example.org", PASSWORD).await.status, 200);
+}
+
+async fn a_denial_works_once_and_never_on_a_verified_account(ground: Ground) {
+    let world = ground.world().await;
+    for (email, verify) in [("ada@example.org", false), ("bob@example.org", true)] {
+        world.sign_up(email, PASSWORD).await;
+        let mail = world.mails().await.remove(0);
+        let (_, (user, token)) = mail.sign_up.clone().unwrap();
+        let denial = Link::from_parts(&user, &token);
+        world
+            .send(crate::world::get(&format!("not-me/?uid={}&token={token}", denial.uid)))
+            .await
+            .refused(405, "method_not_allowed");
+        if verify {
+            assert_eq!(world.send(Link::of(&mail).verify()).await.status, 200);
+            world.send(denial.not_me()).await.refused(400, "already_verified");
+            assert_eq!(world.log_in(email, PASSWORD).await.status, 200);
+        } else {
+            assert_eq!(world.send(denial.not_me()).await.status, 200);
+            world.send(denial.not_me()).await.refused(400, "link_invalid");
+        }
+    }
+}
+
+async fn a_sign_up_that_nobody_verified_is_purged(ground: Ground) {
+    let world = ground.world().await;
+    world.account("bob@example.org").await;
+    world.sign_up("ada@example.org", "the squatter's one").await;
+    world.mails().await;
+    world.advance(Duration::from_secs(30 * 24 * 60 * 60) - Duration::from_secs(1));
+    let system = world.auth.system();
+    assert_eq!(system.purge_unverified_accounts().await.unwrap(), 0);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(system.purge_unverified_accounts().await.unwrap(), 1);
+    world.account("ada@example.org").await;
+    for email in ["ada@example.org", "bob@example.org"] {
+        assert_eq!(world.log_in(email, PASSWORD).await.status, 200);
+    }
 }
 
 async fn django_speaks_in_its_own_shapes(ground: Ground) {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_system::Auth;
+use auth_system::auth_core::flow::NewAccount;
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Event, Mail, MailError, MailPurpose, Mailer, UserKey};
 use auth_system::auth_core::testing::{InsecurePlainHasher, RecordingMailer};
-use auth_system::auth_core::types::{SessionId, TenantId};
+use auth_system::auth_core::types::{Email, SessionId, TenantId};
 use auth_system::store::SqliteStore;
 use auth_system::system::SystemClock;
 use serde_json::json;
@@ -122,17 +123,34 @@ async fn what_is_over_is_removed_at_the_start() {
     };
     let world = world.around(builder().without_workers().build().unwrap());
     let admin = world.auth.admin();
-    admin.ensure_superuser("ada@example.org", PASSWORD).await.unwrap();
-    let bob = admin.ensure_superuser("bob@example.org", PASSWORD).await.unwrap().id;
+    let account = async |email| {
+        let made = NewAccount { email, password: Some(PASSWORD), verified: true, ..NewAccount::default() };
+        admin.create_user(made).await.unwrap().id
+    };
+    account("ada@example.org").await;
+    let (bob, eve) = (account("bob@example.org").await, account("eve@example.org").await);
+    let jar = world.session("eve@example.org").await;
+    let body = json!({ "password": PASSWORD, "confirm_deactivation": true });
+    assert_eq!(world.send(post("deactivate-account/").jar(&jar).json(body)).await.status, 200);
+    world.sign_up("nobody@example.org", PASSWORD).await;
+    let nobody = Email::parse("nobody@example.org").unwrap();
     let jar = world.session("ada@example.org").await;
     world.send(post("logout/").jar(&jar)).await;
     admin.delete(&bob).await.unwrap();
-    world.advance(Duration::from_secs(2 * 3600 + 70));
+    world.advance(Duration::from_secs(30 * 24 * 60 * 60));
 
     let at_work = builder().build().unwrap();
     let left = || {
-        let (found, session) = (admin.find(UserKey::Id(&bob)), session_of(&world, &jar));
-        async move { found.await.unwrap().is_some() || session.await }
+        let keys = [UserKey::Id(&bob), UserKey::Id(&eve), UserKey::Email(&nobody)];
+        let (found, session) = (keys.map(|key| admin.find(key)), session_of(&world, &jar));
+        async move {
+            for found in found {
+                if found.await.unwrap().is_some() {
+                    return true;
+                }
+            }
+            session.await
+        }
     };
     timeout(Duration::from_secs(20), async {
         while left().await {

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::user_store::{create, find, new_user, update};
 use super::{Case, SECOND, TICK, assert_unavailable};
-use crate::port::{NewUser, UserChange, UserDirectory, UserKey, UserStore};
+use crate::port::{Clock as _, Lapse, NewUser, UserChange, UserDirectory, UserKey, UserStore};
 use crate::testing::ManualClock;
-use crate::types::{TenantId, User, UserId, UserStatus};
+use crate::types::{Claim, TenantId, Timestamp, User, UserId, UserStatus};
 
 /// One `#[test]` for each case, over the stores that a constructor makes.
 #[doc(hidden)]
@@ -17,6 +19,8 @@ macro_rules! __user_directory {
         $crate::__conformance! { user_directory [$($arguments)+]
             pages_show_every_account_once
             a_status_shows_those_that_have_it
+            superusers_are_told_from_those_who_only_say_so
+            what_lapsed_is_told_oldest_first
             only_what_was_deleted_long_ago_is_removed
         }
     };
@@ -62,7 +66,7 @@ pub async fn pages_show_every_account_once(store: Arc<dyn Directory>, _: ManualC
 }
 
 /// In pages, too.
-pub async fn a_status_shows_those_that_have_it(store: Arc<dyn Directory>, _: ManualClock) {
+pub async fn a_status_shows_those_that_have_it(store: Arc<dyn Directory>, clock: ManualClock) {
     let mut disabled = Vec::new();
     for number in 0..9 {
         let user = create(&*store, &new_user(&format!("user{number}"))).await;
@@ -72,11 +76,79 @@ pub async fn a_status_shows_those_that_have_it(store: Arc<dyn Directory>, _: Man
             _ => {}
         }
     }
+    let mut deactivated = Vec::new();
+    for number in 0..3_u32 {
+        let user = create(&*store, &new_user(&format!("closed{number}"))).await;
+        let since = clock.now() + number * SECOND;
+        deactivated.push(update(&*store, &user, &set(UserStatus::Deactivated { since })).await);
+    }
+    deactivated.sort_by_key(|user| user.id);
     disabled.sort_by_key(|user| user.id);
     for limit in [1, 2, 9] {
         assert_eq!(read(&*store, Some(UserStatus::Disabled), limit).await, disabled, "{limit}");
+        let any_time = UserStatus::Deactivated { since: Timestamp::default() };
+        assert_eq!(read(&*store, Some(any_time), limit).await, deactivated, "{limit}");
         assert_eq!(read(&*store, Some(UserStatus::Deleted), limit).await.len(), 3);
         assert_eq!(read(&*store, Some(UserStatus::Active), limit).await.len(), 3);
+    }
+}
+
+/// Exactly the accounts with the attribute as operators write it, of one tenant, whatever their status.
+pub async fn superusers_are_told_from_those_who_only_say_so(store: Arc<dyn Directory>, _: ManualClock) {
+    let with = |name: &str, attributes: Value| {
+        let attributes = attributes.as_object().unwrap().clone();
+        NewUser { attributes, ..new_user(name) }
+    };
+    let mut expected = Vec::new();
+    for name in ["root", "toor"] {
+        let user = create(&*store, &with(name, json!({"a": "\u{0}", "is_superuser": true, "z": 1}))).await;
+        expected.push(user);
+    }
+    for (number, no) in [
+        json!({"is_superuser": false}),
+        json!({"is_superuser": "true"}),
+        json!({"nested": {"is_superuser": true}}),
+        json!({"first_name": "\"is_superuser\":true"}),
+        json!({"is_superusers": true, "IS_SUPERUSER": true}),
+        json!({}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        create(&*store, &with(&format!("user{number}"), no)).await;
+    }
+    expected[0] = update(&*store, &expected[0], &set(UserStatus::Disabled)).await;
+    expected.sort_by_key(|user| user.id);
+    assert_eq!(store.superusers(&TenantId::default()).await.unwrap(), expected);
+    assert_eq!(store.superusers(&super::tenant("other")).await.unwrap(), []);
+}
+
+/// Sign-ups that nobody verified and accounts that their owners closed, by the time of each, so many at a time.
+pub async fn what_lapsed_is_told_oldest_first(store: Arc<dyn Directory>, clock: ManualClock) {
+    let start = clock.now();
+    let (mut open, mut closed) = (Vec::new(), Vec::new());
+    for number in 0..4_u32 {
+        let created_at = start + number * SECOND;
+        let user = |name: &str| NewUser { created_at, ..new_user(&format!("{name}{number}")) };
+        open.push(create(&*store, &user("open")).await);
+        create(&*store, &NewUser { claim: Claim::Settled, ..user("made") }).await;
+        create(&*store, &NewUser { claim: Claim::Unknown, ..user("old") }).await;
+        create(&*store, &NewUser { email_verified_at: Some(start), ..user("verified") }).await;
+        let disabled = create(&*store, &user("disabled")).await;
+        update(&*store, &disabled, &set(UserStatus::Disabled)).await;
+        let doubted = create(&*store, &user("doubted")).await;
+        let verified = UserChange { email_verified_at: Some(Some(start)), ..UserChange::default() };
+        let doubted = update(&*store, &doubted, &verified).await;
+        update(&*store, &doubted, &UserChange { email_verified_at: Some(None), ..UserChange::default() }).await;
+        let since = start + number * SECOND;
+        let user = create(&*store, &NewUser { email_verified_at: Some(start), ..user("closed") }).await;
+        closed.push(update(&*store, &user, &set(UserStatus::Deactivated { since })).await);
+    }
+    for (kind, expected) in [(Lapse::Unverified, open), (Lapse::Deactivated, closed)] {
+        assert_eq!(store.lapsed(kind, start - TICK, 9).await.unwrap(), []);
+        assert_eq!(store.lapsed(kind, start + 2 * SECOND - TICK, 9).await.unwrap(), expected[..2]);
+        assert_eq!(store.lapsed(kind, start + 2 * SECOND, 9).await.unwrap(), expected[..3]);
+        assert_eq!(store.lapsed(kind, start + 9 * SECOND, 1).await.unwrap(), expected[..1]);
     }
 }
 
@@ -109,5 +181,7 @@ pub async fn only_what_was_deleted_long_ago_is_removed(store: Arc<dyn Directory>
 /// Every verb of a store that is down says so; none guesses.
 pub async fn a_store_that_is_down_says_so(store: Arc<dyn Directory>, _: ManualClock) {
     assert_unavailable(store.list(&TenantId::default(), None, None, 9).await);
+    assert_unavailable(store.superusers(&TenantId::default()).await);
+    assert_unavailable(store.lapsed(Lapse::Deactivated, Timestamp::default(), 9).await);
     assert_unavailable(store.purge_deleted(SECOND, 9).await);
 }

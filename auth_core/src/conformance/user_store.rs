@@ -14,8 +14,8 @@ use crate::port::{
 };
 use crate::testing::ManualClock;
 use crate::types::{
-    Attributes, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Recoveries, TenantId, TokenVersion,
-    User, UserId, UserStatus,
+    Attributes, Claim, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Recoveries, TenantId,
+    TokenVersion, User, UserId, UserStatus,
 };
 
 /// One `#[test]` for each case, over the stores that a constructor makes.
@@ -35,6 +35,8 @@ macro_rules! __user_store {
             an_update_leaves_what_it_does_not_name
             a_security_change_bumps_the_token_version
             an_update_of_an_old_revision_is_stale
+            a_removal_frees_the_address_and_only_of_the_row_as_it_was_read
+            one_of_many_removals_or_the_update_wins
             an_update_to_a_taken_address_conflicts
             one_of_many_updates_wins
             a_login_is_noted_without_a_new_revision
@@ -66,6 +68,7 @@ pub(super) fn new_user(name: &str) -> NewUser {
         email: email(name),
         username: None,
         email_verified_at: None,
+        claim: Claim::SignUp { from: "2001:db8::7".parse().ok() },
         password_hash: Some(hash("one")),
         token_version: TokenVersion::new(u32::MAX),
         attributes: attributes(json!({"first_name": name})),
@@ -248,6 +251,8 @@ pub async fn an_update_writes_what_it_names(store: Arc<dyn UserStore>, clock: Ma
         UserChange { email_verified_at: Some(Some(clock.now())), ..none() },
         UserChange { email_verified_at: Some(None), ..none() },
         UserChange { status: Some(UserStatus::Disabled), ..none() },
+        UserChange { status: Some(UserStatus::Deactivated { since: clock.now() - TICK }), ..none() },
+        UserChange { attributes: Some(attributes(json!({"x": [0]}))), ..none() },
         UserChange { status: Some(UserStatus::Deleted), ..none() },
         UserChange { status: Some(UserStatus::Active), ..none() },
         UserChange { password_hash: Some(None), ..none() },
@@ -313,6 +318,47 @@ pub async fn a_security_change_bumps_the_token_version(store: Arc<dyn UserStore>
     let user = update(&*store, &user, &UserChange { email_verified_at: verified, ..none() }).await;
     assert_eq!((user.token_version.get(), user.revision), (1, 4));
     assert_eq!(load(&*store, &user).await, user);
+}
+
+/// A row goes only as it was read; then its address is free, and the others stay.
+pub async fn a_removal_frees_the_address_and_only_of_the_row_as_it_was_read(store: Arc<dyn UserStore>, _: ManualClock) {
+    let read = create(&*store, &new_user("ada")).await;
+    let bob = create(&*store, &new_user("bob")).await;
+    let now = update(&*store, &read, &UserChange::default()).await;
+    let gone = User { id: new_user("nobody").id, ..now.clone() };
+    let elsewhere = User { tenant: tenant("other"), ..now.clone() };
+    for other in [&read, &gone, &elsewhere] {
+        assert!(!store.remove_if(other).await.unwrap(), "{other:?}");
+    }
+    assert_eq!(load(&*store, &now).await, now);
+    assert!(store.remove_if(&now).await.unwrap());
+    assert!(!store.remove_if(&now).await.unwrap());
+    for key in [UserKey::Id(&now.id), UserKey::Email(&now.email)] {
+        assert_eq!(find(&*store, &now.tenant, key).await, None, "{key:?}");
+    }
+    assert!(matches!(store.update_if(&now, &UserChange::default()).await.unwrap(), UserUpdate::Stale));
+    assert_eq!(load(&*store, &bob).await, bob);
+    create(&*store, &new_user("ada")).await;
+}
+
+/// Of 63 parallel removals and an update of one revision exactly one succeeds.
+pub async fn one_of_many_removals_or_the_update_wins(store: Arc<dyn UserStore>, clock: ManualClock) {
+    for round in 0..4 {
+        let user = create(&*store, &new_user(&format!("user{round}"))).await;
+        let verified = UserChange { email_verified_at: Some(Some(clock.now())), ..UserChange::default() };
+        let results = in_parallel(|number| {
+            let (store, user, verified) = (store.clone(), user.clone(), verified.clone());
+            async move {
+                match number {
+                    0 => matches!(store.update_if(&user, &verified).await.unwrap(), UserUpdate::Done(_)),
+                    _ => store.remove_if(&user).await.unwrap(),
+                }
+            }
+        });
+        assert_eq!(results.await.into_iter().filter(|won| *won).count(), 1);
+        let left = find(&*store, &user.tenant, UserKey::Id(&user.id)).await;
+        assert!(left.is_none_or(|left| left == verified.apply(&user, clock.now())));
+    }
 }
 
 /// Who read an old row, or one that is not there, must check and decide again; nothing is written.
@@ -577,7 +623,7 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn UserStore>, clock: Manu
     assert_unavailable(store.dummy_write("nobody@example.org").await);
 
     // Ids as stores have them: UUIDs, or numbers. One of the two is worth asking for.
-    let mut down = [false; 4];
+    let mut down = [false; 5];
     for id in [user.id, UserId::parse("1").unwrap()] {
         let user = User { id, ..user.clone() };
         let login = LoginRecord { at: Some(clock.now()), rehash: None };
@@ -585,6 +631,7 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn UserStore>, clock: Manu
         let answers = [
             store.find(&user.tenant, UserKey::Id(&id)).await.map(|found| assert_eq!(found, None)),
             store.update_if(&user, &UserChange::default()).await.map(|it| assert!(matches!(it, UserUpdate::Stale))),
+            store.remove_if(&user).await.map(|removed| assert!(!removed)),
             store.count_failure(&user.tenant, &id, 9).await.map(|counted| assert!(!counted)),
             store.record_login(&user.tenant, &id, &login).await,
         ];
@@ -592,5 +639,5 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn UserStore>, clock: Manu
             *down |= answer.is_err_and(unavailable);
         }
     }
-    assert_eq!(down, [true; 4], "find by id, update_if, count_failure, record_login");
+    assert_eq!(down, [true; 5], "find by id, update_if, remove_if, count_failure, record_login");
 }

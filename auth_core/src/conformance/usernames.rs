@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::user_store::{assert_conflict, create, find, new_user, update};
 use super::{Case, in_parallel};
-use crate::port::{NewUser, Unique, UserChange, UserInsert, UserKey, UserStore};
+use crate::port::{Clock as _, NewUser, Unique, UserChange, UserInsert, UserKey, UserStore};
 use crate::testing::ManualClock;
 use crate::types::{TenantId, UserStatus, Username};
 
@@ -18,6 +18,7 @@ macro_rules! __usernames {
             a_taken_username_conflicts_and_nothing_is_written
             accounts_without_a_username_do_not_conflict
             one_of_many_inserts_gets_the_username
+            a_username_that_was_cleared_is_free
         }
     };
 }
@@ -85,4 +86,19 @@ pub async fn one_of_many_inserts_gets_the_username(store: Arc<dyn UserStore>, _:
         }
     }
     assert_eq!(created, 1);
+}
+
+/// An update takes the name off, an update that does not say so leaves it, and another account may have it then.
+pub async fn a_username_that_was_cleared_is_free(store: Arc<dyn UserStore>, clock: ManualClock) {
+    let ada = create(&*store, &named("ada")).await;
+    let bob = create(&*store, &named("bob")).await;
+    let change = UserChange { clear_username: true, ..UserChange::default() };
+    let cleared = update(&*store, &ada, &change).await;
+    assert_eq!(cleared, change.apply(&ada, clock.now()));
+    assert_eq!((&cleared.username, cleared.token_version), (&None, ada.token_version));
+    assert_eq!(find(&*store, &ada.tenant, UserKey::Username(&username("ada"))).await, None);
+    assert_eq!(find(&*store, &ada.tenant, UserKey::Id(&ada.id)).await, Some(cleared));
+    assert_eq!(find(&*store, &bob.tenant, UserKey::Username(&username("bob"))).await, Some(bob));
+    let heir = create(&*store, &NewUser { username: Some(username("ada")), ..new_user("eve") }).await;
+    assert_eq!(find(&*store, &ada.tenant, UserKey::Username(&username("ada"))).await, Some(heir));
 }

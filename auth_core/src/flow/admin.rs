@@ -3,22 +3,26 @@ use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::port::{
-    AdminAction, DeadMail, DeadMails, Event, MailPurpose, NewUser, Unique, UserChange, UserDirectory, UserInsert,
-    UserKey, UserUpdate,
+    AdminAction, DeadMail, DeadMails, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserDirectory,
+    UserInsert, UserKey, UserUpdate,
 };
 use crate::types::{
-    Attributes, Client, Email, MailId, Personal, SUPERUSER, TenantId, TokenVersion, User, UserId, UserStatus, Username,
+    Attributes, Claim, Client, CredentialId, Email, MailId, Personal, SUPERUSER, TenantId, TokenVersion, User, UserId,
+    UserStatus, Username,
 };
 use std::fmt;
+
+/// Accounts a page, where all are gone through.
+const PAGE: usize = 500;
 
 /// The operator's verbs. Each change raises [`Event::Administered`] with the name of who acts.
 ///
 /// Nothing here asks who calls: whoever can reach this does anything with any account. Over HTTP, guard it yourself.
 #[derive(Clone)]
 pub struct Admin<'a> {
-    system: &'a AuthSystem,
+    pub(super) system: &'a AuthSystem,
     actor: Box<str>,
-    client: Client,
+    pub(super) client: Client,
 }
 
 /// An account that an operator makes.
@@ -58,7 +62,7 @@ impl AuthSystem {
     }
 }
 
-fn wrong(field: &'static str, reason: FieldReason) -> Error {
+pub(super) fn wrong(field: &'static str, reason: FieldReason) -> Error {
     Error::invalid_fields(vec![FieldError { field, reason }])
 }
 
@@ -104,6 +108,7 @@ impl Admin<'_> {
             email,
             username,
             email_verified_at: account.verified.then_some(now),
+            claim: Claim::Settled,
             password_hash,
             token_version: TokenVersion::new(system.random_bits()?),
             attributes,
@@ -117,39 +122,6 @@ impl Admin<'_> {
             UserInsert::Conflict(Unique::Email) => Err(wrong("email", FieldReason::Taken)),
             UserInsert::Conflict(Unique::Username) => Err(wrong("username", FieldReason::Taken)),
         }
-    }
-
-    /// Sees to it that there is a super-user with this address: makes the account, proven, or lifts the one there is.
-    /// An account that exists keeps its password and status. Called again, it changes nothing.
-    ///
-    /// # Errors
-    /// As [`create_user`](Self::create_user).
-    pub async fn ensure_superuser(&self, email: &str, password: &str) -> Result<User, Error> {
-        for _ in 0..MAX_ATTEMPTS {
-            let parsed = Email::parse(email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
-            let Some(user) = self.find(UserKey::Email(&parsed)).await? else {
-                let password = Some(password);
-                let account = NewAccount { email, password, verified: true, superuser: true, ..NewAccount::default() };
-                match self.create_user(account).await {
-                    // Another node was faster: lift what it made, if need be.
-                    Err(error) if error.fields() == [FieldError { field: "email", reason: FieldReason::Taken }] => {
-                        continue;
-                    }
-                    made => return made,
-                }
-            };
-            if user.is_superuser() {
-                return Ok(user);
-            }
-            let mut attributes = user.attributes.clone();
-            attributes.insert(SUPERUSER.to_owned(), true.into());
-            let change = UserChange { attributes: Some(attributes), ..UserChange::default() };
-            if let UserUpdate::Done(user) = self.system.ports().users.update_if(&user, &change).await? {
-                self.record(Some(user.id), AdminAction::MadeSuperuser);
-                return Ok(user);
-            }
-        }
-        Err(contended())
     }
 
     /// Finds an account, deleted ones included.
@@ -198,10 +170,7 @@ impl Admin<'_> {
     /// `user_not_found`; `unavailable`.
     pub async fn delete(&self, user: &UserId) -> Result<User, Error> {
         let deleted = self.set_status(user, UserStatus::Deleted, AdminAction::Deleted).await?;
-        let credentials = &self.system.ports().credentials;
-        for credential in credentials.of_user(&deleted.tenant, &deleted.id).await? {
-            credentials.remove(&credential.tenant, credential.id).await?;
-        }
+        self.system.remove_credentials_of(&deleted).await;
         Ok(deleted)
     }
 
@@ -212,6 +181,126 @@ impl Admin<'_> {
     pub async fn end_sessions(&self, user: &UserId) -> Result<User, Error> {
         let change = |_: &User| Some(UserChange { end_sessions: true, ..UserChange::default() });
         self.change(user, AdminAction::EndedSessions, change).await
+    }
+
+    /// Ends every session, link and pending step of every account of the tenant that may have one, and returns the
+    /// number of accounts. Sessions that begin meanwhile may stay. A call that failed halfway can be repeated.
+    ///
+    /// # Errors
+    /// `not_supported` without a [`UserDirectory`]; `unavailable`.
+    pub async fn end_all_sessions(&self) -> Result<usize, Error> {
+        let mut ended = 0;
+        let mut after = None;
+        loop {
+            let page = self.list(None, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for user in page {
+                ended += usize::from(self.end_sessions_of(user).await?);
+            }
+        }
+        self.record(None, AdminAction::EndedAllSessions);
+        Ok(ended)
+    }
+
+    /// Ends the sessions of an account. `false` for one that can have none.
+    async fn end_sessions_of(&self, mut user: User) -> Result<bool, Error> {
+        let users = &self.system.ports().users;
+        let change = UserChange { end_sessions: true, ..UserChange::default() };
+        for _ in 0..MAX_ATTEMPTS {
+            // The links of a sign-up that waits for its mailbox would die for nothing.
+            if !user.is_active() || !user.is_verified() {
+                return Ok(false);
+            }
+            if let UserUpdate::Done(user) = users.update_if(&user, &change).await? {
+                self.system.account_changed(&user);
+                return Ok(true);
+            }
+            match self.find(UserKey::Id(&user.id)).await? {
+                Some(changed) => user = changed,
+                None => return Ok(false),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Moves an account to an address that counts as verified. Ends every session and link, and tells both addresses.
+    /// A sign-up for the address that nobody verified gives way.
+    ///
+    /// # Errors
+    /// `invalid_fields` (`email`), with `taken` for an address that another account has; `user_not_found`; `unavailable`.
+    pub async fn set_email(&self, user: &UserId, email: &str) -> Result<User, Error> {
+        let system = self.system;
+        let email = Email::parse(email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
+        for _ in 0..MAX_ATTEMPTS {
+            let user = self.load(user).await?;
+            let moves = user.email != email;
+            if !moves && user.is_verified() {
+                return Ok(user);
+            }
+            if moves {
+                let holder = self.find(UserKey::Email(&email)).await?;
+                if let Some(stranger) = holder.filter(User::is_unclaimed)
+                    && system.ports().users.remove_if(&stranger).await?
+                {
+                    system.remove_credentials_of(&stranger).await;
+                }
+                system.announce(&self.client, &user, MailPurpose::EmailSet, &user.email).await?;
+                system.announce(&self.client, &user, MailPurpose::EmailConfirmed, &email).await?;
+            }
+            // What a sign-up chose is not its address's owner's choice.
+            let stranger = user.is_unclaimed();
+            let change = UserChange {
+                email: Some(email.clone()),
+                email_verified_at: Some(Some(system.ports().clock.now())),
+                ..if stranger { UserChange::disowning() } else { UserChange::default() }
+            };
+            match system.ports().users.update_if(&user, &change).await? {
+                UserUpdate::Done(user) => {
+                    system.changed_with_notice(&user);
+                    if stranger {
+                        system.remove_credentials_of(&user).await;
+                    }
+                    self.record(Some(user.id), AdminAction::SetEmail);
+                    return Ok(user);
+                }
+                UserUpdate::Conflict(_) => return Err(wrong("email", FieldReason::Taken)),
+                UserUpdate::Stale => {}
+            }
+        }
+        Err(contended())
+    }
+
+    /// Clears the failures that were counted for the password and each second factor of an account, the durable ones and
+    /// those of timed windows. Windows of client addresses and known devices stay.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn unlock(&self, user: &UserId) -> Result<User, Error> {
+        let user = self.load(user).await?;
+        let ports = self.system.ports();
+        ports.users.record_login(&user.tenant, &user.id, &LoginRecord { at: None, rehash: None }).await?;
+        for factor in &user.factors {
+            self.clear_failures_of(&user, factor.credential).await?;
+        }
+        for budget in self.system.budgets_of(&self.client, &user) {
+            ports.attempts.clear(&budget.key).await?;
+        }
+        self.record(Some(user.id), AdminAction::Unlocked);
+        self.load(&user.id).await
+    }
+
+    async fn clear_failures_of(&self, user: &User, credential: CredentialId) -> Result<(), Error> {
+        let credentials = &self.system.ports().credentials;
+        for _ in 0..MAX_ATTEMPTS {
+            let found = credentials.find(&user.tenant, credential).await?;
+            let Some(row) = found.filter(|row| row.consecutive_failures > 0) else { return Ok(()) };
+            // A new payload starts with no failures, and the same one will do.
+            if credentials.update_if(&row, &row.payload).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(contended())
     }
 
     /// Mails a link that sets a new password.
@@ -264,7 +353,7 @@ impl Admin<'_> {
         Ok(requeued)
     }
 
-    async fn load(&self, user: &UserId) -> Result<User, Error> {
+    pub(super) async fn load(&self, user: &UserId) -> Result<User, Error> {
         let found = self.find(UserKey::Id(user)).await?;
         found.filter(|user| user.status != UserStatus::Deleted).ok_or_else(|| Reason::UserNotFound.into())
     }
@@ -296,7 +385,7 @@ impl Admin<'_> {
         Err(contended())
     }
 
-    fn directory(&self) -> Result<&dyn UserDirectory, Error> {
+    pub(super) fn directory(&self) -> Result<&dyn UserDirectory, Error> {
         self.system.ports().directory.as_deref().ok_or_else(|| Reason::NotSupported.into())
     }
 
@@ -304,7 +393,7 @@ impl Admin<'_> {
         self.system.ports().dead_mails.as_deref().ok_or_else(|| Reason::NotSupported.into())
     }
 
-    fn record(&self, user: Option<UserId>, action: AdminAction) {
+    pub(super) fn record(&self, user: Option<UserId>, action: AdminAction) {
         let actor = self.actor.clone();
         self.system.record(&self.client.tenant, Event::Administered { actor, action, user });
     }

@@ -3,7 +3,8 @@ use std::time::Duration;
 use crate::AuthSystem;
 use crate::error::Error;
 use crate::port::{
-    ClaimedMail, Event, Mail, MailError, MailLink, MailMatter, MailPurpose, Settlement, StoreError, UserKey,
+    ClaimedMail, Event, Mail, MailError, MailLink, MailMatter, MailPurpose, MailedSignUp, Settlement, StoreError,
+    UserKey,
 };
 use crate::token::{LinkPurpose, SealedLink, SealedPurpose};
 use crate::types::{Email, Timestamp, User, UserStatus};
@@ -147,23 +148,42 @@ impl AuthSystem {
     /// A mail to whoever has the address.
     fn compose_by_address(&self, claim: &ClaimedMail, user: &User) -> Content {
         let policy = self.policy();
-        let link = match claim.intent.purpose {
-            MailPurpose::VerifyEmail if user.is_verified() || !user.is_active() => return Content::Nothing,
-            MailPurpose::VerifyEmail => Some((LinkPurpose::VerifyEmail, policy.verify_link_lifetime)),
+        let verify = Some((LinkPurpose::VerifyEmail, policy.verify_link_lifetime));
+        let reset = Some((LinkPurpose::SetPassword, policy.reset_link_lifetime));
+        // The account as it is may need other words than those that were asked for.
+        let (purpose, link) = match (claim.intent.purpose, user.status) {
+            (MailPurpose::VerifyEmail, UserStatus::Active) if !user.is_verified() => (MailPurpose::VerifyEmail, verify),
+            (
+                MailPurpose::AccountExists | MailPurpose::ResetPassword | MailPurpose::SetPassword,
+                UserStatus::Disabled,
+            ) if !user.is_disputed() => (MailPurpose::AccountDisabled, None),
+            (_, UserStatus::Deactivated { .. }) if self.is_lapsed(user) => return Content::Nothing,
+            (MailPurpose::AccountExists, UserStatus::Deactivated { .. }) => (MailPurpose::AccountDeactivated, reset),
+            (MailPurpose::AccountExists, _) => (MailPurpose::AccountExists, None),
             // Verified by another link meanwhile is not enough: its owner still waits for a way to a password.
-            MailPurpose::SetPassword if user.is_verified() && user.password_hash.is_some() => return Content::Nothing,
-            MailPurpose::SetPassword | MailPurpose::ResetPassword => {
-                Some((LinkPurpose::SetPassword, policy.reset_link_lifetime))
+            (MailPurpose::SetPassword, _) if user.is_verified() && user.password_hash.is_some() => {
+                return Content::Nothing;
             }
-            MailPurpose::AccountExists => None,
-            // About an account that is not named.
+            (purpose @ (MailPurpose::SetPassword | MailPurpose::ResetPassword), _) => (purpose, reset),
+            // Nothing to verify, or about an account that is not named.
             _ => return Content::Nothing,
         };
-        let link = link.map(|(purpose, lifetime)| {
-            let token = self.tokens().link(purpose, user, self.ports().clock.now() + lifetime);
-            MailLink { user: user.id, token, lifetime }
+        let link = link.map(|(purpose, lifetime)| self.mac_link(purpose, user, lifetime));
+        let sign_up = (purpose == MailPurpose::VerifyEmail && user.is_unclaimed()).then(|| MailedSignUp {
+            at: user.created_at,
+            from: user.claim.from(),
+            denial: self.mac_link(LinkPurpose::DenySignUp, user, policy.verify_link_lifetime),
         });
-        Content::mail(claim, claim.intent.purpose, &user.email, link)
+        match Content::mail(claim, purpose, &user.email, link) {
+            Content::Mail(mail) => Content::Mail(Mail { sign_up, ..mail }),
+            other => other,
+        }
+    }
+
+    /// A link that depends on the account as it is now.
+    fn mac_link(&self, purpose: LinkPurpose, user: &User, lifetime: Duration) -> MailLink {
+        let token = self.tokens().link(purpose, user, self.ports().clock.now() + lifetime);
+        MailLink { user: user.id, token, lifetime }
     }
 
     /// The link to a new address. Where a verified account has the address, or left it a short while ago, its mailbox is
@@ -194,7 +214,7 @@ impl AuthSystem {
         let (purpose, to) = (claim.intent.purpose, &claim.intent.to);
         // Another change may have led to this version, and the announced one lost to it.
         let lost = match purpose {
-            MailPurpose::EmailChanged => user.email == *to,
+            MailPurpose::EmailChanged | MailPurpose::EmailSet => user.email == *to,
             MailPurpose::EmailConfirmed => user.email != *to,
             _ => false,
         };
@@ -205,7 +225,8 @@ impl AuthSystem {
         }
         let lifetime = self.policy().not_me_link_lifetime;
         let link = match purpose {
-            MailPurpose::EmailConfirmed | MailPurpose::AccountShut => None,
+            // An operator's decision is not for the mailbox that is left to take back.
+            MailPurpose::EmailConfirmed | MailPurpose::EmailSet | MailPurpose::AccountShut => None,
             // The address is kept from others for as long, counted from the move.
             MailPurpose::EmailChanged => {
                 let left = lifetime.saturating_sub(self.age(claim).unwrap_or_default());
@@ -305,7 +326,7 @@ impl Content {
         link: Option<MailLink>,
     ) -> Self {
         let (tenant, locale) = (intent.tenant, intent.locale);
-        Self::Mail(Mail { id: *id, tenant, to: to.clone(), purpose, locale, link })
+        Self::Mail(Mail { id: *id, tenant, to: to.clone(), purpose, locale, link, sign_up: None })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::AuthSystem;
 use crate::error::Error;
 use crate::port::{Event, LoginRecord, NewUser, Unique, UserChange, UserInsert, UserKey, UserUpdate};
 use crate::types::{
-    Attributes, Email, PasswordHash, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
+    Attributes, Claim, Email, PasswordHash, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
 };
 
 /// An account of another system.
@@ -105,6 +105,7 @@ impl AuthSystem {
             email: user.email.clone(),
             username: user.username.clone(),
             email_verified_at: user.email_verified_at.filter(|_| active),
+            claim: Claim::Settled,
             password_hash: user.password_hash.clone().filter(|_| active),
             token_version: TokenVersion::new(self.random_bits()?),
             attributes: user.attributes.clone(),

@@ -189,7 +189,7 @@ impl AuthSystem {
     }
 
     /// The timed window that all strangers share for one identifier.
-    fn strangers_budget(&self, tenant: &TenantId, identifier: &str) -> Budget {
+    pub(super) fn strangers_budget(&self, tenant: &TenantId, identifier: &str) -> Budget {
         let parts = [tenant.as_str().as_bytes(), identifier.as_bytes()];
         Budget { key: AttemptKey::new("login/identifier", &parts), limit: self.policy().login_attempts }
     }

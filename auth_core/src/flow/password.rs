@@ -5,7 +5,7 @@ use crate::AuthSystem;
 use crate::error::Error;
 use crate::port::{AttemptKey, Event, HashError, LoginRecord};
 use crate::proof::{PasswordVerified, verify_password};
-use crate::types::{Client, Limit, Password, PasswordHash, Timestamp, User};
+use crate::types::{Client, Limit, Password, PasswordHash, Timestamp, User, Username};
 
 /// A timed window, and what it allows.
 pub(super) struct Budget {
@@ -34,8 +34,7 @@ impl AuthSystem {
         password: &Password,
     ) -> Result<Option<PasswordVerified>, Error> {
         let ports = self.ports();
-        let parts = [user.tenant.as_str().as_bytes(), user.id.as_str().as_bytes()];
-        let budget = Budget { key: AttemptKey::new("password/user", &parts), limit: self.policy().login_attempts };
+        let budget = self.password_budget(user);
         let ticket = ports.hasher.admit(client.lane())?;
         self.count_attempt(&budget).await?;
         let open = self.count_failure(Some(user), user.email.as_str(), Guesser::Session).await?;
@@ -56,6 +55,21 @@ impl AuthSystem {
             None => self.record(&user.tenant, Event::PasswordRefused { user: user.id }),
         }
         Ok(proof)
+    }
+
+    /// The timed windows of an account that other clients can fill: of its identifiers, its password and its factors.
+    pub(super) fn budgets_of(&self, client: &Client, user: &User) -> Vec<Budget> {
+        let names = [Some(user.email.as_str()), user.username.as_ref().map(Username::as_str)];
+        let mut budgets: Vec<Budget> =
+            names.into_iter().flatten().map(|name| self.strangers_budget(&client.tenant, name)).collect();
+        budgets.extend([self.sign_up_budget(client, &user.email), self.password_budget(user)]);
+        budgets.extend(user.factors.iter().map(|factor| self.factor_budget(user, &factor.kind)));
+        budgets
+    }
+
+    fn password_budget(&self, user: &User) -> Budget {
+        let parts = [user.tenant.as_str().as_bytes(), user.id.as_str().as_bytes()];
+        Budget { key: AttemptKey::new("password/user", &parts), limit: self.policy().login_attempts }
     }
 
     /// Counts an attempt in its timed window.

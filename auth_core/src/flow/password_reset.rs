@@ -6,7 +6,7 @@ use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
 use crate::token::LinkPurpose;
-use crate::types::{Client, Personal, Token, UserId};
+use crate::types::{Client, Personal, Token, User, UserId, UserStatus};
 
 /// A new password, with the link that entitles to set it.
 pub struct PasswordResetConfirm<'a> {
@@ -43,8 +43,10 @@ impl AuthSystem {
     }
 
     /// Sets the password with a mailed link. That bumps the account's version in the same write: the link itself, all
-    /// other links and every session die. It proves the mailbox, but neither logs in nor opens a disabled account. A mail
-    /// tells the owner.
+    /// other links and every session die. It proves the mailbox and does not log in. A mail tells the owner.
+    ///
+    /// It reopens an account that its owner closed. No link works for a disabled account. An account that was never
+    /// verified loses all that its sign-up chose.
     ///
     /// The device that does it is known from now on, and no other one. The windows that strangers used up end, so the
     /// owner can log in at once.
@@ -71,8 +73,9 @@ impl AuthSystem {
             };
             let now = ports.clock.now();
             let genuine = self.tokens().verify_link(LinkPurpose::SetPassword, found.as_ref(), request.token, now);
-            let Some(user) = found.filter(|_| genuine) else { return Err(Reason::LinkInvalid.into()) };
-            let verifies = !user.is_verified();
+            let found = found.filter(|user| genuine && self.may_be_reset(user));
+            let Some(user) = found else { return Err(Reason::LinkInvalid.into()) };
+            let (verifies, stranger) = (!user.is_verified(), user.is_unclaimed());
             if verifies && self.left_by_another(&user.tenant, &user.email, Some(&user.id)).await?.is_some() {
                 return Err(Reason::LinkInvalid.into());
             }
@@ -86,26 +89,44 @@ impl AuthSystem {
                     hash.insert(self.hash(client, &password).await?)
                 }
             };
+            let reopens = matches!(user.status, UserStatus::Deactivated { .. });
             let mut change = UserChange {
                 password_hash: Some(Some(hash.clone())),
                 email_verified_at: verifies.then_some(Some(now)),
-                ..UserChange::default()
+                status: reopens.then_some(UserStatus::Active),
+                ..if stranger { UserChange::disowning() } else { UserChange::default() }
             };
             let settles = self.settle_by_reset(client, &user, &mut change, now).await?;
+            let theirs = if stranger { user.factors.as_slice() } else { &[] };
             self.announce(client, &user, MailPurpose::PasswordChanged, &user.email).await?;
-            if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
-                self.changed_with_notice(&user);
+            if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
+                self.changed_with_notice(&changed);
+                self.remove_credentials(&user.tenant, theirs).await;
                 if verifies {
                     self.record(&client.tenant, Event::EmailVerified { user: user.id });
                 }
                 if settles {
                     self.record(&client.tenant, Event::DisputeSettled { user: user.id });
                 }
+                if reopens {
+                    self.record(&client.tenant, Event::Reactivated { user: user.id });
+                }
                 self.record(&client.tenant, Event::PasswordReset { user: user.id });
-                self.forget_strangers_attempts(&user).await;
-                return Ok(PasswordWasReset { device: self.device_token(&user, device) });
+                self.forget_strangers_attempts(&changed).await;
+                return Ok(PasswordWasReset { device: self.device_token(&changed, device) });
             }
         }
         Err(contended())
+    }
+
+    /// Whether a proof of the mailbox leads to an account in use: one that is, that its owner closed a while ago, or
+    /// that two addresses claim.
+    pub(super) fn may_be_reset(&self, user: &User) -> bool {
+        match user.status {
+            UserStatus::Active => true,
+            UserStatus::Deactivated { .. } => !self.is_lapsed(user),
+            UserStatus::Disabled => user.is_disputed(),
+            UserStatus::Deleted => false,
+        }
     }
 }

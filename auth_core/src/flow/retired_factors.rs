@@ -154,6 +154,7 @@ mod tests {
             email: Email::parse("ada@example.org").unwrap(),
             username: None,
             email_verified_at: None,
+            claim: crate::types::Claim::Settled,
             password_hash: None,
             token_version: TokenVersion::new(9),
             attributes: crate::types::Attributes::default(),

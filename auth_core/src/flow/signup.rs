@@ -2,10 +2,15 @@ use std::fmt;
 
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
-use crate::error::{Error, FieldError, FieldReason};
-use crate::port::{Event, MailPurpose, NewUser, Unique, UserChange, UserInsert, UserKey, UserUpdate};
+use crate::error::{Error, FieldError, FieldReason, Reason};
+use crate::flow::password::{Budget, Guesser};
+use crate::port::{
+    AttemptKey, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserInsert, UserKey, UserUpdate,
+};
 use crate::proof::verify_password;
-use crate::types::{Attributes, Client, Email, Password, PasswordHash, Personal, TokenVersion, User, UserId, Username};
+use crate::types::{
+    Attributes, Claim, Client, Email, Password, PasswordHash, Personal, TokenVersion, User, UserId, Username,
+};
 
 /// An account that somebody wants. All texts are as the client sent them.
 pub struct SignUpRequest<'a> {
@@ -45,7 +50,7 @@ impl Fields {
 }
 
 /// What an account that exists already makes of a sign-up for its address.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     /// Its mailbox is proven: tell its owner.
     TellOwner,
@@ -75,8 +80,13 @@ impl AuthSystem {
     /// Makes an account, unverified, and queues the mail that verifies it.
     ///
     /// For an address that has an account the answer and the work are the same, and a mail tells its owner. If that
-    /// account is unverified and the password another one, the stored password is cleared and the mail asks to set one:
-    /// otherwise whoever signed up first would share the account with the mailbox's owner.
+    /// account is unverified and the password another one, the stored password is cleared with all else that the first
+    /// sign-up chose, and the mail asks to set one: otherwise a stranger who signed up first would share the account with
+    /// the mailbox's owner. This holds where the answer says that the address or the username is taken, too.
+    ///
+    /// A password of an unverified account is checked as at a login: the attempt is counted first, in a timed window of
+    /// the address and on the row, where logins are counted too. Past a limit it is taken for a wrong one. The window is
+    /// not that of the login: sign-ups by strangers must not keep an owner from logging in.
     ///
     /// # Errors
     /// `invalid_fields`, with `taken` for a username, and for an address where the policy says so; `overloaded`;
@@ -85,12 +95,15 @@ impl AuthSystem {
         let fields = self.accept_sign_up(&request)?;
         // Before anything is looked up, so that a known address costs and answers the same.
         self.ask_password_check(client, "password", &fields.password, fields.personal()).await?;
+        let in_time = self.count_sign_up(client, &fields).await?;
         let mut hash: Option<PasswordHash> = None;
         for _ in 0..MAX_ATTEMPTS {
             // Looked up for every address, so that a known one costs no less.
             let left_by = self.left_by_another(&client.tenant, &fields.email, None).await?;
             if let Some(user) = self.find_by_email(client, &fields.email).await? {
-                if self.sign_up_again(client, &fields, user).await? {
+                if self.is_lapsed(&user) {
+                    self.remove_lapsed(&user).await?;
+                } else if self.sign_up_again(client, &fields, user, in_time).await? {
                     return Ok(SignedUp);
                 }
                 continue;
@@ -103,62 +116,117 @@ impl AuthSystem {
                 self.sign_up_at_former_email(client, &fields.email, fields.username.as_ref(), left_by).await?;
                 return Ok(SignedUp);
             }
+            let row = fields.email.as_str();
+            self.count_failure(None, row, Guesser::Stranger).await?;
             match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
                 UserInsert::Created(user) => {
                     self.record(&client.tenant, Event::SignedUp { user: user.id });
                     self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
                     return Ok(SignedUp);
                 }
-                UserInsert::Conflict(Unique::Username) => return Err(taken(&["username"])),
+                UserInsert::Conflict(Unique::Username) => {
+                    // Two writes, as for a known address.
+                    self.ports().users.dummy_write(&format!("account of {row}")).await?;
+                    self.queue_mail(client, &fields.email, MailPurpose::VerifyEmail).await?;
+                    return Err(taken(&["username"]));
+                }
                 UserInsert::Conflict(Unique::Email) => {}
             }
         }
         Err(contended())
     }
 
+    pub(super) fn sign_up_budget(&self, client: &Client, email: &Email) -> Budget {
+        let parts = [client.tenant.as_str().as_bytes(), email.as_str().as_bytes()];
+        Budget { key: AttemptKey::new("signup/identifier", &parts), limit: self.policy().login_attempts }
+    }
+
+    /// Counts an attempt at whatever account has the address, known or not. `false` past the limit: no password is
+    /// looked at then, and nothing else differs.
+    async fn count_sign_up(&self, client: &Client, fields: &Fields) -> Result<bool, Error> {
+        match self.count_attempt(&self.sign_up_budget(client, &fields.email)).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.reason() == Reason::Throttled => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The address has an account. `false` when it changed meanwhile and everything must be looked at again.
-    async fn sign_up_again(&self, client: &Client, fields: &Fields, user: User) -> Result<bool, Error> {
+    async fn sign_up_again(&self, client: &Client, fields: &Fields, user: User, in_time: bool) -> Result<bool, Error> {
         let ports = self.ports();
-        // A proven account's password is not for guessing here: the check then runs against none, at the same cost.
-        let against = (!user.is_verified()).then_some(&user);
+        let reveals = self.policy().reveal_taken_emails;
         let (hasher, clock) = (ports.hasher.as_ref(), ports.clock.as_ref());
         let ticket = hasher.admit(client.lane())?;
+        // A proven account's password is not for guessing here: the check then runs against none, at the same cost.
+        let guessed_at = user.password_hash.is_some() && !user.is_verified() && user.is_active();
+        let open = Some(&user).filter(|_| in_time && guessed_at);
+        let counted = self.count_failure(open, fields.email.as_str(), Guesser::Stranger).await?;
+        let against = open.filter(|_| counted);
         let proof = verify_password(hasher, clock, ports.events.as_ref(), ticket, against, &fields.password).await?;
         let namesake = match &fields.username {
             Some(username) => ports.users.find(&client.tenant, UserKey::Username(username)).await?,
             None => None,
         };
-        if self.policy().reveal_taken_emails {
-            return Err(if namesake.is_some() { taken(&["email", "username"]) } else { taken(&["email"]) });
-        }
-        // Refused as it would be for an unknown address, or the answer would tell that this one is known. The namesake
-        // may repeat their own sign-up.
-        if namesake.is_some_and(|namesake| namesake.id != user.id || proof.is_none()) {
-            return Err(taken(&["username"]));
-        }
+        let named = namesake.is_some();
         // Another spelling may be another mailbox: until one is proven, mail goes to the one that was typed last, and what
         // the other one was told counts no more.
         let respelt = !user.is_verified() && !user.email.spelling().eq_ignore_ascii_case(fields.email.spelling());
+        let respelling = respelt.then_some(&fields.email);
+        // The namesake may repeat its own sign-up.
+        let refused = namesake.is_some_and(|namesake| namesake.id != user.id || proof.is_none());
         let decision = decide(&user, proof.is_some() && !respelt);
-        let password_cleared = decision == Decision::ClearPassword;
-        if password_cleared || respelt {
-            let email = respelt.then(|| fields.email.clone());
-            let change = UserChange { email, password_hash: password_cleared.then_some(None), ..UserChange::default() };
-            match ports.users.update_if(&user, &change).await? {
-                UserUpdate::Done(user) => self.account_changed(&user),
-                UserUpdate::Stale | UserUpdate::Conflict(_) => return Ok(false),
-            }
-        } else {
-            // In place of the account that an unknown address gets.
-            ports.users.dummy_write(&format!("account of {}", user.email.as_str())).await?;
+        // Before the answer: a username that a stranger chose must not turn the owner's sign-up into one that does nothing.
+        if !self.write_repeated(&user, decision, respelling).await? {
+            return Ok(false);
         }
-        let purpose = match decision {
-            Decision::TellOwner => MailPurpose::AccountExists,
-            Decision::SendAgain => MailPurpose::VerifyEmail,
-            Decision::ClearPassword | Decision::AskForPassword => MailPurpose::SetPassword,
-        };
+        let password_cleared = decision == Decision::ClearPassword;
         self.record(&client.tenant, Event::SignUpRepeated { user: user.id, password_cleared });
-        self.queue_mail(client, &user.email, purpose).await?;
+        let purpose = match decision {
+            // The answer tells the client what is taken, so the owner need not be asked.
+            Decision::TellOwner if (reveals || refused) && user.is_active() => None,
+            Decision::TellOwner => Some(MailPurpose::AccountExists),
+            Decision::SendAgain => Some(MailPurpose::VerifyEmail),
+            Decision::ClearPassword | Decision::AskForPassword => Some(MailPurpose::SetPassword),
+        };
+        match purpose {
+            Some(purpose) => self.queue_mail(client, &user.email, purpose).await?,
+            None => self.queue_no_mail(client, user.email.as_str()).await?,
+        }
+        match (reveals, refused) {
+            (true, _) if named => Err(taken(&["email", "username"])),
+            (true, _) => Err(taken(&["email"])),
+            // Refused as it would be for an unknown address, or the answer would tell that this one is known.
+            (false, true) => Err(taken(&["username"])),
+            (false, false) => Ok(true),
+        }
+    }
+
+    /// One write, whatever was decided. `false` when the row changed meanwhile.
+    async fn write_repeated(&self, user: &User, decision: Decision, respelling: Option<&Email>) -> Result<bool, Error> {
+        let users = &self.ports().users;
+        match (decision, respelling) {
+            (Decision::ClearPassword, _) | (Decision::AskForPassword, Some(_)) => {
+                // Of an account that an operator made, only the password is in doubt.
+                let password_alone = UserChange { password_hash: Some(None), ..UserChange::default() };
+                let change = if user.is_unclaimed() { UserChange::disowning() } else { password_alone };
+                let change = UserChange { email: respelling.cloned(), ..change };
+                match users.update_if(user, &change).await? {
+                    UserUpdate::Done(changed) => {
+                        self.account_changed(&changed);
+                        self.remove_credentials(&user.tenant, &user.factors).await;
+                    }
+                    UserUpdate::Stale | UserUpdate::Conflict(_) => return Ok(false),
+                }
+            }
+            // Takes back what was counted for the right password.
+            (Decision::SendAgain, _) => {
+                users.record_login(&user.tenant, &user.id, &LoginRecord { at: None, rehash: None }).await?;
+            }
+            // In place of the account that an unknown address gets.
+            (Decision::TellOwner, _) | (Decision::AskForPassword, None) => {
+                users.dummy_write(&format!("account of {}", user.email.as_str())).await?;
+            }
+        }
         Ok(true)
     }
 
@@ -169,6 +237,7 @@ impl AuthSystem {
             email: fields.email.clone(),
             username: fields.username.clone(),
             email_verified_at: None,
+            claim: Claim::SignUp { from: client.address },
             password_hash: Some(hash),
             token_version: TokenVersion::new(self.random_bits()?),
             attributes: fields.attributes.clone(),

@@ -183,9 +183,30 @@ pub enum Event {
         /// Who.
         user: UserId,
     },
-    /// A user shut their own account.
+    /// The owner of a mailbox removed an account that a stranger had signed up with it.
+    SignUpDenied {
+        /// The removed account.
+        user: UserId,
+    },
+    /// The owner of a closed account reopened it by a proof of the mailbox.
+    Reactivated {
+        /// Who.
+        user: UserId,
+    },
+    /// An account was removed, because it was never verified, or closed by its owner, for longer than the policy keeps it.
+    Purged {
+        /// The removed account.
+        user: UserId,
+    },
+    /// A user closed their own account.
     Deactivated {
         /// Who.
+        user: UserId,
+    },
+    /// The password that the configuration has for the super-user was not used, because a super-user, or a verified
+    /// account with that address, was there before and has another one.
+    SuperuserPasswordUnused {
+        /// The super-user.
         user: UserId,
     },
     /// An operator did something.
@@ -245,6 +266,14 @@ pub enum AdminAction {
     CreatedUser,
     /// Made an account a super-user's.
     MadeSuperuser,
+    /// Took the role of a super-user off an account.
+    RevokedSuperuser,
+    /// Moved an account to another address.
+    SetEmail,
+    /// Cleared the failures that were counted for an account.
+    Unlocked,
+    /// Ended every session of every account.
+    EndedAllSessions,
     /// Shut an account.
     Disabled,
     /// Opened an account that was shut.
@@ -273,7 +302,7 @@ pub enum LoginRefusal {
     PasswordOff,
     /// The mailbox was never proven.
     Unverified,
-    /// The account is disabled or deleted.
+    /// The account is disabled, deactivated or deleted.
     Disabled,
     /// Wrong code of the second factor, or the pending login was over.
     WrongCode,
@@ -293,6 +322,7 @@ impl EventSink for TracingEvents {
             | Event::RefreshReused { .. }
             | Event::ChangeTakenBack { .. }
             | Event::TakingBackDisputed { .. }
+            | Event::SuperuserPasswordUnused { .. }
             | Event::MailDead { .. } => {
                 tracing::warn!(target: "auth", %tenant, ?event)
             }

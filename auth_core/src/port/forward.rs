@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{
     At, AttemptKey, AttemptStore, ChangePage, ClaimedMail, CredentialStore, DataKeyUse, DataKeysInUse, DeadMail,
-    DeadMails, Hit, LoginRecord, MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation, SessionInsert,
+    DeadMails, Hit, Lapse, LoginRecord, MailIntent, MailOutbox, NewUser, PendingSessionStore, Rotation, SessionInsert,
     SessionStore, Settlement, Since, StoreError, UserChange, UserDirectory, UserInsert, UserKey, UserSecurity,
     UserStore, UserUpdate,
 };
@@ -37,6 +37,7 @@ forward! {
         insert(user: &NewUser) -> UserInsert;
         find(tenant: &TenantId, key: UserKey<'_>) -> Option<User>;
         update_if(current: &User, change: &UserChange) -> UserUpdate;
+        remove_if(current: &User) -> bool;
         count_failure(tenant: &TenantId, id: &UserId, below: u32) -> bool;
         dummy_write(row: &str) -> ();
         record_login(tenant: &TenantId, id: &UserId, login: &LoginRecord) -> ();
@@ -44,6 +45,8 @@ forward! {
     }
     UserDirectory {
         list(tenant: &TenantId, status: Option<UserStatus>, after: Option<&UserId>, limit: usize) -> Vec<User>;
+        superusers(tenant: &TenantId) -> Vec<User>;
+        lapsed(kind: Lapse, before: Timestamp, limit: usize) -> Vec<User>;
         purge_deleted(age: Duration, limit: usize) -> usize;
     }
     SessionStore {

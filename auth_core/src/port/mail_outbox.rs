@@ -56,6 +56,12 @@ pub enum MailPurpose {
     VerifyEmail,
     /// Somebody signed up with an address that has a verified account.
     AccountExists,
+    /// In place of that or of a reset, where an operator disabled the account.
+    AccountDisabled,
+    /// In place of that where the owner closed the account; with a link that reopens it.
+    AccountDeactivated,
+    /// The owner closed the account; with a link that takes it back.
+    Deactivated,
     /// Set a password: asked for by the owner.
     ResetPassword,
     /// Set a password: somebody signed up again, with another one, before the address was verified.
@@ -70,6 +76,8 @@ pub enum MailPurpose {
     EmailChanged,
     /// An account moved to this address.
     EmailConfirmed,
+    /// An operator moved an account away from this address.
+    EmailSet,
     /// Two-factor login was turned on; with a link that takes it back.
     TwoFactorEnabled,
     /// Two-factor login was turned off; with a link that takes it back.
@@ -99,9 +107,12 @@ pub enum MailPurpose {
 
 impl MailPurpose {
     /// All purposes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::VerifyEmail,
         Self::AccountExists,
+        Self::AccountDisabled,
+        Self::AccountDeactivated,
+        Self::Deactivated,
         Self::ResetPassword,
         Self::SetPassword,
         Self::ChangeEmail,
@@ -109,6 +120,7 @@ impl MailPurpose {
         Self::PasswordChanged,
         Self::EmailChanged,
         Self::EmailConfirmed,
+        Self::EmailSet,
         Self::TwoFactorEnabled,
         Self::TwoFactorDisabled,
         Self::TwoFactorReplaced,
@@ -128,6 +140,9 @@ impl MailPurpose {
         match self {
             Self::VerifyEmail => "verify_email",
             Self::AccountExists => "account_exists",
+            Self::AccountDisabled => "account_disabled",
+            Self::AccountDeactivated => "account_deactivated",
+            Self::Deactivated => "deactivated",
             Self::ResetPassword => "reset_password",
             Self::SetPassword => "set_password",
             Self::ChangeEmail => "change_email",
@@ -135,6 +150,7 @@ impl MailPurpose {
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::EmailConfirmed => "email_confirmed",
+            Self::EmailSet => "email_set",
             Self::TwoFactorEnabled => "two_factor_enabled",
             Self::TwoFactorDisabled => "two_factor_disabled",
             Self::TwoFactorReplaced => "two_factor_replaced",
@@ -159,7 +175,11 @@ impl MailPurpose {
             Self::VerifyEmail | Self::AccountExists | Self::SetPassword | Self::AddressReserved => Some("sign-up"),
             Self::ResetPassword => Some("reset"),
             Self::ChangeEmail | Self::EmailTaken => Some("change-email"),
-            Self::PasswordChanged
+            Self::AccountDisabled
+            | Self::AccountDeactivated
+            | Self::Deactivated
+            | Self::EmailSet
+            | Self::PasswordChanged
             | Self::EmailChanged
             | Self::EmailConfirmed
             | Self::TwoFactorEnabled

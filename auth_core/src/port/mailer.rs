@@ -1,11 +1,12 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::MailPurpose;
-use crate::types::{Email, Locale, MailId, TenantId, Token, UserId};
+use crate::types::{Email, Locale, MailId, TenantId, Timestamp, Token, UserId};
 
 /// Sends one mail. Called by the outbox's worker, never within a request.
 #[async_trait]
@@ -30,6 +31,19 @@ pub struct Mail {
     pub locale: Locale,
     /// The link that the mail is about, if any.
     pub link: Option<MailLink>,
+    /// The sign-up that the mail asks the owner of the mailbox to verify, if it does.
+    pub sign_up: Option<MailedSignUp>,
+}
+
+/// A sign-up as its mail tells of it. The recipient may not be the person who signed up.
+#[derive(Debug)]
+pub struct MailedSignUp {
+    /// When.
+    pub at: Timestamp,
+    /// From which client address, where that is known.
+    pub from: Option<IpAddr>,
+    /// Removes the account, at `not-me/`.
+    pub denial: MailLink,
 }
 
 /// What a link carries; the mailer adds the front-end's address.

@@ -30,14 +30,14 @@ pub use dead_mails::{DeadMail, DeadMails};
 pub use event_sink::{AdminAction, Event, EventSink, LoginRefusal, TokenKind, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
 pub use mail_outbox::{ClaimedMail, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement};
-pub use mailer::{Mail, MailError, MailLink, Mailer};
+pub use mailer::{Mail, MailError, MailLink, MailedSignUp, Mailer};
 pub use password_check::{PasswordCheck, PasswordCheckError};
 pub use password_hasher::{HashError, PasswordHasher, Ticket, Verdict};
 pub use pending_session_store::PendingSessionStore;
 pub use random::{Random, RandomError};
 pub use second_factor_rule::SecondFactorRule;
 pub use session_store::{At, Rotation, SessionInsert, SessionStore};
-pub use user_directory::UserDirectory;
+pub use user_directory::{Lapse, UserDirectory};
 pub use user_store::{
     LoginRecord, NewUser, Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 
 use super::{ChangePage, Since, StoreError};
 use crate::types::{
-    Attributes, Email, EnrolledFactor, PasswordHash, Recoveries, Revision, TenantId, Timestamp, TokenVersion, User,
-    UserId, UserStatus, Username,
+    Attributes, Claim, Email, EnrolledFactor, PasswordHash, Recoveries, Revision, TenantId, Timestamp, TokenVersion,
+    User, UserId, UserStatus, Username,
 };
 
 /// The accounts. Implement this for a user table of your own: [`User::to_opaque`] takes what the table has no columns
@@ -27,6 +27,12 @@ pub trait UserStore: Send + Sync + 'static {
     /// `current`'s revision: one atomic swap. Of parallel calls with one revision exactly one succeeds.
     /// `changed_at` becomes the store's clock at the statement.
     async fn update_if(&self, current: &User, change: &UserChange) -> Result<UserUpdate, StoreError>;
+
+    /// Removes the row if it still has `current`'s revision, and tells whether it did. Its address and username are free
+    /// at once. Of any number of parallel calls of this and [`update_if`](Self::update_if) with one revision, one succeeds.
+    ///
+    /// Flows call this only for accounts of which no token can be alive: other nodes do not hear of it.
+    async fn remove_if(&self, current: &User) -> Result<bool, StoreError>;
 
     /// Counts one more wrong password in a row, in advance, if fewer than `below` are counted: one atomic step, durable
     /// before it returns. `false` when there are that many, or no such account; nothing is written then. Touches
@@ -76,6 +82,8 @@ pub struct NewUser {
     pub username: Option<Username>,
     /// When the mailbox was proven, if it was.
     pub email_verified_at: Option<Timestamp>,
+    /// Who stands behind the account until then.
+    pub claim: Claim,
     /// The password's hash.
     pub password_hash: Option<PasswordHash>,
     /// A random start.
@@ -95,6 +103,7 @@ impl NewUser {
             email: self.email,
             username: self.username,
             email_verified_at: self.email_verified_at,
+            claim: if self.email_verified_at.is_some() { Claim::Settled } else { self.claim },
             status: UserStatus::Active,
             password_hash: self.password_hash,
             token_version: self.token_version,
@@ -148,7 +157,10 @@ pub enum UserUpdate {
 pub struct UserChange {
     /// A new address.
     pub email: Option<Email>,
-    /// When the mailbox was proven; `Some(None)` makes the account unverified.
+    /// Takes the username off the account, so that others may have it.
+    pub clear_username: bool,
+    /// When the mailbox was proven; `Some(None)` makes the account unverified. A time settles the account's
+    /// [claim](Claim) for good.
     pub email_verified_at: Option<Option<Timestamp>>,
     /// A new status.
     pub status: Option<UserStatus>,
@@ -165,6 +177,18 @@ pub struct UserChange {
 }
 
 impl UserChange {
+    /// Takes off an account all that its sign-up chose, the password among it. Flows write this together with the proof
+    /// of a mailbox whose owner did not choose it.
+    pub fn disowning() -> Self {
+        Self {
+            clear_username: true,
+            password_hash: Some(None),
+            factors: Some(Vec::new()),
+            attributes: Some(Attributes::new()),
+            ..Self::default()
+        }
+    }
+
     /// Whether this is a security change.
     pub fn is_security_change(&self) -> bool {
         let unverified = self.email_verified_at == Some(None);
@@ -183,7 +207,11 @@ impl UserChange {
         let mut next = current.clone();
         let change = self.clone();
         next.email = change.email.unwrap_or(next.email);
+        next.username = next.username.filter(|_| !change.clear_username);
         next.email_verified_at = change.email_verified_at.unwrap_or(next.email_verified_at);
+        if change.email_verified_at.flatten().is_some() {
+            next.claim = Claim::Settled;
+        }
         next.status = change.status.unwrap_or(next.status);
         if let Some(hash) = change.password_hash {
             next.password_hash = hash;

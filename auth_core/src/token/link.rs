@@ -16,16 +16,19 @@ pub enum LinkPurpose {
     VerifyEmail,
     /// Set a new password.
     SetPassword,
+    /// Remove an account that a stranger signed up with the mailbox.
+    DenySignUp,
 }
 
 impl LinkPurpose {
-    pub(super) const ALL: [Self; 2] = [Self::VerifyEmail, Self::SetPassword];
+    pub(super) const ALL: [Self; 3] = [Self::VerifyEmail, Self::SetPassword, Self::DenySignUp];
 
     /// The context of the derived key.
     pub(super) const fn context(self) -> &'static str {
         match self {
             Self::VerifyEmail => "link/verify-email",
             Self::SetPassword => "link/set-password",
+            Self::DenySignUp => "link/deny-sign-up",
         }
     }
 }

@@ -28,6 +28,6 @@ pub use recovery::{Dispute, Recoveries};
 pub use secret::{MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordTooLong, Token};
 pub use session::{AuthMethods, Channel, MethodTimes, Scope, Session};
 pub use time::Timestamp;
-pub use user::{Attributes, EnrolledFactor, FactorKind, Revision, SUPERUSER, TokenVersion, User, UserStatus};
+pub use user::{Attributes, Claim, EnrolledFactor, FactorKind, Revision, SUPERUSER, TokenVersion, User, UserStatus};
 pub use user_state::{InvalidUserState, UserKeys};
 pub use username::{InvalidUsername, MAX_USERNAME_CHARS, Username};

@@ -1,5 +1,7 @@
 //! The user row: all that decides whether, and how, somebody may log in.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -57,25 +59,92 @@ pub enum UserStatus {
     Active,
     /// Shut by an operator; nothing the user does opens it.
     Disabled,
+    /// Closed by its owner. Proof of the mailbox reopens it until
+    /// [`Policy::deactivated_lifetime`](crate::policy::Policy) has passed.
+    Deactivated {
+        /// When the owner closed it, by the clock of the node.
+        since: Timestamp,
+    },
     /// Marked for removal; the row goes once no token can be alive any more.
     Deleted,
 }
 
 impl UserStatus {
-    const ALL: [Self; 3] = [Self::Active, Self::Disabled, Self::Deleted];
-
     /// The name in stores.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Disabled => "disabled",
+            Self::Deactivated { .. } => "deactivated",
             Self::Deleted => "deleted",
         }
     }
 
-    /// Reads what [`as_str`](Self::as_str) wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    /// The time that stores keep beside the name.
+    pub const fn since(self) -> Option<Timestamp> {
+        match self {
+            Self::Deactivated { since } => Some(since),
+            Self::Active | Self::Disabled | Self::Deleted => None,
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) and [`since`](Self::since) wrote.
+    pub fn parse(text: &str, since: Option<Timestamp>) -> Option<Self> {
+        Some(match text {
+            "active" => Self::Active,
+            "disabled" => Self::Disabled,
+            "deactivated" => Self::Deactivated { since: since? },
+            "deleted" => Self::Deleted,
+            _ => return None,
+        })
+    }
+
+    /// Whether both have the same name in stores; the time does not matter.
+    pub fn is_like(self, other: Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+/// Who stands behind an account while its mailbox is not verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A sign-up made the account and its mailbox was never verified. Nothing of it binds the owner of the mailbox.
+    SignUp {
+        /// The client address of the sign-up, for the mail that asks the owner of the mailbox.
+        from: Option<IpAddr>,
+    },
+    /// An operator made the account, or its mailbox was verified at some time.
+    Settled,
+    /// The row is older than this field. The account is treated as a stranger's, but never purged.
+    Unknown,
+}
+
+impl Claim {
+    /// The name in stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignUp { .. } => "sign_up",
+            Self::Settled => "settled",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The client address that stores keep beside the name.
+    pub const fn from(self) -> Option<IpAddr> {
+        match self {
+            Self::SignUp { from } => from,
+            Self::Settled | Self::Unknown => None,
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) and [`from`](Self::from) wrote.
+    pub fn parse(text: &str, from: Option<IpAddr>) -> Option<Self> {
+        Some(match text {
+            "sign_up" => Self::SignUp { from },
+            "settled" => Self::Settled,
+            "unknown" => Self::Unknown,
+            _ => return None,
+        })
     }
 }
 
@@ -135,6 +204,8 @@ pub struct User {
     pub username: Option<Username>,
     /// When the mailbox was proven; `None` keeps the account from logging in.
     pub email_verified_at: Option<Timestamp>,
+    /// Who stands behind the account while it is not verified.
+    pub claim: Claim,
     /// Whether the account may be used.
     pub status: UserStatus,
     /// The password's hash; `None` for an account without a password.
@@ -165,13 +236,23 @@ impl User {
         self.email_verified_at.is_some()
     }
 
+    /// Whether the account is shut because two addresses claim it.
+    pub fn is_disputed(&self) -> bool {
+        self.recoveries.dispute().is_some_and(|dispute| dispute.stands(self))
+    }
+
     /// Whether an operator made this a super-user's account. What that permits is the application's to say.
     pub fn is_superuser(&self) -> bool {
         self.attributes.get(SUPERUSER) == Some(&Value::Bool(true))
     }
 
-    /// Whether the account is in use: neither disabled nor deleted.
+    /// Whether the account is in use: neither disabled nor deactivated nor deleted.
     pub fn is_active(&self) -> bool {
         self.status == UserStatus::Active
+    }
+
+    /// Whether the account is nobody's: no mailbox was verified, and no operator made it.
+    pub fn is_unclaimed(&self) -> bool {
+        !self.is_verified() && self.claim != Claim::Settled
     }
 }

@@ -5,13 +5,13 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Email, EnrolledFactor, PasswordHash, Recoveries, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus,
-    Username,
+    Claim, Email, EnrolledFactor, PasswordHash, Recoveries, TenantId, Timestamp, TokenVersion, User, UserId,
+    UserStatus, Username,
 };
 
 /// The form that [`User::to_opaque`] writes. A build refuses what a newer one wrote: it would lose what it cannot read.
 const VERSION: u64 = 2;
-/// The first form, which lacks the spelling of the address.
+/// The first form, which lacks the parts that are read as optional.
 const FIRST: u64 = 1;
 
 /// What a table keeps of an account in columns of its own, beside the opaque text.
@@ -49,7 +49,10 @@ impl User {
             "email_spelling": self.email.other_spelling(),
             "username": self.username.as_ref().map(Username::as_str),
             "email_verified_at": micros(self.email_verified_at),
+            "claim": self.claim.as_str(),
+            "signed_up_from": self.claim.from().map(|from| from.to_string()),
             "status": self.status.as_str(),
+            "deactivated_at": micros(self.status.since()),
             "password_hash": self.password_hash.as_ref().map(PasswordHash::expose),
             "token_version": self.token_version.get(),
             "factors": self.factors.iter().map(EnrolledFactor::to_json).collect::<Value>(),
@@ -63,19 +66,22 @@ impl User {
         .to_string()
     }
 
-    /// Reads what [`to_opaque`](Self::to_opaque) wrote.
+    /// Reads what [`to_opaque`](Self::to_opaque) wrote, also in the first version of this crate.
     ///
     /// # Errors
     /// [`InvalidUserState`] for anything else: another version, a part that is missing, unknown or unreadable.
     pub fn from_opaque(keys: UserKeys, text: &str) -> Result<Self, InvalidUserState> {
         let parts = serde_json::from_str(text).map_err(|_| InvalidUserState("not a JSON object"))?;
         let mut parts = Parts(parts);
-        let version = parts.read("v", |version| version.as_u64().filter(|it| (FIRST..=VERSION).contains(it)))?;
-        let spelling = match version {
-            FIRST => None,
-            _ => parts.maybe("email_spelling", |spelling| Some(spelling.as_str()?.to_owned()))?,
-        };
-        let email = match spelling {
+        let version = parts.read("v", |v| v.as_u64().filter(|version| (FIRST..=VERSION).contains(version)))?;
+        if version == FIRST {
+            let claim = Claim::Unknown.as_str();
+            parts
+                .add(json!({ "claim": claim, "signed_up_from": null, "deactivated_at": null, "email_spelling": null }));
+        }
+        let deactivated_at = parts.maybe("deactivated_at", time)?;
+        let signed_up_from = parts.maybe("signed_up_from", |from| from.as_str()?.parse().ok())?;
+        let email = match parts.maybe("email_spelling", |spelling| Some(spelling.as_str()?.to_owned()))? {
             Some(spelling) => Email::stored(keys.email.as_str(), Some(&spelling)).unwrap_or(keys.email),
             None => keys.email,
         };
@@ -87,7 +93,8 @@ impl User {
                 Username::parse(name.as_str()?).ok().filter(|parsed| Some(parsed.as_str()) == name.as_str())
             })?,
             email_verified_at: parts.maybe("email_verified_at", time)?,
-            status: parts.read("status", |status| UserStatus::parse(status.as_str()?))?,
+            claim: parts.read("claim", |claim| Claim::parse(claim.as_str()?, signed_up_from))?,
+            status: parts.read("status", |status| UserStatus::parse(status.as_str()?, deactivated_at))?,
             password_hash: parts.maybe("password_hash", |hash| Some(PasswordHash::new(hash.as_str()?)))?,
             token_version: parts.read("token_version", |version| TokenVersion::read(version.as_u64()?))?,
             factors: parts.read("factors", |list| list.as_array()?.iter().map(EnrolledFactor::from_json).collect())?,
@@ -107,6 +114,15 @@ impl User {
 struct Parts(Map<String, Value>);
 
 impl Parts {
+    /// Adds the parts that an older form lacks.
+    fn add(&mut self, parts: Value) {
+        if let Value::Object(parts) = parts {
+            for (name, value) in parts {
+                self.0.entry(name).or_insert(value);
+            }
+        }
+    }
+
     fn read<T>(&mut self, name: &'static str, parse: impl FnOnce(&Value) -> Option<T>) -> Result<T, InvalidUserState> {
         self.0.remove(name).as_ref().and_then(parse).ok_or(InvalidUserState(name))
     }
@@ -151,7 +167,8 @@ mod tests {
             email: keys.email.clone(),
             username: Username::parse("ada").ok(),
             email_verified_at: Some(Timestamp::from_micros(-1)),
-            status: UserStatus::Disabled,
+            claim: Claim::SignUp { from: "2001:db8::1".parse().ok() },
+            status: UserStatus::Deactivated { since: Timestamp::from_micros(i64::MIN) },
             password_hash: Some(PasswordHash::new("$argon2id$ü\u{0}\"")),
             token_version: TokenVersion::new(u32::MAX),
             factors: vec![factor("totp"), factor("passkey")],
@@ -180,6 +197,8 @@ mod tests {
         let bare = User {
             username: None,
             email_verified_at: None,
+            claim: Claim::Settled,
+            status: UserStatus::Disabled,
             password_hash: None,
             factors: Vec::new(),
             recoveries: Recoveries::default(),
@@ -196,17 +215,26 @@ mod tests {
     }
 
     #[test]
-    fn the_spelling_of_the_address_survives_and_the_first_version_has_none() {
+    fn the_spelling_of_the_address_survives() {
         let (keys, user) = user();
         let email = Email::parse("Zoë.Straße@Example.org").unwrap();
-        let text = User { email: email.clone(), ..user.clone() }.to_opaque();
-        let keyed = UserKeys { email: Email::stored(email.as_str(), None).unwrap(), ..keys.clone() };
+        let text = User { email: email.clone(), ..user }.to_opaque();
+        let keyed = UserKeys { email: Email::stored(email.as_str(), None).unwrap(), ..keys };
         let read = User::from_opaque(keyed, &text).map(|user| user.email.spelling().to_owned());
         assert_eq!(read, Ok("Zoë.Straße@example.org".to_owned()));
-        let mut first: Value = serde_json::from_str(&user.to_opaque()).unwrap();
-        first["v"] = json!(1);
-        first.as_object_mut().unwrap().remove("email_spelling");
-        assert_eq!(User::from_opaque(keys, &first.to_string()), Ok(user));
+    }
+
+    #[test]
+    fn an_account_of_the_first_version_is_read() {
+        let (keys, user) = user();
+        let user = User { status: UserStatus::Disabled, claim: Claim::Unknown, ..user };
+        let mut text: Value = serde_json::from_str(&user.to_opaque()).unwrap();
+        let parts = text.as_object_mut().unwrap();
+        for added in ["claim", "signed_up_from", "deactivated_at", "email_spelling"] {
+            parts.remove(added);
+        }
+        parts.insert("v".into(), json!(1));
+        assert_eq!(User::from_opaque(keys, &text.to_string()), Ok(user));
     }
 
     #[test]
@@ -220,10 +248,12 @@ mod tests {
         }
         for (name, value) in [
             ("v", json!(0)),
-            ("v", json!(1)),
             ("v", json!(3)),
             ("email_spelling", json!(7)),
             ("v", json!("1")),
+            ("claim", json!("mine")),
+            ("signed_up_from", json!("here")),
+            ("deactivated_at", json!(null)),
             ("username", json!("ADA")),
             ("status", json!("unknown")),
             ("token_version", json!(0x8000_0000_u32)),

@@ -232,6 +232,10 @@ impl UserStore for Faulty<dyn UserStore> {
         self.faults.call("users.update_if", self.port.update_if(current, change)).await
     }
 
+    async fn remove_if(&self, current: &User) -> Result<bool, StoreError> {
+        self.faults.call("users.remove_if", self.port.remove_if(current)).await
+    }
+
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
         self.faults.call("users.count_failure", self.port.count_failure(tenant, id, below)).await
     }

@@ -26,7 +26,7 @@ use auth_core::port::{
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{DataRing, RootSecret, TokenRing, Tokens};
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, Client, Email, Limit, MethodTimes, Password, PasswordHash, Scope, Session,
+    Attributes, AuthMethods, Channel, Claim, Client, Email, Limit, MethodTimes, Password, PasswordHash, Scope, Session,
     SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus,
 };
 use auth_core::{AuthSystem, Ports, Reason};
@@ -364,6 +364,7 @@ pub(crate) fn user_row() -> User {
         email: Email::parse(ADA).unwrap(),
         username: None,
         email_verified_at: None,
+        claim: Claim::SignUp { from: None },
         password_hash: None,
         token_version: TokenVersion::new(7),
         attributes: Attributes::new(),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use auth_core::Reason;
-use auth_core::port::MailPurpose;
+use auth_core::port::{Clock as _, MailPurpose};
+use auth_core::testing::ManualClock;
 use auth_core::types::{SessionId, UserStatus};
 
 use super::common::{ADA, Authenticator, DAY, HOUR, Link, MINUTE, SECOND};
@@ -180,6 +181,12 @@ impl Model {
         self.account.as_ref().is_some_and(|account| account.status == UserStatus::Active)
     }
 
+    /// Whether the owner closed the account so long ago that nothing opens it any more.
+    pub(crate) fn lapsed(&self) -> bool {
+        let since = self.account.as_ref().and_then(|account| account.status.since());
+        since.is_some_and(|since| ManualClock::new().now() + self.now >= since + 30 * DAY)
+    }
+
     pub(crate) fn version(&self) -> u32 {
         self.account.as_ref().unwrap().version
     }
@@ -245,7 +252,14 @@ impl Model {
     fn by_address(&self, to: usize, purpose: MailPurpose) -> Vec<Mail> {
         let ours = |account: &&Account| account.email == to && account.status != UserStatus::Deleted;
         let Some(account) = self.account.as_ref().filter(ours) else { return vec![] };
+        let purpose = match (purpose, account.status) {
+            (MailPurpose::VerifyEmail, _) => purpose,
+            (_, UserStatus::Disabled) => MailPurpose::AccountDisabled,
+            (MailPurpose::AccountExists, UserStatus::Deactivated { .. }) => MailPurpose::AccountDeactivated,
+            _ => purpose,
+        };
         let sent = match purpose {
+            _ if self.lapsed() => false,
             MailPurpose::VerifyEmail => !account.verified && self.active(),
             MailPurpose::SetPassword => !account.verified || account.password.is_none(),
             _ => true,
@@ -285,8 +299,11 @@ impl Model {
                 step.renew(session);
             }),
             Op::Deactivate(token, password) => step.within(token, Some(password), |step, _| {
-                step.after.account().status = UserStatus::Disabled;
+                let since = ManualClock::new().now() + step.after.now;
+                step.after.account().status = UserStatus::Deactivated { since };
                 step.after.account().version += 1;
+                let to = step.after.account().email;
+                step.notify(to, MailPurpose::Deactivated);
             }),
             Op::Profile(token, name) => step.within(token, None, |step, _| step.after.account().name = name),
             Op::SetUp(token) => step.set_up(token),
@@ -420,14 +437,19 @@ impl Step {
         let Mailed { mail, end, newest, .. } = mailed;
         let in_time = whole(self.after.now) < *end;
         let (active, is_newest) = (self.after.active(), self.after.newest == *newest);
+        let lapsed = self.after.lapsed();
         let account = self.after.account();
         let stands = in_time && account.version == mail.version;
         match kind {
             Kind::Verify if !stands => return Err(Reason::LinkInvalid),
             Kind::Verify if account.verified => return Err(Reason::AlreadyVerified),
             Kind::Verify => account.verified = true,
-            Kind::SetPassword if !stands => return Err(Reason::LinkInvalid),
+            Kind::SetPassword if !stands || lapsed => return Err(Reason::LinkInvalid),
+            Kind::SetPassword if matches!(account.status, UserStatus::Disabled | UserStatus::Deleted) => {
+                return Err(Reason::LinkInvalid);
+            }
             Kind::SetPassword => {
+                account.status = UserStatus::Active;
                 account.verified = true;
                 self.change_password(password);
             }

@@ -78,9 +78,12 @@ impl Kind {
     pub(crate) fn of(purpose: MailPurpose) -> Option<Self> {
         match purpose {
             MailPurpose::VerifyEmail => Some(Self::Verify),
-            MailPurpose::SetPassword | MailPurpose::ResetPassword => Some(Self::SetPassword),
+            MailPurpose::SetPassword | MailPurpose::ResetPassword | MailPurpose::AccountDeactivated => {
+                Some(Self::SetPassword)
+            }
             MailPurpose::ChangeEmail => Some(Self::ChangeEmail),
-            MailPurpose::PasswordChanged
+            MailPurpose::Deactivated
+            | MailPurpose::PasswordChanged
             | MailPurpose::EmailChanged
             | MailPurpose::TwoFactorEnabled
             | MailPurpose::TwoFactorDisabled
@@ -178,7 +181,8 @@ impl Random {
             (!all.is_empty()).then(|| *index.get(&all))
         };
         Some(match self {
-            Self::SignUp(to, _) if model.others.contains(to) => return None,
+            // A sign-up for the address of a lapsed account makes another account, which is not the model's.
+            Self::SignUp(to, _) if model.others.contains(to) || model.lapsed() => return None,
             Self::SignUp(to, password) => Op::SignUp(*to, *password),
             Self::Resend(to) => Op::Resend(*to),
             Self::AskReset(to) => Op::AskReset(*to),

@@ -15,7 +15,12 @@ fn templates() -> Templates {
 fn words(templates: &Templates, locale: &str, purpose: MailPurpose) -> Words {
     let lifetime = if purpose == MailPurpose::VerifyEmail { DAYS } else { MINUTES };
     let link = path(purpose).map(|path| (templates.front_end.link(path, "42", "the-token"), lifetime));
-    templates.words(Locale::parse_or_default(locale), purpose, "ada@example.org", link).unwrap()
+    let sign_up = (purpose == MailPurpose::VerifyEmail).then(|| SignUpFacts {
+        at: "2026-01-31 18:05 UTC".to_owned(),
+        from: Some("192.0.2.7".to_owned()),
+        not_me: templates.front_end.link(NOT_ME, "42", "another-token"),
+    });
+    templates.words(Locale::parse_or_default(locale), purpose, "ada@example.org", link, sign_up).unwrap()
 }
 
 fn german() -> TemplateSource<'static> {
@@ -34,6 +39,7 @@ fn mail(purpose: MailPurpose) -> Mail {
         purpose,
         locale: Locale::default(),
         link: None,
+        sign_up: None,
     }
 }
 
@@ -69,6 +75,26 @@ fn the_four_mails_in_english() {
         // Nothing is fetched when the mail is read.
         assert!(!["<img", "src=", "url(", "<link", "@import"].iter().any(|remote| html.contains(remote)), "{html}");
     }
+}
+
+#[test]
+fn a_verification_mail_says_who_signed_up_and_offers_to_deny_it() {
+    let words = words(&templates(), "en", MailPurpose::VerifyEmail);
+    for body in [&words.text, &words.html.replace("&#x2f;", "/").replace("&amp;", "&")] {
+        assert!(body.contains("2026-01-31 18:05 UTC") && body.contains("192.0.2.7"), "{body}");
+        assert!(body.contains("https://app.example.org/not-me?uid=NDI&token=another-token"), "{body}");
+    }
+    // Of an account that an operator made, none of it is known.
+    let mail = Mail {
+        link: Some(MailLink {
+            user: auth_core::types::UserId::parse("42").unwrap(),
+            token: auth_core::types::Token::new("the-token".to_owned()),
+            lifetime: DAYS,
+        }),
+        ..mail(MailPurpose::VerifyEmail)
+    };
+    let rendered = templates().render(&mail).unwrap();
+    assert!(rendered.text.contains("the-token") && !rendered.text.contains("not-me"), "{}", rendered.text);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_core::port::{StoreError, UserDirectory};
-use auth_core::types::{TenantId, User, UserId, UserStatus};
+use auth_core::port::{Lapse, StoreError, UserDirectory};
+use auth_core::types::{TenantId, Timestamp, User, UserId, UserStatus};
 
 use super::row::{Fields, sql_limit, sql_micros};
 use super::statement::query;
@@ -40,11 +40,34 @@ macro_rules! list {
     };
 }
 
+/// A first sieve, which an index has; [`User::is_superuser`] judges.
+macro_rules! superusers {
+    ($position:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM auth_users WHERE ",
+            $position,
+            "(attributes, '\"is_superuser\":true') > 0 AND tenant = $1 ORDER BY id"
+        )
+    };
+}
+
 statements! {
     LIST = list!("");
     LIST_ACTIVE = list!(" AND status = 'active'");
     LIST_DISABLED = list!(" AND status = 'disabled'");
+    LIST_DEACTIVATED = list!(" AND status = 'deactivated'");
     LIST_DELETED = list!(" AND status = 'deleted'");
+    SUPERUSERS = superusers!("instr"), postgres: superusers!("strpos");
+    UNVERIFIED = concat!(
+        "SELECT ", columns!(), " FROM auth_users WHERE claim = 'sign_up' AND email_verified_at IS NULL ",
+        "AND status = 'active' AND created_at <= $1 ORDER BY created_at, tenant, id LIMIT $2",
+    );
+    DEACTIVATED = concat!(
+        "SELECT ", columns!(), " FROM auth_users WHERE status = 'deactivated' AND deactivated_at <= $1 ",
+        "ORDER BY deactivated_at, tenant, id LIMIT $2",
+    );
     PURGE = purge!("$1", ""), postgres: purge!(clock!("$1"), " FOR UPDATE SKIP LOCKED");
 }
 
@@ -62,9 +85,25 @@ impl<D: Database> UserDirectory for SqlStore<D> {
             None => LIST,
             Some(UserStatus::Active) => LIST_ACTIVE,
             Some(UserStatus::Disabled) => LIST_DISABLED,
+            Some(UserStatus::Deactivated { .. }) => LIST_DEACTIVATED,
             Some(UserStatus::Deleted) => LIST_DELETED,
         };
         let statement = query(list).bind(tenant.as_str()).bind(after).bind(sql_limit(limit));
+        self.read(statement).await?.iter().map(|row| Fields(row).user()).collect()
+    }
+
+    async fn superusers(&self, tenant: &TenantId) -> Result<Vec<User>, StoreError> {
+        let rows = self.read(query(SUPERUSERS).bind(tenant.as_str())).await?;
+        let users = rows.iter().map(|row| Fields(row).user()).collect::<Result<Vec<_>, _>>()?;
+        Ok(users.into_iter().filter(User::is_superuser).collect())
+    }
+
+    async fn lapsed(&self, kind: Lapse, before: Timestamp, limit: usize) -> Result<Vec<User>, StoreError> {
+        let lapsed = match kind {
+            Lapse::Unverified => UNVERIFIED,
+            Lapse::Deactivated => DEACTIVATED,
+        };
+        let statement = query(lapsed).bind(before.micros()).bind(sql_limit(limit));
         self.read(statement).await?.iter().map(|row| Fields(row).user()).collect()
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth_core::port::{ChangePage, FeedPosition, Since, StoreError};
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, Credential, CredentialId, Email, EnrolledFactor, FactorKind, MethodTimes,
+    Attributes, AuthMethods, Channel, Claim, Credential, CredentialId, Email, EnrolledFactor, FactorKind, MethodTimes,
     PasswordHash, Payload, PendingId, PendingPurpose, PendingSession, Recoveries, Scope, Session, SessionId, TenantId,
     Timestamp, TokenVersion, User, UserId, UserStatus, Username,
 };
@@ -26,6 +26,7 @@ impl Fields<'_> {
                 Username::parse(text).ok().filter(|username| username.as_str() == text)
             })?,
             email_verified_at: self.maybe("email_verified_at", micros)?,
+            claim: self.claim()?,
             status: self.status()?,
             password_hash: self.maybe("password_hash", |text: &str| Some(PasswordHash::new(text)))?,
             token_version: self.token_version()?,
@@ -113,8 +114,14 @@ impl Fields<'_> {
         self.parse(key, |text: &str| Email::stored(text, spelling.as_deref()))
     }
 
-    pub(super) fn status(&self) -> Result<UserStatus, StoreError> {
-        self.parse("status", UserStatus::parse)
+    fn status(&self) -> Result<UserStatus, StoreError> {
+        let since = self.maybe("deactivated_at", micros)?;
+        self.parse("status", |text: &str| UserStatus::parse(text, since))
+    }
+
+    fn claim(&self) -> Result<Claim, StoreError> {
+        let from = self.maybe("signed_up_from", |text: &str| text.parse().ok())?;
+        self.parse("claim", |text: &str| Claim::parse(text, from))
     }
 
     pub(super) fn token_version(&self) -> Result<TokenVersion, StoreError> {

@@ -7,7 +7,7 @@ use auth_core::port::{
     ChangePage, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey, UserSecurity,
     UserStore, UserUpdate,
 };
-use auth_core::types::{Email, PasswordHash, TenantId, Timestamp, User, UserId, UserStatus, Username};
+use auth_core::types::{Claim, Email, PasswordHash, TenantId, Timestamp, User, UserId, UserStatus, Username};
 
 use super::error::Failure;
 use super::row::{FeedStart, Fields, attributes_text, factors_text, page, sql_limit};
@@ -17,7 +17,8 @@ use super::{Database, SqlStore};
 macro_rules! columns {
     () => {
         "tenant, id, email, username, email_verified_at, status, password_hash, token_version, factors, \
-         consecutive_failures, attributes, created_at, last_login_at, changed_at, revision, recoveries, email_spelling"
+         consecutive_failures, attributes, created_at, last_login_at, changed_at, revision, recoveries, email_spelling, \
+         deactivated_at, claim, signed_up_from"
     };
 }
 
@@ -31,7 +32,7 @@ macro_rules! insert {
             ") ",
             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ",
             $now,
-            ", $15, $16, $17) ",
+            ", $15, $16, $17, $18, $19, $20) ",
             "ON CONFLICT DO NOTHING RETURNING ",
             columns!(),
         )
@@ -43,14 +44,18 @@ macro_rules! update_if {
     ($now:expr) => {
         concat!(
             "UPDATE auth_users SET email = COALESCE($4, email), ",
-            "email_spelling = CASE WHEN $4 IS NULL THEN email_spelling ELSE $17 END, ",
+            "email_spelling = CASE WHEN $4 IS NULL THEN email_spelling ELSE $21 END, ",
+            "username = CASE WHEN $17 THEN NULL ELSE username END, ",
             "email_verified_at = CASE WHEN $5 THEN $6 ELSE email_verified_at END, status = COALESCE($7, status), ",
             "password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END, ",
             "consecutive_failures = COALESCE($10, consecutive_failures), factors = COALESCE($11, factors), ",
             "attributes = COALESCE($12, attributes), token_version = $13, revision = $14, changed_at = ",
             $now,
             ", ",
-            "recoveries = COALESCE($16, recoveries) ",
+            "recoveries = COALESCE($16, recoveries), ",
+            "deactivated_at = CASE WHEN $7 IS NULL THEN deactivated_at ELSE $18 END, ",
+            "claim = COALESCE($19, claim), ",
+            "signed_up_from = CASE WHEN $19 IS NULL THEN signed_up_from ELSE $20 END ",
             "WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING ",
             columns!(),
         )
@@ -76,6 +81,7 @@ statements! {
     FIND_BY_EMAIL = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND email = $2");
     FIND_BY_USERNAME = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND username = $2");
     UPDATE_IF = update_if!("$15"), postgres: update_if!(clock!("$15"));
+    REMOVE_IF = "DELETE FROM auth_users WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING id";
     COUNT_FAILURE = "UPDATE auth_users SET consecutive_failures = consecutive_failures + 1 \
         WHERE tenant = $1 AND id = $2 AND consecutive_failures < $3 RETURNING id";
     DUMMY_WRITE = "INSERT INTO auth_dummy_writes (slot, writes) VALUES ($1, 1) \
@@ -121,6 +127,14 @@ impl<D: Database> UserStore for SqlStore<D> {
             Err(Failure::Duplicate(_)) => Ok(UserUpdate::Conflict(Unique::Email)),
             rows => rows?.first().map_or(Ok(UserUpdate::Stale), |row| Ok(UserUpdate::Done(Fields(row).user()?))),
         }
+    }
+
+    async fn remove_if(&self, current: &User) -> Result<bool, StoreError> {
+        let statement = |_| {
+            let (tenant, id) = (current.tenant.as_str(), current.id.as_str());
+            query(REMOVE_IF).bind(tenant).bind(id).bind(current.revision.cast_signed())
+        };
+        Ok(!self.write(statement).await?.is_empty())
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
@@ -172,7 +186,7 @@ fn security(row: &Fields<'_>, tenant: TenantId, id: UserId) -> Result<UserSecuri
         id,
         token_version: row.token_version()?,
         // A status that only a newer build knows shuts this account here.
-        active: matches!(row.status(), Ok(UserStatus::Active)),
+        active: row.parse("status", |status: &str| Some(status == UserStatus::Active.as_str()))?,
         revision: row.revision()?,
         unreadable: false,
     })
@@ -198,11 +212,15 @@ fn insert(user: &NewUser, now: StoreTime) -> Statement {
         .bind(user.revision.cast_signed())
         .bind(user.recoveries.to_json().to_string())
         .bind(user.email.other_spelling())
+        .bind(user.status.since().map(Timestamp::micros))
+        .bind(user.claim.as_str())
+        .bind(user.claim.from().map(|from| from.to_string()))
 }
 
 fn update_if(current: &User, change: &UserChange, now: StoreTime) -> Statement {
     let next = change.apply(current, current.changed_at);
     let password = change.password_hash.as_ref();
+    let claim = Some(next.claim).filter(|claim| *claim != current.claim);
     query(UPDATE_IF)
         .bind(current.tenant.as_str())
         .bind(current.id.as_str())
@@ -220,5 +238,9 @@ fn update_if(current: &User, change: &UserChange, now: StoreTime) -> Statement {
         .bind(next.revision.cast_signed())
         .bind(now)
         .bind(change.recoveries.as_ref().map(|recoveries| recoveries.to_json().to_string()))
+        .bind(change.clear_username)
+        .bind(change.status.and_then(UserStatus::since).map(Timestamp::micros))
+        .bind(claim.map(Claim::as_str))
+        .bind(claim.and_then(Claim::from).map(|from| from.to_string()))
         .bind(change.email.as_ref().and_then(Email::other_spelling))
 }

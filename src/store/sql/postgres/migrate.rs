@@ -26,6 +26,7 @@ fn migrations() -> Vec<Migration> {
         migration(3, "session expiry", include_str!("../migrations/postgres/0003_session_expiry.sql")),
         migration(4, "user status", include_str!("../migrations/postgres/0004_user_status.sql")),
         migration(5, "session scope", include_str!("../migrations/postgres/0005_session_scope.sql")),
+        migration(6, "closed accounts", include_str!("../migrations/postgres/0006_closed_accounts.sql")),
         migration(9, "presented tokens", include_str!("../migrations/postgres/0009_presented_tokens.sql")),
         migration(10, "data keys", include_str!("../migrations/postgres/0010_data_keys.sql")),
         migration(11, rekey::NAME, include_str!("../migrations/postgres/0011_spellings.sql")),

@@ -20,6 +20,7 @@ fn migrations() -> Vec<Migration> {
         migration(5, "session expiry", include_str!("../migrations/sqlite/0005_session_expiry.sql")),
         migration(6, "user status", include_str!("../migrations/sqlite/0006_user_status.sql")),
         migration(7, "session scope", include_str!("../migrations/sqlite/0007_session_scope.sql")),
+        migration(8, "closed accounts", include_str!("../migrations/sqlite/0008_closed_accounts.sql")),
         migration(11, "presented tokens", include_str!("../migrations/sqlite/0011_presented_tokens.sql")),
         migration(12, "data keys", include_str!("../migrations/sqlite/0012_data_keys.sql")),
         migration(13, rekey::NAME, include_str!("../migrations/sqlite/0013_spellings.sql")),

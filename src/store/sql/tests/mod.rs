@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use auth_core::port::{Clock, NewUser, StoreError, UserInsert, UserKey, UserStore};
-use auth_core::types::{Email, PasswordHash, TenantId, TokenVersion, User, UserId, Username};
+use auth_core::types::{Claim, Email, PasswordHash, TenantId, TokenVersion, User, UserId, Username};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -44,6 +44,7 @@ fn new_user(name: &str) -> NewUser {
         email: Email::parse(&format!("{name}@example.org")).unwrap(),
         username: Some(Username::parse(name).unwrap()),
         email_verified_at: None,
+        claim: Claim::SignUp { from: None },
         password_hash: Some(PasswordHash::new("$argon2id$one")),
         token_version: TokenVersion::new(u32::MAX),
         attributes: json!({"first_name": name}).as_object().unwrap().clone(),
