@@ -160,7 +160,8 @@ async fn purge(system: &AuthSystem) -> bool {
     let deactivated = removed("deactivated accounts", system.purge_deactivated_accounts().await);
     let sessions = removed("ended sessions", system.purge_ended_sessions().await);
     let addresses = removed("former addresses", system.purge_former_emails().await);
-    accounts || unverified || deactivated || sessions || addresses
+    let factors = removed("retired factors", system.purge_retired_factors().await);
+    accounts || unverified || deactivated || sessions || addresses || factors
 }
 
 fn removed(what: &'static str, rows: Result<usize, Error>) -> bool {

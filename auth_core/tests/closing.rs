@@ -89,7 +89,7 @@ async fn the_owner_takes_a_closing_back_that_a_thief_made() {
     let world = World::new();
     let id = closed(&world).await;
     let notice = world.all_links().await.remove(0);
-    world.auth.take_back(&world.client, Some(id), &notice.token).await.unwrap();
+    world.auth.take_back(&world.client, Some(id), &notice.token, None).await.unwrap();
     let link = world.link().await;
     assert_eq!(link.purpose, MailPurpose::ResetPassword);
     world.reset(&link, OTHER_PASSWORD).await.unwrap();

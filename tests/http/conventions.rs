@@ -82,6 +82,10 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
     let secret = Authenticator::set_up(world, &enabling).await;
     let (disabling, disabling_with) = Authenticator::enrolled(world, "disabling@example.org").await;
     let (keeping, _) = Authenticator::enrolled(world, "keeping@example.org").await;
+    let (replacing, replacing_with) = Authenticator::enrolled(world, "replacing@example.org").await;
+    let answer = world.send(post("2fa/setup/").jar(&replacing).json(json!({ "replace": true }))).await;
+    let secret_too = answer.json()["secret"].as_str().unwrap().to_owned();
+    let replacement = Authenticator { secret: secret_too, backup_codes: Vec::new() };
     let (_, entering_with) = Authenticator::enrolled(world, "entering@example.org").await;
     world.advance(Duration::from_secs(30));
     let entering = world.log_in("entering@example.org", PASSWORD).await.json()["session_token"].clone();
@@ -116,6 +120,9 @@ pub(crate) async fn successes(world: &World) -> Vec<Call> {
         post("2fa/setup/").jar(&jar).json(json!({})),
         post("2fa/enable/").jar(&enabling).json(json!({ "code": secret.code(world) })),
         post("2fa/disable/").jar(&disabling).json(json!({ "password": PASSWORD, "code": disabling_with.code(world) })),
+        post("2fa/replace/").jar(&replacing).json(json!({
+            "code": replacement.code(world), "current_code": replacing_with.code(world),
+        })),
         post("2fa/verify-login/").json(json!({ "session_token": entering, "code": entering_with.code(world) })),
         get("2fa/backup-codes/").jar(&keeping),
         post("2fa/backup-codes/").jar(&keeping).json(json!({ "password": PASSWORD })),

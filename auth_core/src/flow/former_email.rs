@@ -40,6 +40,12 @@ fn is_over(row: &Credential, now: Timestamp) -> bool {
     micros.is_some_and(|micros| Timestamp::from_micros(i64::from_be_bytes(micros)) <= now)
 }
 
+/// The first id of a credential that could have been made at a time: ids begin with it.
+pub(super) fn first_id_at(time: Timestamp) -> CredentialId {
+    let millis = u64::try_from(time.micros() / 1000).unwrap_or(0);
+    CredentialId(Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
+}
+
 impl AuthSystem {
     /// Keeps the present address of an account from others for the life of a "not me" link. Call it before the write that
     /// moves the account: until then the row is inert, because the account still has the address.
@@ -114,9 +120,7 @@ impl AuthSystem {
     /// `unavailable`.
     pub async fn purge_former_emails(&self) -> Result<usize, Error> {
         let (credentials, now) = (&self.ports().credentials, self.ports().clock.now());
-        let oldest = now - self.policy().not_me_link_lifetime;
-        let millis = u64::try_from(oldest.micros() / 1000).unwrap_or(0);
-        let before = CredentialId(Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid());
+        let before = first_id_at(now - self.policy().not_me_link_lifetime);
         let mut removed = 0;
         for row in credentials.older_of_kind(&kind(), before, ROWS).await? {
             if is_over(&row, now) {

@@ -6,14 +6,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::former_email::first_id_at;
 use super::housekeeping;
 use crate::AuthSystem;
 use crate::error::Error;
+use crate::port::UserKey;
 use crate::types::{
     Credential, CredentialId, EnrolledFactor, FactorKind, Payload, Recoveries, Timestamp, TokenVersion, User,
 };
 
 const VERSION: u16 = 1;
+/// Records a round of the worker.
+const ROWS: usize = 1000;
 
 /// The kind of a record. It is no factor: no user row lists it, and no code can be of it.
 pub(super) fn kind() -> FactorKind {
@@ -109,15 +113,37 @@ impl AuthSystem {
         Ok(factors.iter().all(exists))
     }
 
+    /// Removes retired factors, and the records of them, that no link can bring back: up to a thousand records. The worker
+    /// calls this.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn purge_retired_factors(&self) -> Result<usize, Error> {
+        let (ports, now) = (self.ports(), self.ports().clock.now());
+        let rows = ports.credentials.older_of_kind(&kind(), first_id_at(now - self.retired_life()), ROWS).await?;
+        for row in &rows {
+            match ports.users.find(&row.tenant, UserKey::Id(&row.user)).await? {
+                Some(user) => self.forget_retired(&user, now).await?,
+                None => drop(ports.credentials.remove(&row.tenant, row.id).await?),
+            }
+        }
+        Ok(rows.len())
+    }
+
+    /// The time for which a change of factors can be taken back. A notice may wait as long as its link lives, which begins
+    /// when the mail is sent.
+    fn retired_life(&self) -> Duration {
+        self.policy().not_me_link_lifetime.saturating_mul(2).saturating_add(Duration::from_secs(60 * 60))
+    }
+
     /// Removes records past the life of every link that could take their change back, and the factors that they name.
     async fn forget_retired(&self, user: &User, now: Timestamp) -> Result<(), Error> {
-        // A notice may wait as long as its link lives, which begins when the mail is sent.
-        let life = self.policy().not_me_link_lifetime.saturating_mul(2).saturating_add(Duration::from_secs(60 * 60));
+        let life = self.retired_life();
         let credentials = &self.ports().credentials;
         let rows = credentials.of_user(&user.tenant, &user.id).await?;
         let read = |row: &Credential| Some((row.id, Retired::read(&row.payload)?));
         let records: Vec<_> = rows.iter().filter(|row| row.kind == kind()).filter_map(read).collect();
-        let (old, recent): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, record)| now.since(record.at) > life);
+        let (old, recent): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, record)| now.since(record.at) >= life);
         let recent = recent.iter().flat_map(|(_, record)| &record.factors);
         let needed: Vec<_> = user.factors.iter().chain(recent).map(|factor| factor.credential).collect();
         for (id, record) in old {

@@ -258,6 +258,7 @@ async fn a_panic_fails_its_own_job_alone() {
 
 #[cfg(feature = "import")]
 #[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the check waits on a thread of the pool, not on this one")]
 async fn checks_that_need_lent_memory_leave_a_thread_to_others() {
     let pool = HashPool::start(config(2, 64), Arc::<StillClock>::default(), Arc::new(Counter(AtomicU64::new(1))));
     let pool = Arc::new(pool.unwrap());
