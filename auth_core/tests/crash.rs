@@ -110,7 +110,7 @@ fn a_squatter_is_thrown_out_wherever_the_owners_sign_up_breaks_off() {
             world.login(ADA, OTHER_PASSWORD).await.unwrap();
         },
     );
-    assert_eq!(calls, 5);
+    assert_eq!(calls, 6);
 }
 
 #[test]

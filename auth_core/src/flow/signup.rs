@@ -161,6 +161,12 @@ impl AuthSystem {
         let guessed_at = user.password_hash.is_some() && !user.is_verified() && user.is_active();
         let open = Some(&user).filter(|_| in_time && guessed_at);
         let counted = self.count_failure(open, fields.email.as_str(), Guesser::Stranger).await?;
+        // A sign-up that clears the password also starts the count anew. What was read before must not be compared then, or
+        // parallel guesses would pass the limit.
+        let now = self.find_by_email(client, &fields.email).await?;
+        if now.is_none_or(|now| (now.id, now.revision) != (user.id, user.revision)) {
+            return Ok(false);
+        }
         let against = open.filter(|_| counted);
         let proof = verify_password(hasher, clock, ports.events.as_ref(), ticket, against, &fields.password).await?;
         let namesake = match &fields.username {
