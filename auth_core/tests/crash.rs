@@ -81,7 +81,7 @@ fn a_sign_up_that_was_taken_has_its_mail_and_one_that_was_not_can_be_repeated() 
             world.login(ADA, PASSWORD).await.unwrap();
         },
     );
-    assert_eq!(calls, 5);
+    assert_eq!(calls, 6);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_squatter_is_thrown_out_wherever_the_owners_sign_up_breaks_off() {
             world.login(ADA, OTHER_PASSWORD).await.unwrap();
         },
     );
-    assert_eq!(calls, 6);
+    assert_eq!(calls, 7);
 }
 
 #[test]

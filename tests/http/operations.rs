@@ -271,6 +271,6 @@ async fn the_document_shows_the_table_as_it_was_made() {
     assert_eq!(echo["requestBody"]["content"]["application/json"]["schema"], schema());
     assert_eq!(echo["responses"]["201"]["content"]["application/json"]["schema"], schema());
     assert!(["400", "401", "403", "413", "429"].iter().all(|status| echo["responses"][status].is_object()), "{echo}");
-    assert_eq!(echo["security"][0], json!({ "accessCookie": [] }));
-    assert_eq!(paths["/api/auth/me/"]["get"]["security"][0], json!({ "accessCookie": [] }));
+    assert_eq!(echo["security"][0], json!({ "accessCookie": ["full"] }));
+    assert_eq!(paths["/api/auth/me/"]["get"]["security"][0], json!({ "accessCookie": ["full"] }));
 }

@@ -42,7 +42,9 @@ impl Doors {
     }
 
     async fn alike(&self, call: &Call) -> Seen {
-        let bare = Seen::bare(self.bare.send(call.clone()).await);
+        // From the address that the sockets have.
+        let peer = Some(std::net::Ipv4Addr::LOCALHOST.into());
+        let bare = Seen::bare(self.bare.send(Call { peer, ..call.clone() }).await);
         let [axum, actix] = [over(self.axum.1, call).await, over(self.actix.1, call).await];
         assert_eq!(axum, bare, "axum: {call:?}");
         assert_eq!(actix, bare, "actix-web: {call:?}");
