@@ -49,7 +49,7 @@ async fn waits_as_often(driver: Driver) {
     }
 
     for (path, commits) in
-        [("login/", 2), ("signup/", 2), ("password-reset/", 1), ("resend-verification/", 1), ("change-email/", 1)]
+        [("login/", 2), ("signup/", 3), ("password-reset/", 1), ("resend-verification/", 1), ("change-email/", 1)]
     {
         let right: &[_] = if path == "login/" { &["unverified", "disabled", "deleted"] } else { &[] };
         let wrong = ACCOUNTS.iter().map(|account| (account, WRONG));

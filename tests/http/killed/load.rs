@@ -57,8 +57,11 @@ impl Kind {
     /// Accounts are looked up for everything.
     pub(super) fn needs(self, server: Server) -> bool {
         use Kind::{BackupCode, DoubtfulCode, FirstStep, LimitedGuess, SpentCode, WrongCode};
-        let needs_both = matches!(self, FirstStep | BackupCode | DoubtfulCode | SpentCode | WrongCode | LimitedGuess);
-        server == Server::Postgres || needs_both
+        use Kind::{EitherPassword, OldPassword, ResetMail, SignUp, WrongPassword};
+        let second_step = matches!(self, FirstStep | BackupCode | DoubtfulCode | SpentCode | WrongCode);
+        // The budgets of recipients, from which a refused login draws as well, are on whatever the limits say.
+        let draws = matches!(self, EitherPassword | OldPassword | ResetMail | SignUp | WrongPassword);
+        server == Server::Postgres || second_step || draws || self == LimitedGuess
     }
 
     /// What it may be answered beside 503; and what beside that if an earlier try was answered by 503, for that may have
