@@ -78,6 +78,7 @@ mod slow_bodies;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod step_up;
+mod stories;
 #[path = "../common/totp.rs"]
 mod totp;
 mod two_factor;
