@@ -1,5 +1,7 @@
 //! Codes in any spelling: one form each, and nothing else is a code.
 
+#![allow(clippy::unwrap_used, reason = "for the helpers: clippy.toml covers test functions only")]
+
 use auth_core::types::{BACKUP_CODE_ALPHABET, Code, InvalidCode};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -67,7 +67,7 @@ pub fn session(user: &User, number: u128) -> Session {
         expires_at: now + policy.session_lifetime,
         auth_time: now,
         methods: AuthMethods::PASSWORD,
-        method_times: MethodTimes::default(),
+        method_times: MethodTimes::of(MethodTimes::PASSWORD, now),
         scope: Scope::Full,
         channel: Channel::Cookie,
         context: json!({}),
