@@ -9,9 +9,9 @@ mod world;
 
 use auth_core::policy::Policy;
 use auth_core::port::NewUser;
-use auth_core::types::{Claim, 
-    Attributes, AuthMethods, Channel, Email, MethodTimes, PasswordHash, Scope, Session, SessionId, TenantId, Timestamp,
-    TokenVersion, User, UserId, Username,
+use auth_core::types::{
+    Attributes, AuthMethods, Channel, Claim, Email, MethodTimes, PasswordHash, Scope, Session, SessionId, TenantId,
+    Timestamp, TokenVersion, User, UserId, Username,
 };
 use serde_json::json;
 use uuid::Uuid;

@@ -174,7 +174,11 @@ impl World {
     /// An authenticator that waits for its first code.
     async fn set_up(&self, access: &str) -> (LiveSession, TotpSetup) {
         let live = self.auth.system().authenticate(access).await.expect("a session");
-        let setup = self.auth.system().set_up_totp(&Client::default(), &live, Confirmation::default(), TotpPurpose::Enrol).await;
+        let setup = self
+            .auth
+            .system()
+            .set_up_totp(&Client::default(), &live, Confirmation::default(), TotpPurpose::Enrol)
+            .await;
         (live, setup.expect("no factors yet"))
     }
 
@@ -339,14 +343,17 @@ fn common_headers(headers: &HeaderMap) -> bool {
 /// A cookie is taken away, or a good one of a new session.
 fn may_set(cookie: &HeaderValue, asked: &Request<()>, answer: &Response<Bytes>) -> bool {
     let Ok(cookie) = cookie.to_str() else { return false };
-    let ours = ["access_token=", "refresh_token=", "known_device="].iter().any(|plain| {
-        cookie.strip_prefix("__Host-").unwrap_or(cookie).starts_with(plain)
-    });
+    let ours = ["access_token=", "refresh_token=", "known_device="]
+        .iter()
+        .any(|plain| cookie.strip_prefix("__Host-").unwrap_or(cookie).starts_with(plain));
     let cleared = cookie.contains("=\"\"; ") && cookie.contains(" Max-Age=0;");
     let path = asked.uri().path().trim_end_matches('/');
-    let opens_session = answer.status() == 200 && OPEN_SESSIONS.iter().any(|end| path.ends_with(*end));
+    let opens_session = OPEN_SESSIONS.iter().any(|end| path.ends_with(*end));
+    // A reset logs nobody in, and knows the device from then on.
+    let knows_device =
+        path.ends_with("/password-reset-confirm") && cookie.trim_start_matches("__Host-").starts_with("known_device=");
     let kept = ["; Secure", " HttpOnly;", " SameSite=Lax", " Path=/"].iter().all(|part| cookie.contains(part));
-    ours && (cleared || (opens_session && kept))
+    ours && (cleared || (answer.status() == 200 && (opens_session || knows_device) && kept))
 }
 
 /// A page of another site can neither read an answer nor change anything.

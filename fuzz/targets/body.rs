@@ -99,11 +99,9 @@ fn check_credentials(content_type: &str, body: &[u8]) {
     let all = |name| all(&fields, name);
     match (&all("email")[..], &all("username")[..]) {
         ([Some(email)], _) => {
-            let email = Email::parse(email).expect("an address").to_string();
-            assert!(
-                ["ada@example.org", "bob@example.org", "dora@example.org"].contains(&email.as_str()),
-                "{email} is in"
-            );
+            let email = Email::parse(email).expect("an address");
+            let known = ["ada@example.org", "bob@example.org", "dora@example.org"];
+            assert!(known.contains(&email.as_str()), "{email} is in");
         }
         ([], [Some(username)]) => {
             let username = Username::parse(username).expect("a username").to_string();

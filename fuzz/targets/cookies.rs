@@ -38,7 +38,11 @@ fuzz_target!(|data: &[u8]| -> Corpus {
             assert!(body.contains(whose), "{whose}: {body}");
         }
         // A refusal clears nothing: the browser may hold the good one.
-        assert_eq!(response.headers().contains_key(SET_COOKIE), method == "POST" && good.len() == 1, "{name}: {values:?}");
+        assert_eq!(
+            response.headers().contains_key(SET_COOKIE),
+            method == "POST" && good.len() == 1,
+            "{name}: {values:?}"
+        );
     }
     Corpus::Keep
 });
