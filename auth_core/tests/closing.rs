@@ -240,7 +240,16 @@ async fn a_verification_that_comes_first_keeps_the_account_from_the_purge() {
     let link = world.link().await;
     world.clock.advance(DAY);
     // A node whose stores are well.
-    let stores = auth_core::Ports { users: std::sync::Arc::new(world.store.clone()), ..world.ports.clone() };
+    let store = std::sync::Arc::new(world.store.clone());
+    let stores = auth_core::Ports {
+        users: store.clone(),
+        sessions: store.clone(),
+        attempts: store.clone(),
+        credentials: store.clone(),
+        pending: store.clone(),
+        outbox: store,
+        ..world.ports.clone()
+    };
     let (auth, client) = (common::node(&stores, &world.policy), world.client.clone());
     let mut done = false;
     world.faults.plan(move |_, name| {
