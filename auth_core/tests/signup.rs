@@ -11,7 +11,7 @@ use auth_core::flow::{NewAccount, SignUpRequest, SignedUp};
 use auth_core::policy::AttributeRule;
 use auth_core::port::{Event, MailPurpose, UserStore};
 use auth_core::types::{Client, TenantId, UserStatus};
-use common::{ADA, Fault, OTHER_PASSWORD, PASSWORD, World, refused, wrong_fields};
+use common::{ADA, Fault, Link, OTHER_PASSWORD, PASSWORD, World, refused, wrong_fields};
 
 fn request<'a>(email: &'a str, password: &'a str) -> SignUpRequest<'a> {
     SignUpRequest { email, username: None, password, attributes: vec![] }
@@ -334,23 +334,33 @@ async fn a_sign_up_with_a_username_can_be_repeated_by_whoever_knows_the_password
     assert_eq!(world.user(ADA).await.password_hash, None);
 }
 
-#[tokio::test]
-async fn a_strangers_username_does_not_keep_the_owner_from_the_account() {
-    let world = World::with(|policy| policy.usernames = true);
+/// Signs up for Ada's address with a password, a username and a name of the stranger's own.
+async fn a_stranger_signs_up(world: &World) -> Link {
     let attributes = vec![("first_name", "Chosen by a stranger")];
     let stranger = SignUpRequest { password: OTHER_PASSWORD, attributes, ..named(ADA, "ada") };
     world.auth.sign_up(&world.client, stranger).await.unwrap();
-    let strangers_link = world.link().await;
-    // The owner picks the name that the stranger foresaw.
-    let refusal = world.auth.sign_up(&world.client, named(ADA, "ada")).await;
-    assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+    world.link().await
+}
+
+/// Nothing that the stranger chose is left, and the owner gets in by the mail.
+async fn assert_only_the_mailbox_lets_in(world: &World, strangers_link: &Link) {
     let user = world.user(ADA).await;
     assert_eq!((user.password_hash, user.username, user.attributes.len()), (None, None, 0));
-    assert_eq!(refused(world.verify(&strangers_link).await), Reason::LinkInvalid);
+    assert_eq!(refused(world.verify(strangers_link).await), Reason::LinkInvalid);
     let link = world.link().await;
     assert_eq!(link.purpose, MailPurpose::SetPassword);
     world.reset(&link, PASSWORD).await.unwrap();
     world.login(ADA, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_strangers_username_does_not_keep_the_owner_from_the_account() {
+    let world = World::with(|policy| policy.usernames = true);
+    let strangers_link = a_stranger_signs_up(&world).await;
+    // The owner picks the name that the stranger foresaw.
+    let refusal = world.auth.sign_up(&world.client, named(ADA, "ada")).await;
+    assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+    assert_only_the_mailbox_lets_in(&world, &strangers_link).await;
     assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
 }
 
@@ -442,19 +452,10 @@ async fn an_open_policy_protects_the_owner_of_an_unverified_address_too() {
         policy.usernames = true;
         policy.reveal_taken_emails = true;
     });
-    let attributes = vec![("first_name", "Chosen by a stranger")];
-    let stranger = SignUpRequest { password: OTHER_PASSWORD, attributes, ..named(ADA, "ada") };
-    world.auth.sign_up(&world.client, stranger).await.unwrap();
-    let strangers_link = world.link().await;
+    let strangers_link = a_stranger_signs_up(&world).await;
     let refusal = world.auth.sign_up(&world.client, named(ADA, "mine")).await;
     assert_eq!(wrong_fields(refusal), [("email", FieldReason::Taken)]);
-    let user = world.user(ADA).await;
-    assert_eq!((user.password_hash, user.username, user.attributes.len()), (None, None, 0));
-    assert_eq!(refused(world.verify(&strangers_link).await), Reason::LinkInvalid);
-    let link = world.link().await;
-    assert_eq!(link.purpose, MailPurpose::SetPassword);
-    world.reset(&link, PASSWORD).await.unwrap();
-    world.login(ADA, PASSWORD).await.unwrap();
+    assert_only_the_mailbox_lets_in(&world, &strangers_link).await;
 }
 
 #[tokio::test]
