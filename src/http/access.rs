@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth_core::Reason;
 use auth_core::proof::LiveSession;
+#[cfg(any(feature = "axum", feature = "actix"))]
 use auth_core::types::Scope;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
