@@ -37,10 +37,22 @@ impl FrontEnd {
             .finish();
         format!("{}{path}?{query}", self.0)
     }
+
+    /// The page that says "this was not me", told as well which mail has the link. What the link does follows from its
+    /// token alone: the mail's name only lets the page choose its words.
+    pub(super) fn not_me(&self, mail: MailPurpose, user: &str, token: &str) -> String {
+        format!("{}&kind={}", self.link(NOT_ME, user, token), mail.as_str())
+    }
+
+    /// The link of a mail. `None` for a mail without a token.
+    pub(super) fn link_of(&self, mail: MailPurpose, user: &str, token: &str) -> Option<String> {
+        path(mail)
+            .map(|path| if path == NOT_ME { self.not_me(mail, user, token) } else { self.link(path, user, token) })
+    }
 }
 
 /// Where the link leads that says "this was not me".
-pub(super) const NOT_ME: &str = "/not-me";
+const NOT_ME: &str = "/not-me";
 
 /// Where the link of a mail leads. `None` for a mail without a token.
 pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
@@ -142,6 +154,21 @@ mod tests {
             front_end.link("/verify-account", "4>?2", "a&b=c d/é"),
             "https://example.org/app/verify-account?uid=ND4_Mg&token=a%26b%3Dc+d%2F%C3%A9"
         );
+        Ok(())
+    }
+
+    #[test]
+    fn only_a_not_me_link_names_its_mail() -> Result<(), SetupError> {
+        let front_end = FrontEnd::parse("https://example.org")?;
+        assert_eq!(
+            front_end.link_of(MailPurpose::EmailChanged, "1", "t").as_deref(),
+            Some("https://example.org/not-me?uid=MQ&token=t&kind=email_changed")
+        );
+        assert_eq!(
+            front_end.link_of(MailPurpose::VerifyEmail, "1", "t").as_deref(),
+            Some("https://example.org/verify-account?uid=MQ&token=t")
+        );
+        assert_eq!(front_end.link_of(MailPurpose::AccountExists, "1", "t"), None);
         Ok(())
     }
 

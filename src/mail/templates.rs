@@ -6,7 +6,7 @@ use auth_core::types::{Locale, Timestamp};
 use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior, context};
 
-use super::link::{FrontEnd, Lifetime, NOT_ME, moment, path};
+use super::link::{FrontEnd, Lifetime, moment, path};
 use super::{RenderedMail, SetupError};
 
 /// The words of every mail: English ones are built in; each can be replaced, and other languages added, at run time.
@@ -24,6 +24,9 @@ use super::{RenderedMail, SetupError};
 /// | `email` | the recipient's address |
 /// | `locale` | the locale of the template |
 /// | `subject` | the subject as rendered; in the bodies only |
+///
+/// A link to `/not-me` has a third parameter, `kind`: the name of its mail by [`MailPurpose::as_str`]. The page there chooses
+/// its words by it, because a link may revert a change, remove an account or object to a revert. It proves nothing.
 ///
 /// HTML templates may extend the built-in `layout.html`; it has the blocks `before`, `action` (the button's text) and
 /// `after`, and shows the link itself.
@@ -166,12 +169,15 @@ impl Templates {
     /// # Errors
     /// [`MailError::Permanent`] when the mail lacks the link that its purpose needs, or a template fails.
     pub fn render(&self, mail: &Mail) -> Result<RenderedMail, MailError> {
-        let link = match (path(mail.purpose), &mail.link) {
-            (None, _) => None,
-            (Some(path), Some(link)) => {
-                Some((self.front_end.link(path, link.user.as_str(), link.token.expose()), link.lifetime))
+        let link = match &mail.link {
+            Some(MailLink { user, token, lifetime }) => {
+                let link = self.front_end.link_of(mail.purpose, user.as_str(), token.expose());
+                link.map(|link| (link, *lifetime))
             }
-            (Some(_), None) => return Err(MailError::Permanent("the mail has no link".into())),
+            None if path(mail.purpose).is_some() => {
+                return Err(MailError::Permanent("the mail has no link".into()));
+            }
+            None => None,
         };
         let sign_up = mail.sign_up.as_ref().map(|sign_up| self.sign_up_facts(sign_up));
         let words = self.words(mail.locale, mail.purpose, mail.to.spelling(), link, sign_up);
@@ -229,7 +235,7 @@ impl Templates {
         SignUpFacts {
             at: moment(sign_up.at),
             from: sign_up.from.map(|from| from.to_canonical().to_string()),
-            not_me: self.front_end.link(NOT_ME, user.as_str(), token.expose()),
+            not_me: self.front_end.not_me(MailPurpose::VerifyEmail, user.as_str(), token.expose()),
         }
     }
 
@@ -237,7 +243,7 @@ impl Templates {
     fn try_out(&self, locale: Locale, purpose: MailPurpose) -> Result<(), SetupError> {
         let fault = |what| SetupError::new(format!("{}: {what}", template_name(locale.as_str(), purpose, "*")));
         for minutes in [1, 300, 5000] {
-            let link = path(purpose).map(|path| self.front_end.link(path, "1", "sample"));
+            let link = self.front_end.link_of(purpose, "1", "sample");
             let url = link.as_deref().unwrap_or(self.front_end.home()).to_owned();
             let link = link.map(|link| (link, Duration::from_secs(60 * minutes)));
             let sign_up = SignUpFacts::sample().filter(|_| purpose == MailPurpose::VerifyEmail && minutes > 1);
@@ -262,7 +268,7 @@ struct SignUpFacts {
 
 impl SignUpFacts {
     fn sample() -> Option<Self> {
-        let not_me = "https://app.example.org/not-me?uid=MQ&token=sample".to_owned();
+        let not_me = "https://app.example.org/not-me?uid=MQ&token=sample&kind=verify_email".to_owned();
         Some(Self { at: moment(Timestamp::default()), from: None, not_me })
     }
 }

@@ -224,7 +224,10 @@ async fn a_verification_mail_tells_of_the_sign_up_and_lets_the_owner_deny_it(gro
     assert_eq!(from, Some([203, 0, 113, 9].into()));
     let answer = world.send(Link::from_parts(&user, &token).not_me()).await;
     let detail = "The account was removed. Your mail address is free.";
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "detail": detail })));
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()),
+        (200, json!({ "detail": detail, "outcome": "account_removed" }))
+    );
     world.send(Link::of(&mail).verify()).await.refused(400, "link_invalid");
     world.log_in("ada@example.org", "the squatter's one").await.refused(401, "invalid_credentials");
     world.account("ada@example.org").await;

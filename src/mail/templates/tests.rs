@@ -14,11 +14,11 @@ fn templates() -> Templates {
 
 fn words(templates: &Templates, locale: &str, purpose: MailPurpose) -> Words {
     let lifetime = if purpose == MailPurpose::VerifyEmail { DAYS } else { MINUTES };
-    let link = path(purpose).map(|path| (templates.front_end.link(path, "42", "the-token"), lifetime));
+    let link = templates.front_end.link_of(purpose, "42", "the-token").map(|link| (link, lifetime));
     let sign_up = (purpose == MailPurpose::VerifyEmail).then(|| SignUpFacts {
         at: "2026-01-31 18:05 UTC".to_owned(),
         from: Some("192.0.2.7".to_owned()),
-        not_me: templates.front_end.link(NOT_ME, "42", "another-token"),
+        not_me: templates.front_end.not_me(MailPurpose::VerifyEmail, "42", "another-token"),
     });
     templates.words(Locale::parse_or_default(locale), purpose, "ada@example.org", link, sign_up).unwrap()
 }
@@ -82,7 +82,10 @@ fn a_verification_mail_says_who_signed_up_and_offers_to_deny_it() {
     let words = words(&templates(), "en", MailPurpose::VerifyEmail);
     for body in [&words.text, &words.html.replace("&#x2f;", "/").replace("&amp;", "&")] {
         assert!(body.contains("2026-01-31 18:05 UTC") && body.contains("192.0.2.7"), "{body}");
-        assert!(body.contains("https://app.example.org/not-me?uid=NDI&token=another-token"), "{body}");
+        assert!(
+            body.contains("https://app.example.org/not-me?uid=NDI&token=another-token&kind=verify_email"),
+            "{body}"
+        );
     }
     // Of an account that an operator made, none of it is known.
     let mail = Mail {

@@ -178,7 +178,8 @@ impl Vault {
         while !self.auth.system().deliver_mail().await.unwrap().is_idle() {}
         let mails = std::mem::take(&mut *self.post.mails.lock().unwrap()).join("\n");
         let query = mails.split_whitespace().find_map(|word| word.split_once(&format!("/{page}?uid="))).unwrap().1;
-        let (uid, token) = query.split_once("&token=").unwrap();
+        let (uid, rest) = query.split_once("&token=").unwrap();
+        let token = rest.split_once('&').map_or(rest, |(token, _)| token);
         let link = Link { uid: uid.into(), token: token.into() };
         self.links.lock().unwrap().push(link.clone());
         link
