@@ -27,13 +27,14 @@ const INDEX_HTML: &str = include_str!("../page/index.html");
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// Path, type and text of what the page loads.
-const ASSETS: [(&str, &str, &str); 11] = [
+const ASSETS: [(&str, &str, &str); 12] = [
     ("/assets/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
     ("/assets/app.js", JAVASCRIPT, include_str!("../page/app.js")),
     ("/assets/api.js", JAVASCRIPT, include_str!("../page/api.js")),
     ("/assets/forms.js", JAVASCRIPT, include_str!("../page/forms.js")),
     ("/assets/login.js", JAVASCRIPT, include_str!("../page/login.js")),
     ("/assets/mail_links.js", JAVASCRIPT, include_str!("../page/mail_links.js")),
+    ("/assets/not_me.js", JAVASCRIPT, include_str!("../page/not_me.js")),
     ("/assets/profile.js", JAVASCRIPT, include_str!("../page/profile.js")),
     ("/assets/session.js", JAVASCRIPT, include_str!("../page/session.js")),
     ("/assets/signup.js", JAVASCRIPT, include_str!("../page/signup.js")),

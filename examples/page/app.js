@@ -1,7 +1,8 @@
 // Which view belongs to which address.
 
 import { forgot, logIn, loggedOut } from './login.js';
-import { notMe, resetPassword, verifyAccount, verifyEmailChange } from './mail_links.js';
+import { resetPassword, verifyAccount, verifyEmailChange } from './mail_links.js';
+import { notMe } from './not_me.js';
 import { changeEmail, changePassword, deactivate, editProfile, profile } from './profile.js';
 import { checkMail, resend, signUp } from './signup.js';
 import { newBackupCodes, replaceAuthenticator, turnOff, twoFactor } from './two_factor.js';

@@ -6,15 +6,15 @@ import { resend } from './signup.js';
 import { LOG_IN, message, setSession, show, typed } from './view.js';
 
 // The secret of a mail link must not stay in the address bar and the history.
-function takeLink() {
+export function takeLink() {
   const { uid, token } = Object.fromEntries(new URLSearchParams(location.search));
   history.replaceState(null, '', location.pathname);
   return uid && token ? { uid, token } : null;
 }
 
-const INCOMPLETE = ['This link is incomplete', 'Please open the link in your mail again.', LOG_IN];
-const DEAD = 'This link does not work';
-const OLD = 'It is incomplete, was used before or has expired.';
+export const INCOMPLETE = ['This link is incomplete', 'Please open the link in your mail again.', LOG_IN];
+export const DEAD = 'This link does not work';
+export const OLD = 'It is incomplete, was used before or has expired.';
 
 // A mail scanner may open the page and run its script, so only the button confirms.
 const confirmButton = (request, done, failed) => button('Confirm', request, done, { failed, className: '' });
@@ -77,21 +77,4 @@ export function resetPassword() {
   };
   show('Set a new password', 'You will use it the next time you log in.',
     form(newPassword('password', 'New password'), 'Save password', request, done, failed));
-}
-
-// Opening the page changes nothing: only the button does.
-export function notMe() {
-  const link = takeLink();
-  if (!link) return message(...INCOMPLETE);
-  const done = ({ data }) => {
-    setSession('out'); // every session has ended
-    message('The change was taken back', data.detail, LOG_IN);
-  };
-  const failed = (answer, element) => (answer.data.code === 'link_invalid'
-    ? message(DEAD, OLD, LOG_IN) : showFailure(answer, element));
-  const hint = 'Only if our mail asks for one, or two-factor login was on before.';
-  show('Was this not you?', 'If you made the change that our mail told you of, there is nothing to do. If you did not, '
-    + 'take it back: every session ends, and our mail says how it goes on.', form(
-    text('code', 'Code of your authenticator, or a backup code', { autocomplete: 'one-time-code', hint }),
-    'Take the change back', ({ code }) => send('POST', 'auth/not-me/', { ...link, ...(code && { code }) }), done, failed));
 }

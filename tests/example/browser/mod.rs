@@ -2,6 +2,7 @@
 //! Screenshots of every view are left in `target/tmp/page`.
 
 mod driver;
+mod not_me;
 mod siblings;
 
 use std::collections::HashSet;
@@ -74,7 +75,7 @@ async fn an_account_lives_its_whole_life_on_the_page() {
     let secret = turn_two_factor_login_on(&page, &driver).await;
     let secret = replace_the_authenticator(&page, &secret).await;
     turn_two_factor_login_off(&page, &secret).await;
-    take_it_back(&page, &mut inbox).await;
+    revert_it(&page, &mut inbox).await;
     close_the_account(&page, &secret).await;
 
     page.close().await;
@@ -305,23 +306,23 @@ async fn turn_two_factor_login_off(page: &Page, secret: &str) {
     page.heading("Two-factor login is off").await;
 }
 
-async fn take_it_back(page: &Page, inbox: &mut Inbox<'_>) {
+async fn revert_it(page: &Page, inbox: &mut Inbox<'_>) {
     let link = inbox.link(LOVELACE, "Two-factor login is off");
     page.open(&link).await;
-    page.heading("Was this not you?").await;
+    page.heading("Did you turn off two-factor login?").await;
     // To have looked at it changed nothing.
     page.open("/").await;
     page.heading("Your profile").await;
     page.open(&link).await;
-    page.heading("Was this not you?").await;
-    page.press("Take the change back").await;
-    page.heading("The change was taken back").await;
+    page.heading("Did you turn off two-factor login?").await;
+    page.press("Revert the change").await;
+    page.heading("The change was reverted").await;
     page.open("/").await;
     page.heading("Log in").await;
     page.open(&link).await;
-    page.heading("Was this not you?").await;
-    page.press("Take the change back").await;
+    page.press("Revert the change").await;
     page.heading("This link does not work").await;
+    page.text("The change may also have been reverted already.").await;
 
     page.open(&inbox.link(LOVELACE, "Password Reset Request")).await;
     page.heading("Set a new password").await;
@@ -340,7 +341,7 @@ async fn take_it_back(page: &Page, inbox: &mut Inbox<'_>) {
     inbox.link(LOVELACE, "Password Reset Request");
 }
 
-/// Two-factor login is on again: turning it off was taken back.
+/// Two-factor login is on again: turning it off was reverted.
 async fn close_the_account(page: &Page, secret: &str) {
     log_in(page, LOVELACE, THIRD_PASSWORD).await;
     page.heading("One more step").await;
