@@ -1,7 +1,7 @@
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
-use crate::port::{Event, UserKey};
+use crate::port::Event;
 use crate::token::LinkPurpose;
 use crate::types::{Client, UserId};
 
@@ -14,19 +14,13 @@ impl AuthSystem {
     /// # Errors
     /// `already_verified` for a good link of an account that was verified meanwhile; `unavailable`.
     pub async fn deny_sign_up(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<bool, Error> {
-        let ports = self.ports();
         for _ in 0..MAX_ATTEMPTS {
-            let found = match &user {
-                Some(id) => ports.users.find(&client.tenant, UserKey::Id(id)).await?,
-                None => None,
-            };
-            let now = ports.clock.now();
-            let genuine = self.tokens().verify_link(LinkPurpose::DenySignUp, found.as_ref(), token, now);
-            let Some(user) = found.filter(|_| genuine) else { return Ok(false) };
+            let found = self.account_of_link(client, LinkPurpose::DenySignUp, user.as_ref(), token).await?;
+            let Some(user) = found else { return Ok(false) };
             if !user.is_unclaimed() || user.last_login_at.is_some() {
                 return Err(Reason::AlreadyVerified.into());
             }
-            if ports.users.remove_if(&user).await? {
+            if self.ports().users.remove_if(&user).await? {
                 self.remove_credentials_of(&user).await;
                 self.record(&client.tenant, Event::SignUpDenied { user: user.id });
                 return Ok(true);

@@ -16,6 +16,7 @@ mod give_way;
 mod import_user;
 mod login;
 mod logout;
+mod mailed_link;
 mod new_password;
 mod not_me;
 mod password;

@@ -4,7 +4,7 @@ use super::verify_email::parse_email;
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
-use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
+use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
 use crate::token::LinkPurpose;
 use crate::types::{Client, Personal, Token, User, UserId, UserStatus};
 
@@ -67,14 +67,10 @@ impl AuthSystem {
         let device = self.new_device()?;
         let mut hash = None;
         for _ in 0..MAX_ATTEMPTS {
-            let found = match &request.user {
-                Some(id) => ports.users.find(&client.tenant, UserKey::Id(id)).await?,
-                None => None,
-            };
+            let (id, token) = (request.user.as_ref(), request.token);
+            let found = self.account_of_link(client, LinkPurpose::SetPassword, id, token).await?;
+            let user = found.filter(|user| self.may_be_reset(user)).ok_or(Reason::LinkInvalid)?;
             let now = ports.clock.now();
-            let genuine = self.tokens().verify_link(LinkPurpose::SetPassword, found.as_ref(), request.token, now);
-            let found = found.filter(|user| genuine && self.may_be_reset(user));
-            let Some(user) = found else { return Err(Reason::LinkInvalid.into()) };
             let (verifies, stranger) = (!user.is_verified(), user.is_unclaimed());
             if verifies && self.left_by_another(&user.tenant, &user.email, Some(&user.id)).await?.is_some() {
                 return Err(Reason::LinkInvalid.into());

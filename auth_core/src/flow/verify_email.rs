@@ -1,7 +1,7 @@
 use super::{MAX_ATTEMPTS, contended};
 use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason, Reason};
-use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
+use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
 use crate::token::LinkPurpose;
 use crate::types::{Client, Email, UserId};
 
@@ -13,20 +13,16 @@ impl AuthSystem {
     pub async fn verify_email(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<(), Error> {
         let ports = self.ports();
         for _ in 0..MAX_ATTEMPTS {
-            let found = match &user {
-                Some(id) => ports.users.find(&client.tenant, UserKey::Id(id)).await?,
-                None => None,
-            };
-            let now = ports.clock.now();
-            let genuine = self.tokens().verify_link(LinkPurpose::VerifyEmail, found.as_ref(), token, now);
-            let Some(user) = found.filter(|_| genuine) else { return Err(Reason::LinkInvalid.into()) };
+            let found = self.account_of_link(client, LinkPurpose::VerifyEmail, user.as_ref(), token).await?;
+            let user = found.ok_or(Reason::LinkInvalid)?;
             if user.is_verified() {
                 return Err(Reason::AlreadyVerified.into());
             }
             if self.left_by_another(&user.tenant, &user.email, Some(&user.id)).await?.is_some() {
                 return Err(Reason::LinkInvalid.into());
             }
-            let change = UserChange { email_verified_at: Some(Some(now)), ..UserChange::default() };
+            let now = Some(ports.clock.now());
+            let change = UserChange { email_verified_at: Some(now), ..UserChange::default() };
             if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
                 self.record(&client.tenant, Event::EmailVerified { user: user.id });
                 return Ok(());
