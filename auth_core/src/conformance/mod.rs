@@ -199,7 +199,13 @@ mod tests {
             let down = source.matches("\npub async fn a_store_that_is_down_says_so(").count();
             assert_eq!(written - down, cases.len(), "{cases:?}");
         }
-        check(include_str!("user_store.rs"), user_store::CASES);
+        let users = concat!(
+            include_str!("user_store.rs"),
+            include_str!("user_store/updates.rs"),
+            include_str!("user_store/logins.rs"),
+            include_str!("user_store/feed.rs"),
+        );
+        check(users, user_store::CASES);
         check(include_str!("usernames.rs"), usernames::CASES);
         check(include_str!("tenants.rs"), tenants::CASES);
         check(include_str!("session_store.rs"), session_store::CASES);

@@ -1,22 +1,36 @@
 //! What every [`UserStore`] promises.
 
+mod feed;
+mod logins;
+mod updates;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Case, SECOND, TICK, assert_unavailable, in_parallel, read_feed, tenant};
+pub(super) use self::feed::changes;
+pub use self::feed::{
+    the_feed_starts_at_an_age, the_feed_tells_every_change_once, what_changes_behind_a_reader_is_still_told,
+};
+pub use self::logins::{
+    a_login_is_noted_without_a_new_revision, a_login_replaces_only_the_hash_that_it_checked,
+    a_new_password_starts_with_no_failures, a_password_given_within_a_session_is_no_login,
+    dummy_writes_touch_no_account, failures_are_counted_for_each_account, failures_are_counted_up_to_the_bound,
+};
+pub use self::updates::{
+    a_removal_frees_the_address_and_only_of_the_row_as_it_was_read, a_security_change_bumps_the_token_version,
+    an_update_leaves_what_it_does_not_name, an_update_of_an_old_revision_is_stale,
+    an_update_to_a_taken_address_conflicts, an_update_writes_what_it_names, one_of_many_removals_or_the_update_wins,
+    one_of_many_updates_wins,
+};
+use super::{Case, SECOND, TICK, assert_unavailable, in_parallel, tenant};
 use crate::port::{
-    Clock, FeedPosition, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey,
-    UserSecurity, UserStore, UserUpdate,
+    Clock as _, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey, UserStore, UserUpdate,
 };
 use crate::testing::ManualClock;
-use crate::types::{
-    Attributes, Claim, CredentialId, Email, EnrolledFactor, FactorKind, PasswordHash, Recoveries, TenantId,
-    TokenVersion, User, UserId, UserStatus,
-};
+use crate::types::{Attributes, Claim, Email, PasswordHash, TenantId, TokenVersion, User, UserId, UserStatus};
 
 /// One `#[test]` for each case, over the stores that a constructor makes.
 #[doc(hidden)]
@@ -234,287 +248,6 @@ pub async fn one_of_many_inserts_creates(store: Arc<dyn UserStore>, _: ManualClo
     assert_eq!(created, Vec::from_iter(found));
 }
 
-/// Each field that a change can name is written, together with what follows from it, and answered as it is then read.
-pub async fn an_update_writes_what_it_names(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let mut user = create(&*store, &new_user("ada")).await;
-    let first = user.email.clone();
-    let factor = |number| EnrolledFactor {
-        credential: CredentialId(Uuid::from_u128(number)),
-        kind: kind("totp"),
-        since: TokenVersion::new(u32::MAX),
-    };
-    let none = UserChange::default;
-    let version = TokenVersion::new(0x7fff_fffe);
-    let recoveries = Recoveries::default().with(version, version.next(), clock.now(), SECOND);
-    for change in [
-        UserChange { email: Some(email("new")), ..none() },
-        UserChange { email_verified_at: Some(Some(clock.now())), ..none() },
-        UserChange { email_verified_at: Some(None), ..none() },
-        UserChange { status: Some(UserStatus::Disabled), ..none() },
-        UserChange { status: Some(UserStatus::Deactivated { since: clock.now() - TICK }), ..none() },
-        UserChange { attributes: Some(attributes(json!({"x": [0]}))), ..none() },
-        UserChange { status: Some(UserStatus::Deleted), ..none() },
-        UserChange { status: Some(UserStatus::Active), ..none() },
-        UserChange { password_hash: Some(None), ..none() },
-        UserChange { password_hash: Some(Some(hash("two"))), ..none() },
-        UserChange { factors: Some(vec![factor(2), factor(1), factor(2)]), ..none() },
-        UserChange { factors: Some(Vec::new()), ..none() },
-        UserChange { attributes: Some(attributes(json!({"x": [1]}))), ..none() },
-        UserChange { attributes: Some(Attributes::new()), ..none() },
-        UserChange { recoveries: Some(recoveries.clone()), ..none() },
-        UserChange { recoveries: Some(Recoveries::default()), ..none() },
-        UserChange { end_sessions: true, ..none() },
-        UserChange { email: Some(email("last")), status: Some(UserStatus::Disabled), ..none() },
-        none(),
-    ] {
-        clock.advance(SECOND + TICK);
-        let next = update(&*store, &user, &change).await;
-        assert_eq!(next, change.apply(&user, clock.now()));
-        assert_eq!(load(&*store, &user).await, next);
-        user = next;
-    }
-    // The old addresses are free again, the new one leads here.
-    for free in [&first, &email("new")] {
-        assert_eq!(find(&*store, &user.tenant, UserKey::Email(free)).await, None);
-    }
-    assert_eq!(find(&*store, &user.tenant, UserKey::Email(&email("last"))).await, Some(user));
-    create(&*store, &new_user("ada")).await;
-}
-
-fn kind(name: &str) -> FactorKind {
-    FactorKind(name.into())
-}
-
-/// A login in between leaves the revision alone, so an update from an older read succeeds; it must not undo the login.
-pub async fn an_update_leaves_what_it_does_not_name(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let read = create(&*store, &new_user("ada")).await;
-    let rehash = Some((hash("one"), hash("stronger")));
-    store.record_login(&read.tenant, &read.id, &LoginRecord { at: Some(clock.now()), rehash }).await.unwrap();
-    assert!(store.count_failure(&read.tenant, &read.id, 9).await.unwrap());
-    let change = UserChange { email_verified_at: Some(Some(clock.now())), ..UserChange::default() };
-    let next = update(&*store, &read, &change).await;
-    let expected = User {
-        password_hash: Some(hash("stronger")),
-        last_login_at: Some(clock.now()),
-        consecutive_failures: 1,
-        ..change.apply(&read, clock.now())
-    };
-    assert_eq!(next, expected);
-    assert_eq!(load(&*store, &read).await, expected);
-}
-
-/// What ends sessions and links raises version and revision, the version within 31 bits; the rest raises the revision.
-pub async fn a_security_change_bumps_the_token_version(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let none = UserChange::default;
-    let user = create(&*store, &new_user("ada")).await;
-    assert_eq!((user.token_version.get(), user.revision), (0x7fff_ffff, 0));
-    let user = update(&*store, &user, &UserChange { password_hash: Some(Some(hash("two"))), ..none() }).await;
-    assert_eq!((user.token_version.get(), user.revision), (0, 1));
-    let user = update(&*store, &user, &UserChange { status: Some(UserStatus::Disabled), ..none() }).await;
-    assert_eq!((user.token_version.get(), user.revision), (1, 2));
-    let user = update(&*store, &user, &UserChange { attributes: Some(Attributes::new()), ..none() }).await;
-    assert_eq!((user.token_version.get(), user.revision), (1, 3));
-    let verified = Some(Some(clock.now()));
-    let user = update(&*store, &user, &UserChange { email_verified_at: verified, ..none() }).await;
-    assert_eq!((user.token_version.get(), user.revision), (1, 4));
-    assert_eq!(load(&*store, &user).await, user);
-}
-
-/// A row goes only as it was read; then its address is free, and the others stay.
-pub async fn a_removal_frees_the_address_and_only_of_the_row_as_it_was_read(store: Arc<dyn UserStore>, _: ManualClock) {
-    let read = create(&*store, &new_user("ada")).await;
-    let bob = create(&*store, &new_user("bob")).await;
-    let now = update(&*store, &read, &UserChange::default()).await;
-    let gone = User { id: new_user("nobody").id, ..now.clone() };
-    let elsewhere = User { tenant: tenant("other"), ..now.clone() };
-    for other in [&read, &gone, &elsewhere] {
-        assert!(!store.remove_if(other).await.unwrap(), "{other:?}");
-    }
-    assert_eq!(load(&*store, &now).await, now);
-    assert!(store.remove_if(&now).await.unwrap());
-    assert!(!store.remove_if(&now).await.unwrap());
-    for key in [UserKey::Id(&now.id), UserKey::Email(&now.email)] {
-        assert_eq!(find(&*store, &now.tenant, key).await, None, "{key:?}");
-    }
-    assert!(matches!(store.update_if(&now, &UserChange::default()).await.unwrap(), UserUpdate::Stale));
-    assert_eq!(load(&*store, &bob).await, bob);
-    create(&*store, &new_user("ada")).await;
-}
-
-/// Of 63 parallel removals and an update of one revision exactly one succeeds.
-pub async fn one_of_many_removals_or_the_update_wins(store: Arc<dyn UserStore>, clock: ManualClock) {
-    for round in 0..4 {
-        let user = create(&*store, &new_user(&format!("user{round}"))).await;
-        let verified = UserChange { email_verified_at: Some(Some(clock.now())), ..UserChange::default() };
-        let results = in_parallel(|number| {
-            let (store, user, verified) = (store.clone(), user.clone(), verified.clone());
-            async move {
-                match number {
-                    0 => matches!(store.update_if(&user, &verified).await.unwrap(), UserUpdate::Done(_)),
-                    _ => store.remove_if(&user).await.unwrap(),
-                }
-            }
-        });
-        assert_eq!(results.await.into_iter().filter(|won| *won).count(), 1);
-        let left = find(&*store, &user.tenant, UserKey::Id(&user.id)).await;
-        assert!(left.is_none_or(|left| left == verified.apply(&user, clock.now())));
-    }
-}
-
-/// Who read an old row, or one that is not there, must check and decide again; nothing is written.
-pub async fn an_update_of_an_old_revision_is_stale(store: Arc<dyn UserStore>, _: ManualClock) {
-    let read = create(&*store, &new_user("ada")).await;
-    create(&*store, &new_user("bob")).await;
-    let next = update(&*store, &read, &UserChange::default()).await;
-    let gone = User { id: new_user("nobody").id, ..read.clone() };
-    let odd = User { id: UserId::parse("nobody").unwrap(), ..read.clone() };
-    let future = User { revision: next.revision + 1, ..next.clone() };
-    // Stale comes before any conflict.
-    for address in ["bob", "free"] {
-        let change = UserChange { email: Some(email(address)), ..UserChange::default() };
-        for current in [&read, &gone, &odd, &future] {
-            assert!(matches!(store.update_if(current, &change).await.unwrap(), UserUpdate::Stale), "{current:?}");
-        }
-    }
-    assert_eq!(load(&*store, &next).await, next);
-}
-
-/// An address moves only where it is free; one's own is no other's.
-pub async fn an_update_to_a_taken_address_conflicts(store: Arc<dyn UserStore>, _: ManualClock) {
-    create(&*store, &new_user("ada")).await;
-    let bob = create(&*store, &new_user("bob")).await;
-    let change = UserChange { email: Some(email("ada")), password_hash: Some(None), ..UserChange::default() };
-    assert!(matches!(store.update_if(&bob, &change).await.unwrap(), UserUpdate::Conflict(Unique::Email)));
-    assert_eq!(load(&*store, &bob).await, bob);
-    update(&*store, &bob, &UserChange { email: Some(email("bob")), ..UserChange::default() }).await;
-}
-
-/// Of 64 parallel updates from one read exactly one succeeds, and the row is what that one says.
-pub async fn one_of_many_updates_wins(store: Arc<dyn UserStore>, _: ManualClock) {
-    let user = create(&*store, &new_user("ada")).await;
-    let results = in_parallel(|number| {
-        let (store, user) = (store.clone(), user.clone());
-        async move {
-            let password_hash = Some(Some(hash(&number.to_string())));
-            store.update_if(&user, &UserChange { password_hash, ..UserChange::default() }).await.unwrap()
-        }
-    });
-    let mut won = Vec::new();
-    for result in results.await {
-        match result {
-            UserUpdate::Done(user) => won.push(user),
-            UserUpdate::Stale => {}
-            UserUpdate::Conflict(what) => panic!("{what:?}"),
-        }
-    }
-    assert_eq!(won, [load(&*store, &user).await]);
-    assert_eq!(won[0].token_version, user.token_version.next());
-}
-
-/// A login is no change that anybody must learn of: revision, version and time of the last change stay.
-pub async fn a_login_is_noted_without_a_new_revision(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let user = create(&*store, &new_user("ada")).await;
-    let other = create(&*store, &new_user("bob")).await;
-    assert!(store.count_failure(&user.tenant, &user.id, 9).await.unwrap());
-    clock.advance(5 * SECOND);
-    let login = LoginRecord { at: Some(clock.now() - TICK), rehash: None };
-    store.record_login(&user.tenant, &user.id, &login).await.unwrap();
-    assert_eq!(load(&*store, &user).await, User { last_login_at: login.at, ..user });
-    assert_eq!(load(&*store, &other).await, other);
-}
-
-/// A password that was asked for again clears the failures and leaves the time of the last login.
-pub async fn a_password_given_within_a_session_is_no_login(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let user = create(&*store, &new_user("ada")).await;
-    let login = LoginRecord { at: Some(clock.now()), rehash: None };
-    let again = LoginRecord { at: None, rehash: Some((hash("one"), hash("two"))) };
-    store.record_login(&user.tenant, &user.id, &login).await.unwrap();
-    assert!(store.count_failure(&user.tenant, &user.id, 9).await.unwrap());
-    store.record_login(&user.tenant, &user.id, &again).await.unwrap();
-    let expected = User { password_hash: Some(hash("two")), ..with_login(&user, &login) };
-    assert_eq!(load(&*store, &user).await, expected);
-}
-
-/// A hash that was replaced since it was checked stays: a login must not bring an old password back.
-pub async fn a_login_replaces_only_the_hash_that_it_checked(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let user = create(&*store, &new_user("ada")).await;
-    let login = |old, new| LoginRecord { at: Some(clock.now()), rehash: Some((hash(old), hash(new))) };
-    for (login, kept) in [(login("other", "bad"), "one"), (login("one", "two"), "two"), (login("one", "late"), "two")] {
-        store.record_login(&user.tenant, &user.id, &login).await.unwrap();
-        assert_eq!(load(&*store, &user).await, User { password_hash: Some(hash(kept)), ..with_login(&user, &login) });
-    }
-    let change = UserChange { password_hash: Some(None), ..UserChange::default() };
-    let user = update(&*store, &load(&*store, &user).await, &change).await;
-    store.record_login(&user.tenant, &user.id, &login("two", "back")).await.unwrap();
-    assert_eq!(load(&*store, &user).await.password_hash, None);
-}
-
-fn with_login(user: &User, login: &LoginRecord) -> User {
-    User { last_login_at: login.at, ..user.clone() }
-}
-
-/// Of 64 parallel guesses exactly as many are let through as the bound leaves, and all are on the row.
-pub async fn failures_are_counted_up_to_the_bound(store: Arc<dyn UserStore>, _: ManualClock) {
-    let user = create(&*store, &new_user("ada")).await;
-    for (below, passes) in [(10, 10), (10, 0), (25, 15), (0, 0)] {
-        let results = in_parallel(|_| {
-            let (store, tenant, id) = (store.clone(), user.tenant, user.id);
-            async move { store.count_failure(&tenant, &id, below).await.unwrap() }
-        });
-        assert_eq!(results.await.into_iter().filter(|passed| *passed).count(), passes, "below {below}");
-    }
-    assert_eq!(load(&*store, &user).await, User { consecutive_failures: 25, ..user });
-}
-
-/// One account's failures are no other's, and an account that is not there has none.
-pub async fn failures_are_counted_for_each_account(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let (ada, bob) = (create(&*store, &new_user("ada")).await, create(&*store, &new_user("bob")).await);
-    let count = |id: UserId| {
-        let store = store.clone();
-        async move { store.count_failure(&TenantId::default(), &id, 1).await.unwrap() }
-    };
-    assert_eq!((count(ada.id).await, count(ada.id).await, count(bob.id).await), (true, false, true));
-    assert!(!count(new_user("nobody").id).await);
-    assert!(!count(UserId::parse("nobody").unwrap()).await);
-    let login = LoginRecord { at: Some(clock.now()), rehash: None };
-    store.record_login(&ada.tenant, &ada.id, &login).await.unwrap();
-    assert_eq!((count(ada.id).await, count(bob.id).await), (true, false));
-    // Nobody logs in, and nobody minds.
-    store.record_login(&ada.tenant, &new_user("nobody").id, &login).await.unwrap();
-}
-
-/// Any number of dummy writes at once succeeds, and no account shows it.
-pub async fn dummy_writes_touch_no_account(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let user = create(&*store, &new_user("ada")).await;
-    clock.advance(2 * SECOND);
-    let written = in_parallel(|number| {
-        let (store, row) = (store.clone(), format!("nobody{}@example.org", number % 4));
-        async move { store.dummy_write(&row).await.is_ok() }
-    });
-    assert!(written.await.into_iter().all(|written| written));
-    assert_eq!(load(&*store, &user).await, user);
-    assert_eq!(changes(&*store, Since::Ago(SECOND), 9).await, []);
-}
-
-/// Of all changes only a new password clears the failures, those counted since the row was read among them.
-pub async fn a_new_password_starts_with_no_failures(store: Arc<dyn UserStore>, _: ManualClock) {
-    let mut user = create(&*store, &new_user("ada")).await;
-    for _ in 0..3 {
-        assert!(store.count_failure(&user.tenant, &user.id, 9).await.unwrap());
-    }
-    let none = UserChange::default;
-    for (change, failures) in [
-        (UserChange { email_verified_at: Some(None), status: Some(UserStatus::Active), ..none() }, 3),
-        (UserChange { password_hash: Some(Some(hash("new"))), ..none() }, 0),
-    ] {
-        // What the caller read may be older than the failures.
-        user.consecutive_failures = 0;
-        user = update(&*store, &user, &change).await;
-        assert_eq!(user.consecutive_failures, failures);
-        assert_eq!(load(&*store, &user).await, user);
-    }
-}
-
 /// Deletion is a status: the row keeps its address, and says that it is deleted.
 pub async fn a_deleted_account_is_found(store: Arc<dyn UserStore>, _: ManualClock) {
     let user = create(&*store, &new_user("ada")).await;
@@ -541,77 +274,6 @@ pub async fn another_tenant_reaches_nothing(store: Arc<dyn UserStore>, clock: Ma
     let login = LoginRecord { at: Some(clock.now()), rehash: Some((hash("one"), hash("two"))) };
     store.record_login(&other, &user.id, &login).await.unwrap();
     assert_eq!(load(&*store, &user).await, user);
-}
-
-pub(super) async fn changes(store: &dyn UserStore, since: Since, limit: usize) -> Vec<UserSecurity> {
-    read_feed(since, limit, async |since| store.changes(&since, limit).await).await
-}
-
-/// In pages of any length, each account is told once, as it is now, in the order of the changes.
-pub async fn the_feed_tells_every_change_once(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let mut users = Vec::new();
-    for number in 0..40 {
-        // Most share one moment.
-        if number == 30 {
-            clock.advance(TICK);
-        }
-        users.push(create(&*store, &new_user(&format!("user{number:02}"))).await);
-    }
-    clock.advance(TICK);
-    let changed = users.remove(7);
-    let change = UserChange { status: Some(UserStatus::Disabled), ..UserChange::default() };
-    users.push(update(&*store, &changed, &change).await);
-
-    let expected: Vec<UserSecurity> = users.iter().map(UserSecurity::from).collect();
-    let mut first = None;
-    for limit in [1, 7, 39, 40, 41, 1000] {
-        let rows = changes(&*store, Since::Ago(60 * SECOND), limit).await;
-        assert_eq!(rows.len(), expected.len(), "{limit}");
-        assert!(expected.iter().all(|row| rows.contains(row)), "{limit}");
-        let times = rows.iter().map(|row| users.iter().find(|user| user.id == row.id).map(|user| user.changed_at));
-        assert!(times.is_sorted(), "{limit}");
-        assert_eq!(*first.get_or_insert_with(|| rows.clone()), rows, "{limit}");
-    }
-}
-
-/// An age counts from the store's clock, and includes what is just as old. Logins and failures are no changes.
-pub async fn the_feed_starts_at_an_age(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let old = create(&*store, &new_user("old")).await;
-    clock.advance(10 * SECOND);
-    let young = create(&*store, &new_user("young")).await;
-    let login = LoginRecord { at: Some(clock.now()), rehash: None };
-    store.record_login(&old.tenant, &old.id, &login).await.unwrap();
-    assert!(store.count_failure(&old.tenant, &old.id, 9).await.unwrap());
-    for (age, expected) in [
-        (10 * SECOND, vec![old.id, young.id]),
-        (10 * SECOND - TICK, vec![young.id]),
-        (Duration::MAX, vec![old.id, young.id]),
-        (Duration::ZERO, vec![young.id]),
-    ] {
-        let ids: Vec<UserId> = changes(&*store, Since::Ago(age), 10).await.iter().map(|row| row.id).collect();
-        assert_eq!(ids, expected, "{age:?}");
-    }
-    clock.advance(SECOND);
-    assert_eq!(changes(&*store, Since::Ago(Duration::ZERO), 10).await, []);
-}
-
-/// A row that changes between two pages moves to the end, and the reader meets it there.
-pub async fn what_changes_behind_a_reader_is_still_told(store: Arc<dyn UserStore>, clock: ManualClock) {
-    let first = create(&*store, &new_user("first")).await;
-    clock.advance(TICK);
-    let second = create(&*store, &new_user("second")).await;
-    clock.advance(TICK);
-    create(&*store, &new_user("third")).await;
-    let page = store.changes(&Since::Ago(SECOND), 1).await.unwrap();
-    assert_eq!(page.rows, [UserSecurity::from(&first)]);
-    let next: FeedPosition = page.next.unwrap();
-
-    clock.advance(TICK);
-    let change = UserChange { status: Some(UserStatus::Disabled), ..UserChange::default() };
-    let first = update(&*store, &first, &change).await;
-    let rows = changes(&*store, Since::After(next), 10).await;
-    assert_eq!(rows.len(), 3);
-    assert_eq!((&rows[0], &rows[2]), (&UserSecurity::from(&second), &UserSecurity::from(&first)));
 }
 
 /// Every verb of a store that is down says so; none guesses. What cannot be an id of the store at all may be nobody's.
