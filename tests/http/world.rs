@@ -259,9 +259,14 @@ pub(crate) struct Authenticator {
 }
 
 impl Authenticator {
-    /// Sets one up, without turning it on.
+    /// Sets one up in a session that was just confirmed, without turning it on.
     pub(crate) async fn set_up(world: &World, jar: &Jar) -> Self {
-        let answer = world.send(post("2fa/setup/").jar(jar).json(json!({}))).await;
+        Self::set_up_with(world, jar, json!({})).await
+    }
+
+    /// Sets one up with what a request sends along, without turning it on.
+    pub(crate) async fn set_up_with(world: &World, jar: &Jar, body: Value) -> Self {
+        let answer = world.send(post("2fa/setup/").jar(jar).json(body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         Self { secret: answer.json()["secret"].as_str().unwrap().to_owned(), backup_codes: Vec::new() }
     }
@@ -270,7 +275,7 @@ impl Authenticator {
     pub(crate) async fn enrolled(world: &World, email: &str) -> (Jar, Self) {
         world.account(email).await;
         let jar = world.session(email).await;
-        let mut authenticator = Self::set_up(world, &jar).await;
+        let mut authenticator = Self::set_up_with(world, &jar, json!({ "password": PASSWORD })).await;
         let body = json!({ "code": authenticator.code(world) });
         let answer = world.send(post("2fa/enable/").jar(&jar).json(body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
