@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, Ready, pending, poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::Poll;
@@ -9,7 +10,7 @@ use std::task::Poll;
 use actix_web::body::EitherBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
-use actix_web::http::header::{COOKIE, HeaderValue};
+use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue};
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
 use auth_core::proof::LiveSession;
 use auth_core::types::Scope;
@@ -28,6 +29,10 @@ impl Auth {
     /// The middleware lets anonymous requests through; the extractor refuses them, and `Option<CurrentUser>` is `None`.
     /// Use [`AuthMiddleware::required`] where every route needs a login. Without the middleware an extractor answers with
     /// 500, but actix-web makes an `Option` of that, too: then the log alone tells that it is missing.
+    ///
+    /// A middleware of yours that keeps a clone of the `HttpRequest` while it calls its inner service belongs inside this
+    /// one: actix-web changes no request that has a clone. Outside of it, a request with a refresh cookie is answered with
+    /// 500 and the log names the remedy.
     pub fn middleware(&self) -> AuthMiddleware {
         AuthMiddleware { auth: self.clone(), required: false, scopes: &[Scope::Full] }
     }
@@ -116,8 +121,10 @@ where
             };
             let http = middleware.auth.http();
             // Around the whole application, the middleware leaves the endpoints their cookie.
-            if !http.is_below_public_path(request.head().uri.path()) {
-                strip(&mut request, &http.cookies.refresh.name);
+            if !http.is_below_public_path(request.head().uri.path()) && !strip(&mut request, &http.cookies.refresh.name)
+            {
+                let refused = answer(access::unstrippable(request.head().uri.path()));
+                return Ok(request.into_response(refused).map_into_right_body());
             }
             let unavailable = identified.optional(FULL).err();
             let is_stuck = Rc::new(Cell::new(false));
@@ -138,13 +145,13 @@ where
     }
 }
 
-/// Takes every cookie of one name out of a request.
-fn strip(request: &mut ServiceRequest, name: &str) {
+/// Takes every cookie of one name out of a request. Returns `false` if the request has such a cookie and cannot be changed.
+fn strip(request: &mut ServiceRequest, name: &str) -> bool {
     let has = |value: &HeaderValue| cookie::without(value.as_bytes(), name).is_some();
     if !request.headers().get_all(COOKIE).any(has) {
-        return;
+        return true;
     }
-    let headers = request.headers_mut();
+    let Some(headers) = headers_mut(request) else { return false };
     let sent: Vec<_> = headers.remove(COOKIE).collect();
     for value in sent {
         let kept = match cookie::without(value.as_bytes(), name) {
@@ -157,6 +164,16 @@ fn strip(request: &mut ServiceRequest, name: &str) {
             headers.append(COOKIE, kept);
         }
     }
+    true
+}
+
+/// Returns the headers of a request, or `None` if a clone of the request is alive.
+///
+/// actix-web has no other test for a clone than the panic of `headers_mut`, which comes before any change. With
+/// `panic = "abort"` it ends the process, as every panic does.
+fn headers_mut(request: &mut ServiceRequest) -> Option<&mut HeaderMap> {
+    catch_unwind(AssertUnwindSafe(|| _ = request.headers_mut())).ok()?;
+    Some(request.headers_mut())
 }
 
 impl FromRequest for CurrentUser {

@@ -93,9 +93,26 @@ impl Identified {
 #[cfg(any(feature = "axum", feature = "actix"))]
 pub(crate) fn unidentified(remedy: &str, path: &str) -> Response<Bytes> {
     tracing::error!(target: "auth", path, "this route lacks `{remedy}`");
+    internal_server_error()
+}
+
+#[cfg(any(feature = "axum", feature = "actix"))]
+fn internal_server_error() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
     response
+}
+
+/// Returns the answer to a request whose refresh cookie cannot be hidden from the application's route.
+#[cfg(feature = "actix")]
+pub(crate) fn unstrippable(path: &str) -> Response<Bytes> {
+    tracing::error!(
+        target: "auth",
+        path,
+        "the refresh cookie cannot be hidden from this route: call `.wrap(auth.middleware())` after the `.wrap` of the \
+         middleware that keeps a clone of the request",
+    );
+    internal_server_error()
 }
 
 fn not_authenticated() -> Problem {

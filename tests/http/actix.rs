@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::dev::{Payload, Service as _};
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, Service as _, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::{App, HttpResponse, test, web};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, HttpRequest, HttpResponse, test, web};
 use auth_system::{CurrentSession, CurrentUser};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -19,7 +21,7 @@ use crate::door::{Driver, through_actix as through};
 use crate::faults::{Fault, Faults};
 use crate::logs::Logs;
 use crate::place::Store;
-use crate::world::{Ground, PASSWORD, call, get, post};
+use crate::world::{Ground, Jar, PASSWORD, REFRESH, call, get, post};
 
 const GROUND: Ground = Ground { store: Store::Memory, driver: Driver::Actix };
 
@@ -130,6 +132,53 @@ async fn a_route_without_the_middleware_says_so_in_the_log() {
     assert_eq!(through(&app, get("/optional")).await.text(), "false");
     let log = logs.take();
     assert_eq!(log.matches("this route lacks `.wrap(auth.middleware())`").count(), 2, "{log}");
+}
+
+/// The cookies that a route of the application sees.
+async fn seen(request: HttpRequest) -> String {
+    let cookies = request.headers().get_all("cookie").map(|value| value.to_str().unwrap().to_owned());
+    cookies.collect::<Vec<_>>().join("; ")
+}
+
+/// A middleware of the application that keeps a clone of the request, for a log line after the answer.
+async fn keep_a_clone<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let kept = request.request().clone();
+    let answer = next.call(request).await;
+    drop(kept);
+    answer
+}
+
+#[tokio::test]
+async fn refresh_cookie_stays_hidden_where_an_outer_middleware_keeps_a_clone_of_the_request() {
+    let world = GROUND.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let without_refresh =
+        Jar { cookies: jar.cookies.clone().into_iter().filter(|(name, _)| name != REFRESH).collect() };
+    let (logs, _guard) = Logs::of_this_thread();
+    let auth = &world.auth;
+    let app = App::new()
+        .service(web::resource("/outside").wrap(auth.middleware()).wrap(from_fn(keep_a_clone)).to(seen))
+        .service(web::resource("/inside").wrap(from_fn(keep_a_clone)).wrap(auth.middleware()).to(seen));
+    let app = test::init_service(app).await;
+
+    let inside = through(&app, get("/inside").jar(&jar)).await;
+    assert_eq!(inside.status, 200);
+    assert!(!inside.text().contains(REFRESH) && inside.text().contains(world.access_cookie()), "{inside:?}");
+    let unchanged = through(&app, get("/outside").jar(&without_refresh)).await;
+    assert_eq!(unchanged.status, 200, "nothing has to be hidden: {unchanged:?}");
+    assert_eq!(logs.take().matches("ERROR").count(), 0);
+
+    let refused = through(&app, get("/outside").jar(&jar)).await;
+    assert_eq!((refused.status.as_u16(), refused.body.len()), (500, 0));
+    let log = logs.take();
+    let remedy =
+        "call `.wrap(auth.middleware())` after the `.wrap` of the middleware that keeps a clone of the request";
+    assert_eq!(log.matches(remedy).count(), 1, "{log}");
+    assert!(!log.contains(jar.refresh()), "{log}");
 }
 
 /// A body of zeros in pieces of a kibibyte, and how many pieces were asked for.
