@@ -21,11 +21,16 @@ scenarios![
     a_link_to_a_password_comes_when_the_wait_is_over,
     an_older_notice_of_the_other_side_does_not_silence_an_objection,
     twenty_objections_shut_one_account,
+    a_third_address_is_told_that_an_objection_took_the_account,
+    a_third_address_can_freeze_an_account_that_a_code_took,
+    an_address_that_loses_a_disputed_account_is_told,
+    a_third_address_that_comes_back_tells_both_sides,
 ];
 
 const DAYS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const OLD: &str = "old@example.org";
 const NEW: &str = "new@example.org";
+const THIRD: &str = "third@example.org";
 
 async fn move_to_new(world: &World, jar: &Jar) {
     let link = world.change_email_link(jar, NEW).await;
@@ -256,4 +261,125 @@ async fn twenty_objections_shut_one_account(ground: Ground) {
     let events = world.events.take();
     assert_eq!(events.iter().filter(|event| matches!(event, Event::TakingBackDisputed { .. })).count(), 1);
     assert_eq!(world.mails().await.len(), 2);
+}
+
+/// An account with an authenticator that moves on to a third address after the taking-back. Returns the link of the address
+/// that lost it by the taking-back.
+async fn moved_on_with_factor(world: &World) -> (Link, Authenticator) {
+    let (jar, authenticator) = Authenticator::enrolled(world, OLD).await;
+    let link = pulled_back(world, &jar).await;
+    assert_eq!(set_password(world, OLD).await.status, 200);
+    world.advance(Duration::from_secs(30));
+    let pending = world.log_in(OLD, "a fresh password").await.json();
+    let body = json!({ "session_token": pending["session_token"], "code": authenticator.code(world) });
+    let jar = world.send(post("2fa/verify-login/").json(body)).await.jar();
+    let to_third = world.change_email_link(&jar, THIRD).await;
+    assert_eq!(world.send(to_third.change_email(&jar)).await.status, 200);
+    world.mails().await;
+    world.advance(Duration::from_secs(30));
+    (link, authenticator)
+}
+
+/// The purposes of the mails to each address, sorted, with their links.
+async fn told(world: &World) -> Vec<(String, MailPurpose, Option<Link>)> {
+    let mails = world.mails().await;
+    let mut told: Vec<_> =
+        mails.iter().map(|it| (it.to.clone(), it.purpose, it.link.as_ref().map(|_| Link::of(it)))).collect();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    told
+}
+
+fn purposes(told: &[(String, MailPurpose, Option<Link>)]) -> Vec<(&str, MailPurpose)> {
+    told.iter().map(|(to, purpose, _)| (to.as_str(), *purpose)).collect()
+}
+
+fn link_to(told: &[(String, MailPurpose, Option<Link>)], address: &str) -> Link {
+    told.iter().find(|(to, ..)| to == address).and_then(|(.., link)| link.clone()).unwrap()
+}
+
+async fn a_third_address_is_told_that_an_objection_took_the_account(ground: Ground) {
+    let world = ground.world().await;
+    let (link, authenticator) = moved_on_with_factor(&world).await;
+    assert_eq!(world.send(link.not_me()).await.status, 200);
+    let told = told(&world).await;
+    assert_eq!(purposes(&told), [NEW, OLD, THIRD].map(|to| (to, MailPurpose::AccountDisputed)));
+    // The account is shut already. A code of a factor from before the changes decides for the third address, too.
+    let third = link_to(&told, THIRD);
+    world.send(third.not_me()).await.refused(400, "invalid_fields");
+    with_code(&world, &third, &authenticator.code_at(&world, 9)).await.refused(400, "invalid_code");
+    assert_eq!(with_code(&world, &third, &authenticator.code(&world)).await.status, 200);
+    let reset = world.mails().await;
+    let reset = reset.iter().find(|it| it.purpose == MailPurpose::ResetPassword && it.to == THIRD).unwrap();
+    assert_eq!(world.send(Link::of(reset).set_password("another password")).await.status, 200);
+    assert_eq!(world.log_in(THIRD, "another password").await.json()["requires_2fa"], true);
+}
+
+async fn a_third_address_can_freeze_an_account_that_a_code_took(ground: Ground) {
+    let world = ground.world().await;
+    let (link, authenticator) = moved_on_with_factor(&world).await;
+    assert_eq!(with_code(&world, &link, &authenticator.code(&world)).await.status, 200);
+    let first = told(&world).await;
+    let expected =
+        [(NEW, MailPurpose::ResetPassword), (OLD, MailPurpose::DisputeSettled), (THIRD, MailPurpose::AddressLost)];
+    assert_eq!(purposes(&first), expected);
+    assert_eq!(world.send(link_to(&first, NEW).set_password("a fresh password")).await.status, 200);
+    world.mails().await;
+    // The sides of the dispute that the code decided have had their say.
+    world.advance(Duration::from_secs(30));
+    with_code(&world, &link, &authenticator.code(&world)).await.refused(400, "link_invalid");
+    world.send(link.not_me()).await.refused(400, "link_invalid");
+    let third = link_to(&first, THIRD);
+    assert_eq!(world.send(third.not_me()).await.status, 200);
+    assert_eq!(log_in(&world, NEW).await, 401, "the account is shut");
+    let second = told(&world).await;
+    assert_eq!(purposes(&second), [NEW, THIRD].map(|to| (to, MailPurpose::AccountDisputed)));
+    // The side with the factor ends that at once.
+    let code = authenticator.code(&world);
+    assert_eq!(with_code(&world, &link_to(&second, NEW), &code).await.status, 200);
+    let last = told(&world).await;
+    assert_eq!(purposes(&last), [(NEW, MailPurpose::ResetPassword), (THIRD, MailPurpose::DisputeSettled)]);
+    assert_eq!(world.send(link_to(&last, NEW).set_password("a fresh password")).await.status, 200);
+    world.send(third.not_me()).await.refused(400, "link_invalid");
+    assert_eq!(world.log_in(NEW, "a fresh password").await.json()["requires_2fa"], true);
+}
+
+/// An address from before the dispute takes its own move back: the side that had the account loses it.
+async fn an_address_that_loses_a_disputed_account_is_told(ground: Ground) {
+    let world = ground.world().await;
+    world.account(THIRD).await;
+    let jar = world.session(THIRD).await;
+    let to_old = world.change_email_link(&jar, OLD).await;
+    assert_eq!(world.send(to_old.change_email(&jar)).await.status, 200);
+    let earliest = world.link(THIRD, MailPurpose::EmailChanged).await;
+    let link = pulled_back(&world, &world.session(OLD).await).await;
+    assert_eq!(world.send(link.not_me()).await.status, 200);
+    world.mails().await;
+    assert_eq!(world.send(earliest.not_me()).await.status, 200);
+    let told = told(&world).await;
+    assert_eq!(purposes(&told), [(OLD, MailPurpose::AccountDisputed), (THIRD, MailPurpose::ResetPassword)]);
+    let code = world.send(link_to(&told, OLD).not_me()).await;
+    assert_eq!(code.refused(400, "invalid_fields").field("code"), ["required"], "the account is shut already");
+    world.advance(DAYS);
+    assert_eq!(set_password(&world, OLD).await.status, 400);
+    world.send(post("password-reset/").json(json!({ "email": THIRD }))).await;
+    let reset = world.link(THIRD, MailPurpose::ResetPassword).await;
+    assert_eq!(world.send(reset.set_password("a fresh password")).await.status, 200);
+    assert_eq!(log_in(&world, THIRD).await, 200);
+    let mut settled = world.mails().await;
+    settled.retain(|mail| mail.purpose == MailPurpose::DisputeSettled);
+    let mut to: Vec<_> = settled.into_iter().map(|mail| mail.to).collect();
+    to.sort();
+    assert_eq!(to, [NEW, OLD]);
+}
+
+async fn a_third_address_that_comes_back_tells_both_sides(ground: Ground) {
+    let world = ground.world().await;
+    let (link, authenticator) = moved_on_with_factor(&world).await;
+    assert_eq!(world.send(link.not_me()).await.status, 200);
+    let third = link_to(&told(&world).await, THIRD);
+    assert_eq!(with_code(&world, &third, &authenticator.code(&world)).await.status, 200);
+    let told = told(&world).await;
+    let expected =
+        [(NEW, MailPurpose::DisputeSettled), (OLD, MailPurpose::DisputeSettled), (THIRD, MailPurpose::ResetPassword)];
+    assert_eq!(purposes(&told), expected);
 }

@@ -243,8 +243,8 @@ impl AuthSystem {
         let dispute = user.recoveries.dispute();
         // Another change may have led to this version, and the announced one lost to it.
         let stands = match purpose {
-            MailPurpose::AddressLost => user.recoveries.contestable(about.token_version).is_some(),
-            MailPurpose::AccountDisputed => dispute.is_some_and(|it| it.home == *to || it.rival == *to),
+            MailPurpose::AddressLost => user.recoveries.contestable(about.token_version, to).is_some(),
+            MailPurpose::AccountDisputed => dispute.is_some_and(|it| it.claimants().any(|claimant| claimant == to)),
             _ => dispute.is_none(),
         };
         if !stands || self.is_stale(claim) {

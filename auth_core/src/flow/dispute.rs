@@ -10,10 +10,12 @@ use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
 use crate::token::SealedLink;
 use crate::types::{Client, Dispute, Email, Recoveries, Timestamp, TokenVersion, User, UserId, UserStatus};
 
-/// The two sides of a taking-back: the address that got the account and the address that lost it.
+/// The sides of a taking-back: the address that got the account, and the addresses that lost it.
 struct Sides {
     home: Email,
     rival: Email,
+    /// Further addresses that lost the account while the dispute was open, or when it began.
+    displaced: Vec<Email>,
     /// The version that the first change led to.
     from: TokenVersion,
     /// Whether the account is shut already.
@@ -25,20 +27,25 @@ impl Sides {
     fn of(user: &User, link: &SealedLink, now: Timestamp) -> Option<Self> {
         let in_time = now < link.expires_at && user.status != UserStatus::Deleted;
         let sides = match user.recoveries.dispute() {
-            Some(Dispute { home, rival, from, .. }) => {
-                Self { home: home.clone(), rival: rival.clone(), from: *from, open: true }
+            Some(Dispute { home, rival, displaced, from, .. }) => {
+                Self { home: home.clone(), rival: rival.clone(), displaced: displaced.clone(), from: *from, open: true }
             }
             None => {
-                let (from, home) = user.recoveries.contestable(link.token_version)?;
-                Self { home: home.clone(), rival: link.email.clone(), from, open: false }
+                let (from, home) = user.recoveries.contestable(link.token_version, &link.email)?;
+                Self { home: home.clone(), rival: link.email.clone(), displaced: Vec::new(), from, open: false }
             }
         };
-        let is_side = link.email == sides.home || link.email == sides.rival;
+        let is_side = sides.all().any(|side| *side == link.email);
         Some(sides).filter(|_| in_time && is_side)
     }
 
-    fn other(&self, side: &Email) -> &Email {
-        if *side == self.home { &self.rival } else { &self.home }
+    fn all(&self) -> impl Iterator<Item = &Email> {
+        [&self.home, &self.rival].into_iter().chain(&self.displaced)
+    }
+
+    /// Returns the address that the account moves away from, if the account had moved on to one that is no side.
+    fn third<'u>(&self, user: &'u User) -> Option<&'u Email> {
+        Some(&user.email).filter(|email| self.all().all(|side| side != *email))
     }
 }
 
@@ -84,6 +91,8 @@ impl AuthSystem {
     }
 
     /// Gives the account to the side that showed a second factor. Returns `None` when the row changed meanwhile.
+    ///
+    /// The other sides have had their say. An address that the account moved on to meanwhile can still object.
     async fn decide_for(
         &self,
         client: &Client,
@@ -102,17 +111,27 @@ impl AuthSystem {
         let reopens = user.recoveries.dispute().is_some_and(|dispute| dispute.stands(user) && dispute.reopens);
         let older = with_older_factors(user, sides.from).factors;
         let lifetime = self.policy().not_me_link_lifetime;
+        let third = sides.third(user);
+        let recoveries = user.recoveries.with(sides.from, user.token_version.next(), now, lifetime).settled();
         let change = UserChange {
             email: moved.then(|| winner.clone()),
             email_verified_at: moved.then_some(Some(now)),
             status: reopens.then_some(UserStatus::Active),
             password_hash: Some(None),
             factors: Some(older).filter(|older| older.len() < user.factors.len()),
-            recoveries: Some(user.recoveries.with(sides.from, user.token_version.next(), now, lifetime).settled()),
+            recoveries: Some(match third {
+                Some(third) => recoveries.moved_from(third, winner),
+                None => recoveries,
+            }),
             ..UserChange::default()
         };
         self.announce(client, user, MailPurpose::ResetPassword, winner).await?;
-        self.announce(client, user, MailPurpose::DisputeSettled, sides.other(winner)).await?;
+        for loser in sides.all().filter(|side| *side != winner) {
+            self.announce(client, user, MailPurpose::DisputeSettled, loser).await?;
+        }
+        if let Some(third) = third {
+            self.announce(client, user, MailPurpose::AddressLost, third).await?;
+        }
         let UserUpdate::Done(changed) = self.ports().users.update_if(user, &change).await? else { return Ok(None) };
         self.changed_with_notice(&changed);
         let gone: Vec<_> = user.factors.iter().filter(|it| !changed.factors.contains(it)).cloned().collect();
@@ -143,6 +162,7 @@ impl AuthSystem {
         let dispute = Dispute {
             home: sides.home.clone(),
             rival: sides.rival.clone(),
+            displaced: sides.third(user).cloned().into_iter().collect(),
             from: sides.from,
             version,
             until: (reopens && self.policy().disputes == Disputes::Wait).then_some(ends),
@@ -151,8 +171,8 @@ impl AuthSystem {
         if dispute.until.is_some() {
             self.announce_for(client, user, MailPurpose::ResetPassword, &sides.home, ends).await?;
         }
-        for side in [&sides.home, &sides.rival] {
-            self.announce(client, user, MailPurpose::AccountDisputed, side).await?;
+        for claimant in dispute.claimants() {
+            self.announce(client, user, MailPurpose::AccountDisputed, claimant).await?;
         }
         let change = UserChange {
             email: moved.then(|| sides.home.clone()),
@@ -181,7 +201,9 @@ impl AuthSystem {
         if settled {
             change.status = Some(UserStatus::Active);
             change.recoveries = Some(user.recoveries.clone().settled());
-            self.announce(client, user, MailPurpose::DisputeSettled, &dispute.rival).await?;
+            for loser in dispute.claimants().filter(|claimant| **claimant != user.email) {
+                self.announce(client, user, MailPurpose::DisputeSettled, loser).await?;
+            }
         } else {
             let version = user.token_version.next();
             change.recoveries = Some(user.recoveries.disputed(Dispute { version, ..dispute.clone() }));
@@ -202,8 +224,8 @@ fn with_older_factors(user: &User, change: TokenVersion) -> User {
 pub(super) fn go_on(recoveries: Recoveries, user: &User, home: &Email) -> Recoveries {
     match user.recoveries.dispute().filter(|dispute| dispute.stands(user)) {
         Some(dispute) => {
-            let (home, version) = (home.clone(), user.token_version.next());
-            recoveries.disputed(Dispute { home, version, ..dispute.clone() })
+            let version = user.token_version.next();
+            recoveries.disputed(Dispute { version, ..dispute.moved_to(home) })
         }
         None => recoveries,
     }

@@ -78,7 +78,10 @@ impl AuthSystem {
             } else {
                 if user.email != link.email {
                     self.keep_address(&user).await?;
-                    self.announce(client, &user, MailPurpose::AddressLost, &user.email).await?;
+                    // A disputed account is shut already. The address that loses it now stays one of its claimants.
+                    let purpose =
+                        if user.is_disputed() { MailPurpose::AccountDisputed } else { MailPurpose::AddressLost };
+                    self.announce(client, &user, purpose, &user.email).await?;
                 }
                 self.announce(client, &user, MailPurpose::ResetPassword, &link.email).await?;
             }

@@ -97,11 +97,11 @@ pub enum MailPurpose {
     AddressReserved,
     /// An account was shut, because the address that a taking-back restores belongs to another account.
     AccountShut,
-    /// This address lost an account by a taking-back; with a link that objects, which shuts the account.
+    /// This address lost an account by a taking-back or a second factor; with a link that objects, which shuts the account.
     AddressLost,
-    /// Two addresses claim an account, which is shut; with a link that decides it by a second factor.
+    /// More than one address claims an account, which is shut; with a link that decides it by a second factor.
     AccountDisputed,
-    /// A dispute ended for the other address.
+    /// A dispute ended for another address.
     DisputeSettled,
 }
 

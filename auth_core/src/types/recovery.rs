@@ -23,8 +23,16 @@ struct Recovery {
     from: TokenVersion,
     to: TokenVersion,
     at: Timestamp,
-    /// The address that got the account, while the one that lost it can object.
-    home: Option<Email>,
+    contest: Option<Contest>,
+}
+
+/// An objection to a taking-back that is still possible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Contest {
+    /// The address that got the account.
+    home: Email,
+    /// The only address that may object, or `None` for each address that lost the account by the span.
+    by: Option<Email>,
 }
 
 /// Two addresses claim an account: each took back what the other did. The account is shut.
@@ -34,6 +42,8 @@ pub struct Dispute {
     pub home: Email,
     /// The other address.
     pub rival: Email,
+    /// Further addresses that lost the account by the dispute, or while it was open. A code decides for them, too.
+    pub displaced: Vec<Email>,
     /// The version that the first change led to. A second factor from before it decides.
     pub from: TokenVersion,
     /// The version that the dispute, or its last renewal, led to. A row of another one was changed by an operator, who
@@ -46,21 +56,46 @@ pub struct Dispute {
 }
 
 impl Dispute {
+    /// The most displaced addresses that are kept. The oldest one is dropped for a further one.
+    const MAX_DISPLACED: usize = 8;
+
     /// Whether the account is still as the dispute left it.
     pub fn stands(&self, user: &User) -> bool {
         user.token_version == self.version && !user.is_active()
     }
 
+    /// Returns all addresses that claim the account.
+    pub fn claimants(&self) -> impl Iterator<Item = &Email> {
+        [&self.home, &self.rival].into_iter().chain(&self.displaced)
+    }
+
+    /// Returns the dispute after the account went to another home. The former home is displaced.
+    #[must_use]
+    pub fn moved_to(&self, home: &Email) -> Self {
+        let rival = if *home == self.rival { &self.home } else { &self.rival };
+        let others = self.displaced.iter().chain([&self.home]).filter(|it| *it != home && *it != rival);
+        let mut displaced: Vec<Email> = others.cloned().collect();
+        displaced.drain(..displaced.len().saturating_sub(Self::MAX_DISPLACED));
+        Self { home: home.clone(), rival: rival.clone(), displaced, ..self.clone() }
+    }
+
     fn to_json(&self) -> Value {
+        let displaced: Value = self.displaced.iter().map(Email::as_str).collect();
         json!({
             "home": self.home.as_str(), "rival": self.rival.as_str(), "from": self.from.get(),
             "version": self.version.get(), "until": self.until.map(Timestamp::micros), "reopens": self.reopens,
+            "displaced": displaced,
         })
     }
 
     fn read(value: &Value) -> Option<Self> {
         let until = value.get("until")?;
+        let displaced = match value.get("displaced") {
+            Some(displaced) => displaced.as_array()?.iter().map(email).collect::<Option<_>>()?,
+            None => Vec::new(),
+        };
         Some(Self {
+            displaced,
             home: email(value.get("home")?)?,
             rival: email(value.get("rival")?)?,
             from: TokenVersion::read(value.get("from")?.as_u64()?)?,
@@ -82,23 +117,25 @@ impl Recovery {
 
     fn to_json(&self) -> Value {
         let (from, to, at) = (self.from.get(), self.to.get(), self.at.micros());
-        match &self.home {
-            Some(home) => json!([from, to, at, home.as_str()]),
+        match &self.contest {
+            Some(Contest { home, by: Some(by) }) => json!([from, to, at, home.as_str(), by.as_str()]),
+            Some(Contest { home, by: None }) => json!([from, to, at, home.as_str()]),
             None => json!([from, to, at]),
         }
     }
 
     fn read(value: &Value) -> Option<Self> {
-        let (from, to, at, home) = match value.as_array()?.as_slice() {
+        let (from, to, at, contest) = match value.as_array()?.as_slice() {
             [from, to, at] => (from, to, at, None),
-            [from, to, at, home] => (from, to, at, Some(email(home)?)),
+            [from, to, at, home] => (from, to, at, Some(Contest { home: email(home)?, by: None })),
+            [from, to, at, home, by] => (from, to, at, Some(Contest { home: email(home)?, by: Some(email(by)?) })),
             _ => return None,
         };
         Some(Self {
             from: TokenVersion::read(from.as_u64()?)?,
             to: TokenVersion::read(to.as_u64()?)?,
             at: Timestamp::from_micros(at.as_i64()?),
-            home,
+            contest,
         })
     }
 }
@@ -116,34 +153,46 @@ impl Recoveries {
     /// links, which live for `lifetime`, are all over.
     #[must_use]
     pub fn with(&self, from: TokenVersion, to: TokenVersion, at: Timestamp, lifetime: Duration) -> Self {
-        let mut span = Recovery { from, to, at, home: None };
+        let mut span = Recovery { from, to, at, contest: None };
         let keep = |old: &&Recovery| at < old.at + lifetime && !(span.covers(old.from) && span.covers(old.to));
         let mut spans: Vec<Recovery> = self.spans.iter().filter(keep).cloned().collect();
         // The address that lost the account by one of those that this one covers can still object.
-        span.home = self.spans.iter().filter(|old| span.covers(old.to)).filter_map(|old| old.home.clone()).next_back();
+        let covered = self.spans.iter().filter(|old| span.covers(old.to));
+        span.contest = covered.filter_map(|old| old.contest.clone()).next_back();
         spans.push(span);
         if spans.len() > Self::MAX {
             let oldest = spans.remove(0);
             spans[0].from = oldest.from;
-            spans[0].home = spans[0].home.take().or(oldest.home);
+            spans[0].contest = spans[0].contest.take().or(oldest.contest);
         }
         Self { spans, dispute: self.dispute.clone() }
     }
 
     /// With the address that the last taking-back moved the account to: the address that lost it can object.
     #[must_use]
-    pub fn moved_to(mut self, home: &Email) -> Self {
+    pub fn moved_to(self, home: &Email) -> Self {
+        self.contestable_by(home, None)
+    }
+
+    /// With the address that the last taking-back moved the account to, and the only one that can object to that.
+    #[must_use]
+    pub fn moved_from(self, by: &Email, home: &Email) -> Self {
+        self.contestable_by(home, Some(by.clone()))
+    }
+
+    fn contestable_by(mut self, home: &Email, by: Option<Email>) -> Self {
         if let Some(last) = self.spans.last_mut() {
-            last.home = Some(home.clone());
+            last.contest = Some(Contest { home: home.clone(), by });
         }
         self
     }
 
-    /// The beginning of the taking-back that led to `version`, or of a later one that covers it, and the address that got the account by it, while the
-    /// address that lost the account can object.
-    pub fn contestable(&self, version: TokenVersion) -> Option<(TokenVersion, &Email)> {
-        let span = self.spans.iter().find(|span| span.covers(version) && span.home.is_some())?;
-        Some((span.from, span.home.as_ref()?))
+    /// Returns the taking-back that led to `version`, or a later one that covers it, if the address `by` can object to it:
+    /// the version where it begins, and the address that got the account.
+    pub fn contestable(&self, version: TokenVersion, by: &Email) -> Option<(TokenVersion, &Email)> {
+        let span = self.spans.iter().find(|span| span.covers(version) && span.contest.is_some())?;
+        let contest = span.contest.as_ref().filter(|contest| contest.by.as_ref().is_none_or(|only| only == by))?;
+        Some((span.from, &contest.home))
     }
 
     /// The dispute that is open.
@@ -161,7 +210,7 @@ impl Recoveries {
     #[must_use]
     pub fn settled(mut self) -> Self {
         self.dispute = None;
-        self.spans.iter_mut().for_each(|span| span.home = None);
+        self.spans.iter_mut().for_each(|span| span.contest = None);
         self
     }
 
@@ -242,20 +291,25 @@ mod tests {
         assert_eq!(Recoveries::from_json(&recoveries.to_json()), Some(recoveries.clone()));
         let home = Email::parse("home@example.org").unwrap();
         let contestable = recoveries.clone().moved_to(&home);
-        assert_eq!(contestable.contestable(version(0)), Some((version(u32::MAX), &home)));
-        assert_eq!(contestable.contestable(version(2)), None, "the one before moved nothing");
         let rival = Email::parse("rival@example.org").unwrap();
+        assert_eq!(contestable.contestable(version(0), &rival), Some((version(u32::MAX), &home)));
+        assert_eq!(contestable.contestable(version(2), &rival), None, "the one before moved nothing");
+        let third = Email::parse("third@example.org").unwrap();
+        let by_third = recoveries.clone().moved_from(&third, &home);
+        assert_eq!(by_third.contestable(version(0), &third), Some((version(u32::MAX), &home)));
+        assert_eq!(by_third.contestable(version(0), &rival), None);
         let dispute = |until| Dispute {
             home: home.clone(),
             rival: rival.clone(),
+            displaced: vec![third.clone()],
             from: version(1),
             version: version(9),
             until,
             reopens: true,
         };
         let waiting = contestable.disputed(dispute(Some(at(7))));
-        assert_eq!(waiting.contestable(version(0)), None);
-        for recoveries in [contestable, waiting, recoveries.disputed(dispute(None))] {
+        assert_eq!(waiting.contestable(version(0), &rival), None);
+        for recoveries in [contestable, by_third, waiting, recoveries.disputed(dispute(None))] {
             assert_eq!(Recoveries::from_json(&recoveries.to_json()), Some(recoveries));
         }
         for bad in [
@@ -266,10 +320,39 @@ mod tests {
             json!([1]),
             json!([[1, 2]]),
             json!([[1, 2, 3, 4]]),
+            json!([[1, 2, 3, "home@example.org", 5]]),
+            json!([[1, 2, 3, "home@example.org", "third@example.org", 6]]),
             json!([[-1, 2, 3]]),
             json!([[0x8000_0000_u32, 2, 3]]),
         ] {
             assert_eq!(Recoveries::from_json(&bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn dispute_that_moves_keeps_every_claimant() {
+        let email = |name: &str| Email::parse(&format!("{name}@example.org")).unwrap();
+        let dispute = Dispute {
+            home: email("a"),
+            rival: email("b"),
+            displaced: vec![email("c")],
+            from: version(1),
+            version: version(9),
+            until: None,
+            reopens: true,
+        };
+        for (home, rival, displaced) in
+            [("a", "b", vec!["c"]), ("b", "a", vec!["c"]), ("c", "b", vec!["a"]), ("d", "b", vec!["c", "a"])]
+        {
+            let moved = dispute.moved_to(&email(home));
+            assert_eq!((&moved.home, &moved.rival), (&email(home), &email(rival)), "to {home}");
+            assert_eq!(moved.displaced, displaced.into_iter().map(email).collect::<Vec<_>>(), "to {home}");
+        }
+        let moves = (0..20).map(|number| email(&format!("home{number}")));
+        let last = moves.fold(dispute.clone(), |dispute, home| dispute.moved_to(&home));
+        assert_eq!(last.displaced, (11..19).map(|number| email(&format!("home{number}"))).collect::<Vec<_>>());
+        let mut old = dispute.to_json();
+        old.as_object_mut().unwrap().remove("displaced");
+        assert_eq!(Dispute::read(&old), Some(Dispute { displaced: Vec::new(), ..dispute }));
     }
 }
