@@ -21,6 +21,7 @@ scenarios![
     a_live_session_is_enough_on_an_account_with_a_second_factor,
     a_later_request_kills_the_link_of_an_earlier_one,
     an_unverified_account_gives_way_to_the_owner_of_the_mailbox,
+    an_account_that_gave_way_blocks_no_username,
     django_never_refuses_an_address_for_an_unverified_account,
     an_address_that_an_account_left_is_kept_from_others,
     no_older_link_takes_an_address_that_an_account_left,
@@ -228,6 +229,24 @@ async fn an_unverified_account_gives_way_to_the_owner_of_the_mailbox(ground: Gro
     world.sign_up("other@example.org", "the squatter's password").await;
     assert_eq!(world.send(link.change_email(&jar)).await.status, 200);
     assert_eq!(log_in(&world, "other@example.org").await, 200);
+}
+
+async fn an_account_that_gave_way_blocks_no_username(ground: Ground) {
+    let world = ground.world_with(|config| config.policy.usernames = true).await;
+    let sign_up = |email: &str, username: &str| {
+        post("signup/").json(json!({ "email": email, "password": PASSWORD, "username": username }))
+    };
+    assert_eq!(world.send(sign_up("new@example.org", "grace")).await.status, 201, "a stranger's");
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    let link = world.change_email_link(&jar, "new@example.org").await;
+    assert_eq!(world.send(link.change_email(&jar)).await.status, 200);
+    world.mails().await;
+    assert_eq!(world.send(sign_up("grace@example.org", "grace")).await.status, 201, "the name is free");
+    let link = world.link("grace@example.org", MailPurpose::VerifyEmail).await;
+    assert_eq!(world.send(link.verify()).await.status, 200);
+    let by_name = post("login/").json(json!({ "username": "grace", "password": PASSWORD }));
+    assert_eq!(world.send(by_name).await.status, 200);
 }
 
 async fn django_never_refuses_an_address_for_an_unverified_account(ground: Ground) {

@@ -6,14 +6,14 @@ use super::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::AuthSystem;
 use crate::error::Error;
 use crate::port::{Event, UserChange, UserKey, UserUpdate};
-use crate::types::{Attributes, Email, TenantId, User, UserId, UserStatus};
+use crate::types::{Email, TenantId, User, UserId, UserStatus};
 
 impl AuthSystem {
     /// Sees to it that no unverified account stands between an account and an address whose mailbox its owner proved.
     /// Returns `false` when a verified account has the address.
     ///
-    /// The unverified account is marked as deleted and leaves the address in one compare-and-swap. The caller's own write
-    /// follows, and meets a conflict when another account took the address in between: it starts again then.
+    /// The unverified account is marked as deleted, and leaves the address and the username, in one compare-and-swap. The
+    /// caller's own write follows. It meets a conflict when another account took the address in between, and starts again.
     pub(super) async fn make_way(&self, tenant: &TenantId, mover: &UserId, email: &Email) -> Result<bool, Error> {
         let users = &self.ports().users;
         for _ in 0..MAX_ATTEMPTS {
@@ -25,9 +25,7 @@ impl AuthSystem {
             let change = UserChange {
                 status: Some(UserStatus::Deleted),
                 email: Some(tombstone(self.new_id()?)?),
-                password_hash: Some(None),
-                attributes: Some(Attributes::new()),
-                ..UserChange::default()
+                ..UserChange::disowning()
             };
             if let UserUpdate::Done(gone) = users.update_if(&holder, &change).await? {
                 self.account_changed(&gone);
