@@ -149,7 +149,7 @@ impl UserStore for AppUsers {
         if read(&row)?.revision != current.revision {
             return Ok(false);
         }
-        // What was read is compared as a whole: of two calls, one finds it.
+        // Compares the whole row that was read, so one of two concurrent calls removes it.
         let statement = "DELETE FROM app_users WHERE id = $1 AND auth = $2";
         let removed = query(statement)
             .bind(row.try_get::<i64, _>("id").map_err(store_error)?)

@@ -78,7 +78,7 @@ pub struct Config {
 pub struct Superuser {
     /// The address.
     pub email: String,
-    /// The password of an account that is made, or that nobody verified; a verified one keeps its own.
+    /// The password of a new account or an unverified one. A verified account keeps its own.
     pub password: Secret,
 }
 

@@ -59,7 +59,8 @@ pub enum Reason {
     WrongPassword,
     /// The last login is too long ago for this: prove again who you are, or send the password along.
     ReauthenticationRequired,
-    /// As [`ReauthenticationRequired`](Self::ReauthenticationRequired), where only a code of the second factor will do.
+    /// A recent code of the second factor is required. The wire code is the one of
+    /// [`ReauthenticationRequired`](Self::ReauthenticationRequired).
     SecondFactorNeeded,
     /// The link is fine, but the account was verified before.
     AlreadyVerified,

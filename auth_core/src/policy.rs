@@ -29,11 +29,11 @@ pub struct Policy {
     /// How long after a rotation its predecessor is answered with the current token: at most 60 s. Default 10 s.
     /// Zero is strict: a tab that loses a race ends the session.
     pub refresh_window: Duration,
-    /// How long after a rotation its predecessor is answered with the current token, as long as that token itself was
-    /// never presented: the client lost the answer. Zero to 300 s, and shorter than `access_lifetime`. `None`, the
-    /// default: 60 s, less where access tokens live no longer, and zero where `refresh_window` is zero. A thief who
-    /// presents a stolen token within this time, before its client does, gets the current token; whichever of the two
-    /// presents a token that was replaced afterwards ends the session.
+    /// The time after a rotation in which its predecessor is answered with the current token, while that token was never
+    /// presented. This serves clients that lost the answer. Zero to 300 s, and shorter than `access_lifetime`. `None`, the
+    /// default, means 60 s, less if access tokens expire earlier, and zero if `refresh_window` is zero. An attacker who
+    /// presents a stolen token within this time, before the client does, gets the current token. The session is revoked as
+    /// soon as either of them presents a token that was replaced.
     pub refresh_retry: Option<Duration>,
     /// How old this node's knowledge of revocations may be before an access check waits for a poll: 10 ms to 60 s.
     /// Default 1 s. What this node itself revokes is known at once.
@@ -48,14 +48,14 @@ pub struct Policy {
     pub not_me_link_lifetime: Duration,
     /// The way back to an account that two addresses claim. Default [`Disputes::Wait`].
     pub disputes: Disputes,
-    /// How long a sign-up waits for its mailbox to be verified before it is removed: 1 d to 3650 d, and at least
+    /// The time that a sign-up waits for its mailbox to be verified before it is removed: 1 d to 3650 d, and at least
     /// `verify_link_lifetime`. Default 30 d.
     pub unverified_lifetime: Duration,
-    /// How long the owner of a closed account can reopen it before it is removed: 1 d to 3650 d, and at least
+    /// The time in which the owner of a closed account can reopen it before it is removed: 1 d to 3650 d, and at least
     /// `not_me_link_lifetime`. Default 30 d.
     pub deactivated_lifetime: Duration,
-    /// How long after a login its user may change what matters without giving the password again: up to 1 d. A refresh does
-    /// not count. Zero asks for the proof each time. Default 15 min.
+    /// The time after a login in which its user makes sensitive changes without giving the password again: up to 1 d. A
+    /// refresh does not count as a login. Zero requires the proof for each change. Default 15 min.
     pub sudo_max_age: Duration,
     /// What makes an acceptable password.
     pub password: PasswordPolicy,
@@ -75,7 +75,7 @@ pub struct Policy {
     /// The time for which a device stays known after its last login: 1 d to 400 d. Default 180 d. A new password ends that sooner.
     pub device_lifetime: Duration,
     /// Mails to one recipient that callers without a session of the account can cause, for each kind. Default 10 an hour,
-    /// refilled one by one. It counts whatever [`timed_limits`](Self::timed_limits) says. A known device of the account has
+    /// refilled one by one. It applies even if [`timed_limits`](Self::timed_limits) is off. A known device of the account has
     /// a budget of its own. Notices of changes are outside it. A mail with a link is never withheld for longer than the
     /// link works.
     pub mails_per_recipient: Limit,
@@ -238,7 +238,7 @@ impl Policy {
         within("access_lifetime", self.access_lifetime, self.refresh_window + second, MAX_ACCESS_LIFETIME)?;
         if let Some(retry) = self.refresh_retry {
             within("refresh_retry", retry, Duration::ZERO, MAX_REFRESH_RETRY)?;
-            // What it answers with is dated by the rotation, and shall not be over.
+            // The retry answers with a token that is dated by the rotation and must not have expired.
             within("access_lifetime", self.access_lifetime, retry + second, MAX_ACCESS_LIFETIME)?;
         }
         within("idle_lifetime", self.idle_lifetime, self.access_lifetime, 365 * DAY)?;
@@ -286,7 +286,7 @@ impl Policy {
 }
 
 impl Policy {
-    /// What [`refresh_retry`](Self::refresh_retry) comes to.
+    /// Returns [`refresh_retry`](Self::refresh_retry), or its default under the other settings.
     pub(crate) fn effective_refresh_retry(&self) -> Duration {
         self.refresh_retry.unwrap_or_else(|| match self.refresh_window {
             Duration::ZERO => Duration::ZERO,

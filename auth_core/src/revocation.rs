@@ -24,15 +24,15 @@ const RESYNC: Duration = Duration::from_secs(30);
 /// Rows a page.
 const PAGE: usize = 1000;
 
-/// How long revocations are remembered, and how far back they are read, where access tokens live so long.
+/// Returns the time for which revocations are remembered and read back, for a lifetime of access tokens.
 pub(crate) const fn window(access_lifetime: Duration) -> Duration {
     access_lifetime.saturating_mul(2).saturating_add(OVERLAP)
 }
 
 /// The view. One per node.
 pub(crate) struct Revocations {
-    /// How long a revoked row matters: until the last token made before it has expired, by the clock of a node that is
-    /// an access lifetime slow. A slower one refuses every token that is not as old.
+    /// The time for which a revoked row matters: until the last token from before it has expired, by the clock of a node
+    /// that is an access lifetime slow. A slower node rejects every token that is newer than its clock allows.
     window: Duration,
     max_lag: Duration,
     view: RwLock<View>,

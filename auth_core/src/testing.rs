@@ -21,7 +21,7 @@ pub fn root_secret(text: &str) -> RootSecret {
     RootSecret::unchecked(text)
 }
 
-/// As [`root_secret`], of bytes.
+/// Builds a root secret of any bytes, like [`root_secret`].
 pub fn root_secret_of(bytes: &[u8]) -> RootSecret {
     RootSecret::unchecked_bytes(bytes)
 }
@@ -73,7 +73,7 @@ impl InsecurePlainHasher {
         self.checks.load(Ordering::SeqCst)
     }
 
-    /// How often a password was compared with a stored hash: the guesses that could have told something.
+    /// Returns the number of comparisons of a password with a stored hash, which are the guesses that could succeed.
     pub fn compared(&self) -> u64 {
         self.compared.load(Ordering::SeqCst)
     }

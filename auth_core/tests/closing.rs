@@ -1,4 +1,4 @@
-//! Closing an account and coming back: by the mailbox, with the factors, for a while; and what nobody claims goes.
+//! Closing an account, reopening it by the mailbox with its factors for a while, and the purge of unclaimed accounts.
 
 // For the helpers: clippy.toml covers test functions only.
 #![allow(clippy::unwrap_used)]
@@ -269,7 +269,7 @@ async fn a_mail_tells_of_a_sign_up_and_its_second_link_removes_the_account() {
     let client = Client { address: "203.0.113.9".parse().ok(), ..Client::default() };
     let request = auth_core::flow::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
     world.auth.sign_up(&client, request).await.unwrap();
-    // Whoever asks for the mail again, it tells of the one who signed up.
+    // A mail that another client asks for names the client address of the sign-up.
     world.mails().await;
     world.auth.resend_verification(&world.client, ADA).await.unwrap();
     let mail = world.deliver().await.remove(0);

@@ -59,7 +59,7 @@ async fn the_eleventh_mail_within_an_hour_is_withheld_and_an_event_tells() {
     assert_eq!(arriving(&world, 30, async |world| ask(world, ADA).await).await.len(), 10);
     let withheld = Event::MailWithheld { purpose: MailPurpose::ResetPassword };
     assert_eq!(world.events.take().into_iter().filter(|event| *event == withheld).count(), 20);
-    // Refilled one by one, a tenth of an hour each, whatever was asked meanwhile.
+    // The budget gains one mail each tenth of an hour, even if more were asked for meanwhile.
     for _ in 0..5 {
         world.clock.advance(6 * MINUTE - TICK);
         assert_eq!(arriving(&world, 3, async |world| ask(world, ADA).await).await.len(), 0);

@@ -315,7 +315,7 @@ async fn a_taken_username_tells_nothing_about_the_address() {
             assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)], "{kind}");
         }
         assert_eq!(world.hasher.work() - work, 2, "{kind}");
-        // The client learns nothing, and the owner of a mailbox that nobody verified gets the way to a password.
+        // The client learns nothing, and the owner of an unverified mailbox gets a link to a password.
         let mails: Vec<_> = world.mails().await.into_iter().map(|(_, purpose)| purpose).collect();
         assert_eq!(mails, told, "{kind}");
     }

@@ -1,4 +1,4 @@
-//! Super-users: an unverified account is nobody's, one is made by configuration, and the last one stays.
+//! Super-users: an unverified account has no owner, one is made by configuration, and the last one stays.
 
 // For the helpers: clippy.toml covers test functions only.
 #![allow(clippy::unwrap_used)]
@@ -199,7 +199,7 @@ async fn both_addresses_are_told_of_a_move_and_sessions_end() {
     assert_eq!(told, [(new, MailPurpose::EmailConfirmed, false), (ADA, MailPurpose::EmailSet, false)]);
     world.login(new, PASSWORD).await.unwrap();
     assert_eq!(refused(world.login(new, "the stranger's").await), Reason::InvalidCredentials);
-    // An account that somebody verified keeps its address.
+    // A verified account keeps its address.
     world.verified(ADA, OTHER_PASSWORD).await;
     let refusal = admin(&world).set_email(&id, ADA).await;
     assert_eq!(common::wrong_fields(refusal), [("email", auth_core::error::FieldReason::Taken)]);

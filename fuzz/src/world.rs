@@ -349,7 +349,7 @@ fn may_set(cookie: &HeaderValue, asked: &Request<()>, answer: &Response<Bytes>) 
     let cleared = cookie.contains("=\"\"; ") && cookie.contains(" Max-Age=0;");
     let path = asked.uri().path().trim_end_matches('/');
     let opens_session = OPEN_SESSIONS.iter().any(|end| path.ends_with(*end));
-    // A reset logs nobody in, and knows the device from then on.
+    // A reset makes no session, and the device is known from then on.
     let knows_device =
         path.ends_with("/password-reset-confirm") && cookie.trim_start_matches("__Host-").starts_with("known_device=");
     let kept = ["; Secure", " HttpOnly;", " SameSite=Lax", " Path=/"].iter().all(|part| cookie.contains(part));

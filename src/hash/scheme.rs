@@ -133,7 +133,7 @@ impl Schemes {
         self.argon2id.hash(password, &salt, memory)
     }
 
-    /// Checks a password. A hash that nobody can check takes as long as none at all, and is no match.
+    /// Checks a password. A hash that cannot be checked is a mismatch and takes as long as no hash at all.
     pub(super) fn verify(
         &self,
         password: &str,
@@ -170,7 +170,7 @@ impl Schemes {
         self.argon2id.has_pepper(id)
     }
 
-    /// As [`verify`](Self::verify), but tells why a hash cannot be checked.
+    /// Checks a password like [`verify`](Self::verify), and tells why a hash cannot be checked.
     pub(super) fn check(
         &self,
         password: &str,

@@ -69,7 +69,7 @@ async fn check(auth: &Auth, token: &str, scopes: &[Scope]) -> Result<LiveSession
     checked.unwrap_or_else(|_| Err(Error::unavailable("the store took too long to tell what was revoked")))
 }
 
-/// Of several cookies with one name, the only one that verifies, whatever the scope of its session.
+/// Returns the session of the only cookie that verifies among several with one name, for a session of any scope.
 async fn check_each(auth: &Auth, tokens: &[&str], scopes: &[Scope]) -> Result<LiveSession, Error> {
     let mut verified = Vec::new();
     for token in tokens {

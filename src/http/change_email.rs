@@ -18,7 +18,7 @@ pub(super) const REQUEST: Doc = Doc::new("account", "Ask for another address; a 
         reasons.map(Problem::from).into()
     });
 
-/// `{new_email, password?, code?}` -> 200, whatever the address.
+/// `{new_email, password?, code?}` -> 200, for a known address as for an unknown one.
 pub(super) async fn request(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
     let mut read = x.fields.reader();
     let new_email = read.email("new_email");

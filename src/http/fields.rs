@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
         Cow::Owned(read.map(|code| code.expose().to_owned()).unwrap_or_default())
     }
 
-    /// As [`code`](Self::code), where it may be missing.
+    /// Reads a code like [`code`](Self::code), or `None` if it is missing.
     pub(crate) fn optional_code(&mut self, field: &'static str, chars: RangeInclusive<usize>) -> Option<Cow<'a, str>> {
         self.has(field).then(|| self.code(field, chars))
     }

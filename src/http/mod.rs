@@ -183,7 +183,7 @@ impl Auth {
         Ok(answer?.into_response())
     }
 
-    /// Reads a body up to the limits of size and time, whatever its length claims to be.
+    /// Reads a body up to the limits of size and time, and ignores the length that the client claims.
     async fn read_body<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, Problem>
     where
         B: http_body::Body,

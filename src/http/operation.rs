@@ -182,8 +182,8 @@ impl Operation {
         self
     }
 
-    /// As [`for_sessions`](Self::for_sessions), and also for sessions that may only enrol a second factor:
-    /// [`LiveSession::scope`] tells which one it is.
+    /// Requires a session like [`for_sessions`](Self::for_sessions), and also admits sessions that may only enrol a second
+    /// factor. [`LiveSession::scope`] tells them apart.
     #[must_use]
     pub fn for_enrolment(mut self) -> Self {
         self.row.access = Access::ENROLMENT;

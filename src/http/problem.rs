@@ -43,7 +43,7 @@ enum Shape {
     WrongPassword(&'static str),
     /// `{"detail": "...", "messages": [...]}`
     Token(&'static str),
-    /// As `Detail`; the standard profile adds the fields of `reauthenticate/` that help, as `accepts`.
+    /// `Detail`, to which the standard profile adds `accepts`: the fields that `reauthenticate/` accepts.
     Reauthenticate(&'static [&'static str]),
 }
 

@@ -47,7 +47,7 @@ async fn every_spelling_logs_in_and_none_makes_a_second_account(ground: Ground) 
             .all(|mail| (mail.to.as_str(), mail.purpose) == ("Zoë.Straße@example.org", MailPurpose::AccountExists))
     );
     assert!(!mails.is_empty(), "the owner is told");
-    // What people are shown is what they typed.
+    // The authenticator shows the spelling that the owner typed.
     let jar = world.session(typed).await;
     let uri = world.send(post("2fa/setup/").jar(&jar).json(json!({}))).await.json()["otpauth_uri"].clone();
     assert!(uri.as_str().unwrap().contains("Zo%C3%AB.Stra%C3%9Fe%40example.org"), "{uri}");

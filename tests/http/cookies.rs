@@ -113,7 +113,7 @@ async fn two_cookies_that_verify_are_refused_and_nothing_is_cleared(ground: Grou
         assert_eq!(world.me(jar).await.status, 200);
         assert_eq!(world.refresh(jar).await.status, 200);
     }
-    // The same good cookie twice is ambiguous, too: browsers never send that of their own.
+    // A good cookie that is sent twice is ambiguous, too, because browsers never do that.
     let twice = format!("{ACCESS}={0}; {ACCESS}={0}", ada.access());
     cookie(&world, &twice).await.refused(401, "token_not_valid");
 }

@@ -83,7 +83,7 @@ async fn the_row_of_a_session_goes_once_no_token_of_it_can_be_alive(ground: Grou
     world.send(post("logout/").jar(&ended)).await;
     let system = world.auth.system();
     assert_eq!(system.purge_ended_sessions().await.unwrap(), 0, "a token may still be alive");
-    // Those of another node, with other settings and a clock an hour slow, live for two hours at most.
+    // Tokens of another node, with other settings and a clock an hour slow, live for two hours at most.
     let age = Duration::from_secs(2 * 3600 + 70);
     world.advance(age);
     assert_eq!(system.purge_ended_sessions().await.unwrap(), 1);

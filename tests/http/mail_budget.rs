@@ -44,7 +44,7 @@ fn requests(email: &str) -> [Call; 4] {
     ]
 }
 
-/// How many mails to Ada arrive of these requests, each delivered at once.
+/// Counts the mails to Ada that these requests cause, each delivered at once.
 async fn arriving(world: &World, calls: impl IntoIterator<Item = Call>) -> usize {
     let mut arrived = 0;
     for call in calls {

@@ -36,7 +36,7 @@ struct Node {
     door: Door,
 }
 
-/// What a node is configured with: the secret, those accepted, the data keys.
+/// The configured keys of a node: the secret, the accepted secrets, the data keys.
 struct Keys<'a>(&'a str, &'a [&'a str], &'a [&'a str]);
 
 fn key(name: &str) -> RootSecret {
@@ -114,7 +114,7 @@ impl Node {
         self.send(post("2fa/verify-login/").json(json!({ "session_token": token, "code": code }))).await
     }
 
-    /// What the start of a server says; nothing where it serves.
+    /// Returns the error of a server's start, or an empty text if it serves.
     async fn refusal(&self) -> String {
         self.auth.check_data_keys().await.err().map(|error| error.to_string()).unwrap_or_default()
     }
@@ -187,7 +187,7 @@ async fn a_key_that_stored_data_needs_is_named_at_start(ground: Ground) {
          nothing needs them"
     );
     assert_eq!(refusal, told);
-    // What was made meanwhile under another key needs that one, too.
+    // Values that were written meanwhile under another key need that key, too.
     fleet.account(&lost, "eve@example.org").await;
     let both = fleet.node(Keys("aaaa", &[], &["dddd"])).await.refusal().await;
     assert!(both.contains(&needed) && both.contains(&id("cccc")), "{both}");

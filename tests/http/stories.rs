@@ -25,7 +25,7 @@ const MAILBOXES: [&str; 3] = ["owner@example.org", "wanted@example.org", "strang
 const OWNERS: &str = "the owner's password";
 const STRANGERS: &str = "the stranger's password";
 const RESET: &str = "the owner's new password";
-/// How long a change can be taken back.
+/// The time in which a change can be taken back.
 const TAKE_BACK: Duration = Duration::from_secs(72 * 60 * 60);
 
 #[derive(Clone, Copy, Debug, PartialEq)]

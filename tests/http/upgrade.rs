@@ -38,7 +38,7 @@ struct Upgraded {
     clock: ManualClock,
     mailer: RecordingMailer,
     door: Door,
-    /// What the program that made the database tells of it.
+    /// The facts about the database, told by the program that made it.
     facts: Value,
     dead_mails: Arc<dyn auth_system::auth_core::port::DeadMails>,
     _folder: TempDir,

@@ -336,7 +336,7 @@ impl Link {
         post("change-email-confirm/").json(proof)
     }
 
-    /// By someone without a session who knows the password.
+    /// Confirms without a session, by the password.
     pub(crate) fn change_email_by_password(&self) -> Call {
         self.change_email_by_post(json!({ "password": PASSWORD }))
     }

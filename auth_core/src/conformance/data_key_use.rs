@@ -1,5 +1,5 @@
-//! What every [`DataKeyUse`] promises. The store under test is a [`UserStore`] and a [`CredentialStore`] as well, which
-//! the values come from.
+//! The promises of every [`DataKeyUse`]. The store under test is also a [`UserStore`] and a [`CredentialStore`], through
+//! which the cases write the values.
 
 use std::sync::Arc;
 

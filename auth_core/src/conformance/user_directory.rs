@@ -93,7 +93,7 @@ pub async fn a_status_shows_those_that_have_it(store: Arc<dyn Directory>, clock:
     }
 }
 
-/// Exactly the accounts with the attribute as operators write it, of one tenant, whatever their status.
+/// Lists exactly the accounts of one tenant that have the attribute as operators write it, with any status.
 pub async fn superusers_are_told_from_those_who_only_say_so(store: Arc<dyn Directory>, _: ManualClock) {
     let with = |name: &str, attributes: Value| {
         let attributes = attributes.as_object().unwrap().clone();
@@ -123,7 +123,7 @@ pub async fn superusers_are_told_from_those_who_only_say_so(store: Arc<dyn Direc
     assert_eq!(store.superusers(&super::tenant("other")).await.unwrap(), []);
 }
 
-/// Sign-ups that nobody verified and accounts that their owners closed, by the time of each, so many at a time.
+/// Lists unverified sign-ups and closed accounts in the order of their times, in pages.
 pub async fn what_lapsed_is_told_oldest_first(store: Arc<dyn Directory>, clock: ManualClock) {
     let start = clock.now();
     let (mut open, mut closed) = (Vec::new(), Vec::new());

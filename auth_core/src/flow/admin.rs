@@ -225,7 +225,7 @@ impl Admin<'_> {
     }
 
     /// Moves an account to an address that counts as verified. Ends every session and link, and tells both addresses.
-    /// A sign-up for the address that nobody verified gives way.
+    /// An unverified sign-up for the address gives way.
     ///
     /// # Errors
     /// `invalid_fields` (`email`), with `taken` for an address that another account has; `user_not_found`; `unavailable`.
@@ -248,7 +248,7 @@ impl Admin<'_> {
                 system.announce(&self.client, &user, MailPurpose::EmailSet, &user.email).await?;
                 system.announce(&self.client, &user, MailPurpose::EmailConfirmed, &email).await?;
             }
-            // What a sign-up chose is not its address's owner's choice.
+            // The owner of the address did not choose what an unverified sign-up brought.
             let stranger = user.is_unclaimed();
             let change = UserChange {
                 email: Some(email.clone()),

@@ -23,7 +23,7 @@ impl AuthSystem {
     /// Checks the access token of a session with one of these scopes, as [`authenticate`](Self::authenticate) does.
     ///
     /// # Errors
-    /// As [`authenticate`](Self::authenticate), for a session of any other scope.
+    /// Returns the errors of [`authenticate`](Self::authenticate). A session of any other scope is refused.
     pub async fn authenticate_within(&self, access_token: &str, scopes: &[Scope]) -> Result<LiveSession, Error> {
         let arrived = self.ports().clock.monotonic();
         if let Some(outcome) = self.judge(access_token, scopes, arrived) {
@@ -39,7 +39,7 @@ impl AuthSystem {
     /// without allocating. Returns `None` when only a poll can tell, which `authenticate_within` makes.
     ///
     /// # Errors
-    /// As [`authenticate_within`](Self::authenticate_within), never `unavailable`.
+    /// Returns the errors of [`authenticate_within`](Self::authenticate_within), except `unavailable`.
     pub fn authenticate_now(&self, access_token: &str, scopes: &[Scope]) -> Option<Result<LiveSession, Error>> {
         self.judge(access_token, scopes, self.ports().clock.monotonic())
     }

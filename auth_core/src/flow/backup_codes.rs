@@ -42,7 +42,7 @@ impl Stored {
         Payload { version: VERSION, bytes: self.0.concat() }
     }
 
-    /// What is left after this code, in its one form, was used; `None` when it is none of them.
+    /// Returns the codes that remain once this one is used, or `None` if it is not among them. `code` is canonical.
     pub(super) fn without(
         &self,
         vault: &Vault,

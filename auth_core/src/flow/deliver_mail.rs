@@ -283,9 +283,9 @@ impl AuthSystem {
     /// the account has stays.
     fn compose_warning(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
         let over = match claim.intent.purpose {
-            // Whatever ended the sessions meanwhile, the codes are somebody's.
+            // A change that ended the sessions meanwhile does not invalidate the new codes.
             MailPurpose::BackupCodesReplaced => user.factors.is_empty() || self.is_stale(claim),
-            // It was used, whatever happened to the factor since.
+            // The notice holds even if the factor was changed since, because the code was used.
             MailPurpose::BackupCodeUsed => self.is_stale(claim),
             _ => user.token_version != about.token_version,
         };

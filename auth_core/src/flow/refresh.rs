@@ -24,7 +24,7 @@ enum Decision {
     Ended,
 }
 
-/// How long after a rotation its predecessor is still answered.
+/// The time after a rotation in which its predecessor is still accepted.
 #[derive(Clone, Copy)]
 struct Patience {
     /// In any case.
@@ -45,8 +45,8 @@ fn decide(
     if !same || !session.is_live(now) || !user.is_some_and(stands) {
         return Decision::Ended;
     }
-    // A rotation slightly in the future of this clock is a rotation just now: of one further ahead nobody can tell how
-    // long ago it was. A span of zero is over at once.
+    // A rotation slightly ahead of this clock counts as one of this moment. The age of one further ahead is unknown. A
+    // span of zero has always expired.
     let dated = session.rotated_at.since(now) <= MAX_SKEW;
     let within = |span: Duration| dated && !span.is_zero() && now.since(session.rotated_at) <= span;
     let in_window = session.generation > 0 && within(patience.window);

@@ -141,8 +141,8 @@ impl AuthSystem {
         Budget { key: AttemptKey::new("signup/identifier", &parts), limit: self.policy().login_attempts }
     }
 
-    /// Counts an attempt at whatever account has the address, known or not. `false` past the limit: no password is
-    /// looked at then, and nothing else differs.
+    /// Counts an attempt at the account of the address, whether it exists or not. Returns `false` past the limit. The
+    /// password is not checked then, and nothing else differs.
     async fn count_sign_up(&self, client: &Client, fields: &Fields) -> Result<bool, Error> {
         match self.count_attempt(&self.sign_up_budget(client, &fields.email)).await {
             Ok(()) => Ok(true),
@@ -207,7 +207,7 @@ impl AuthSystem {
         }
     }
 
-    /// One write, whatever was decided. `false` when the row changed meanwhile.
+    /// Makes one write for each decision, so that all take as long. Returns `false` if the row changed meanwhile.
     async fn write_repeated(&self, user: &User, decision: Decision, respelling: Option<&Email>) -> Result<bool, Error> {
         let users = &self.ports().users;
         match (decision, respelling) {

@@ -20,7 +20,7 @@ const ANCHOR_VERSION: u16 = 1;
 impl Admin<'_> {
     /// Ensures that the tenant has a super-user, and returns one. While one exists, under any address, no other is made.
     ///
-    /// An unverified account at the address is nobody's: it gets the password, the role and a verified address in one
+    /// An unverified account at the address has no owner. It gets the password, the role and a verified address in one
     /// write, and loses all that its sign-up chose. A verified account gets the role and keeps its password. Where the
     /// given password is not the account's, [`Event::SuperuserPasswordUnused`] tells so.
     ///
@@ -29,7 +29,7 @@ impl Admin<'_> {
     /// looked at the first time: call this once before that super-user moves.
     ///
     /// # Errors
-    /// As [`create_user`](Self::create_user); `invalid_fields` with `taken` while a deleted account has the address.
+    /// Returns the errors of [`create_user`](Self::create_user), and `taken` while a deleted account has the address.
     pub async fn ensure_superuser(&self, email: &str, password: &str) -> Result<User, Error> {
         let parsed = Email::parse(email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
         for _ in 0..MAX_ATTEMPTS {
@@ -69,7 +69,7 @@ impl Admin<'_> {
     /// [`UserDirectory`](crate::port::UserDirectory) and there is none; `unavailable`.
     pub async fn revoke_superuser(&self, user: &UserId) -> Result<User, Error> {
         for _ in 0..MAX_ATTEMPTS {
-            // In this order: whoever makes this account the remembered one also writes to its row, so the swap below
+            // In this order: a call that makes this account the remembered one also writes to its row, so the swap below
             // fails. Of two super-users that are revoked at the same time, one stays.
             let user = self.load(user).await?;
             if !user.is_superuser() {
@@ -205,7 +205,7 @@ impl Admin<'_> {
         if !self.move_anchor(row, other).await? {
             return Ok(false);
         }
-        // The same attributes in a new revision: a revocation of that account that read its row before starts again.
+        // Writes unchanged attributes as a new revision, so that a revocation that read the row before starts again.
         let touch = UserChange { attributes: Some(other.attributes.clone()), ..UserChange::default() };
         Ok(matches!(self.system.ports().users.update_if(other, &touch).await?, UserUpdate::Done(_)))
     }

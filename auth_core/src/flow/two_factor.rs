@@ -80,7 +80,7 @@ impl AuthSystem {
 
     /// Turns two-factor login on with the first code of the authenticator that this session set up.
     ///
-    /// The same write revokes every session and link. The caller gets a new session, and the backup codes.
+    /// One write also revokes every session and link. The caller gets a new session, and the backup codes.
     ///
     /// # Errors
     /// `invalid_fields` for a text that is no code of an authenticator; `two_factor_enabled`; `two_factor_not_set_up`;
@@ -125,7 +125,7 @@ impl AuthSystem {
 
     /// Turns two-factor login off, with the password and a code.
     ///
-    /// The same write revokes every session and link. The caller gets a new session.
+    /// One write also revokes every session and link. The caller gets a new session.
     ///
     /// # Errors
     /// `two_factor_disabled`; `second_factor_required` where the account must have one; `invalid_credentials` for a wrong
@@ -192,7 +192,7 @@ impl AuthSystem {
             };
             let shown = self.recent_methods(&self.current_session(live).await?);
             let now = ports.clock.now();
-            // A budget of its own: a right code of one's own new authenticator must not forgive guesses at the old one.
+            // A separate budget, because a right code of the new authenticator must not clear guesses at the old one.
             let budget = self.replacement_budget(&user);
             self.count_attempt(&budget).await?;
             let Some(enrolled) = self.check_first_code(&user, live.session(), &pending, &code, now)? else {

@@ -50,7 +50,7 @@ pub enum Event {
     /// A stored password hash cannot be checked: its data key is missing, or its form is unknown. The owner's password is
     /// refused as a wrong one. **Look at it.**
     PasswordUnreadable {
-        /// Whose.
+        /// The account.
         user: UserId,
     },
     /// A refresh token was rotated.
@@ -190,7 +190,7 @@ pub enum Event {
     },
     /// The owner of a closed account reopened it by a proof of the mailbox.
     Reactivated {
-        /// Who.
+        /// The account.
         user: UserId,
     },
     /// An account was removed, because it was never verified, or closed by its owner, for longer than the policy keeps it.

@@ -76,8 +76,8 @@ pub enum Verdict {
     Match,
     /// The password, but hash it again: its scheme, parameters or pepper are outdated.
     MatchOutdated,
-    /// Nobody can tell: the stored hash needs a key that is gone, or is of an unknown form. It counts as another password,
-    /// took as long, and is an operator's matter.
+    /// The stored hash cannot be checked, because its key is missing or its form is unknown. It counts as a mismatch and
+    /// took as long as one. An operator must look at it.
     Unreadable,
 }
 

@@ -18,8 +18,8 @@ pub trait UserDirectory: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<User>, StoreError>;
 
-    /// The accounts of a tenant that are [super-users'](User::is_superuser), whatever their status, in the order of their
-    /// ids. All of them: a tenant has few.
+    /// Returns all [super-users'](User::is_superuser) accounts of a tenant, with any status, in the order of their ids. A
+    /// tenant has few of them.
     async fn superusers(&self, tenant: &TenantId) -> Result<Vec<User>, StoreError>;
 
     /// The accounts of all tenants that lapsed at `before` or earlier, oldest first: at most `limit`.

@@ -82,7 +82,7 @@ pub struct NewUser {
     pub username: Option<Username>,
     /// When the mailbox was proven, if it was.
     pub email_verified_at: Option<Timestamp>,
-    /// Who stands behind the account until then.
+    /// The origin of the account, which decides its rights until then.
     pub claim: Claim,
     /// The password's hash.
     pub password_hash: Option<PasswordHash>,
@@ -267,13 +267,13 @@ pub struct UserSecurity {
     pub active: bool,
     /// The row's revision: of two reports the higher one is the later one.
     pub revision: Revision,
-    /// The store cannot read the row: nobody gets in to the account, whatever the version of their token.
+    /// Whether the store cannot read the row. The account then accepts no token of any version.
     pub unreadable: bool,
 }
 
 impl UserSecurity {
-    /// What a feed tells of a row that it cannot read, so that the row shuts its own account and blinds nobody else. Log it:
-    /// a newer build wrote the row, or it is damaged.
+    /// Builds the report of a row that the feed cannot read. It shuts the account of the row and leaves all others in use.
+    /// Log it, because a newer build wrote the row or it is corrupt.
     pub fn unreadable(tenant: TenantId, id: UserId) -> Self {
         Self { tenant, id, token_version: TokenVersion::new(0), active: false, revision: 0, unreadable: true }
     }

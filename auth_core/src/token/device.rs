@@ -16,8 +16,8 @@ use crate::types::{PasswordHash, Timestamp, Token, User};
 pub struct DeviceId(pub [u8; 16]);
 
 impl Tokens {
-    /// A token by which this account knows a device. It expires with the account's present password: whatever sets,
-    /// changes or clears that, revokes it.
+    /// Issues a token by which this account knows a device. A write that sets, changes or clears the password of the
+    /// account revokes it.
     pub fn device(&self, user: &User, device: DeviceId, issued_at: Timestamp) -> Token {
         let seconds = issued_at.seconds().max(0);
         let mac = device_mac(self.ring.signing(), &subject(Some(user)), device, seconds);

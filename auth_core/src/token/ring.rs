@@ -45,7 +45,7 @@ impl RootSecret {
         weak_secret::check_base64(text).map(|()| secret)
     }
 
-    /// Takes whatever a test has, printed in this repository as it is.
+    /// Builds a secret of any text, for tests whose secrets are public in this repository.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn unchecked(text: &str) -> Self {
         let text = text.trim();
@@ -53,7 +53,7 @@ impl RootSecret {
         Self(Zeroizing::new(bytes))
     }
 
-    /// As [`unchecked`](Self::unchecked), of bytes.
+    /// Builds a secret of any bytes, like [`unchecked`](Self::unchecked).
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn unchecked_bytes(bytes: &[u8]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))

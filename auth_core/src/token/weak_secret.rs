@@ -16,7 +16,7 @@ pub enum WeakSecret {
     TooShort(usize),
     /// So few different bytes that no random generator made it.
     Repetitive,
-    /// The same bytes over and over.
+    /// A short sequence of bytes that repeats.
     Periodic,
     /// Bytes that count up or down.
     Arithmetic,

@@ -93,7 +93,7 @@ impl Email {
         self.spelling.as_deref()
     }
 
-    /// What stands before the `@` of the key.
+    /// Returns the part of the key before the `@`.
     pub fn local_part(&self) -> &str {
         self.key.split_once('@').map_or("", |(local, _)| local)
     }
@@ -186,7 +186,7 @@ fn valid_domain(domain: &str) -> bool {
     name && !number && !domain.ends_with('.') && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
 }
 
-/// As its owner typed it.
+/// Shows the spelling of the owner.
 impl fmt::Display for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.spelling())
@@ -255,7 +255,7 @@ mod tests {
             let keys: Vec<_> = spellings.iter().map(|spelling| canonical(spelling)).collect();
             assert!(keys[0].is_some() && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
         }
-        // Two letters each, whatever the locale; and domains keep the letters that IDNA tells apart.
+        // `ı` and `i` are two letters in every locale. Domains keep the letters that IDNA tells apart.
         assert_ne!(canonical("ılı@example.org"), canonical("ili@example.org"));
         assert_ne!(canonical("ada@straße.example"), canonical("ada@strasse.example"));
     }

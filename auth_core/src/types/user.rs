@@ -105,7 +105,7 @@ impl UserStatus {
     }
 }
 
-/// Who stands behind an account while its mailbox is not verified.
+/// The origin of an account, which decides its rights while its mailbox is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// A sign-up made the account and its mailbox was never verified. Nothing of it binds the owner of the mailbox.
@@ -204,7 +204,7 @@ pub struct User {
     pub username: Option<Username>,
     /// When the mailbox was proven; `None` keeps the account from logging in.
     pub email_verified_at: Option<Timestamp>,
-    /// Who stands behind the account while it is not verified.
+    /// The origin of the account, which decides its rights while it is not verified.
     pub claim: Claim,
     /// Whether the account may be used.
     pub status: UserStatus,
@@ -251,7 +251,7 @@ impl User {
         self.status == UserStatus::Active
     }
 
-    /// Whether the account is nobody's: no mailbox was verified, and no operator made it.
+    /// Whether the account has no owner, because its mailbox was never verified and no operator made it.
     pub fn is_unclaimed(&self) -> bool {
         !self.is_verified() && self.claim != Claim::Settled
     }

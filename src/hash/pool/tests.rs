@@ -267,7 +267,7 @@ async fn checks_that_need_lent_memory_leave_a_thread_to_others() {
         let hash = PasswordHash::new(format!("scrypt$2$salt$1$1${}==", "A".repeat(86)));
         tokio::spawn(async move { pool.verify(pool.admit(lane).unwrap(), &password(), Some(&hash)).await })
     };
-    // Somebody has the memory.
+    // Another hash holds the memory.
     let lent = pool.shared.schemes.spare().turn();
     let heavy: Vec<_> = (1..=8).map(scrypt).collect();
     until(|| pool.stats().running == 1 && pool.stats().queued == 7).await;

@@ -67,7 +67,7 @@ impl<D: Database> DataKeyUse for SqlStore<D> {
     async fn data_keys_in_use(&self) -> Result<DataKeysInUse, StoreError> {
         let of_credentials = self.read(query(OF_CREDENTIALS)).await?;
         let of_passwords = self.read(query(OF_PASSWORDS)).await?;
-        // What is no id names no key: the start of the search, and what a foreign hand damaged.
+        // A value that is no id names no key: the start of the search, or a corrupt row.
         let credentials = of_credentials.iter().filter_map(|row| KeyId::parse(value::<&[u8]>(row)?));
         let decoded = of_passwords.iter().filter_map(|row| STANDARD_NO_PAD.decode(value::<&str>(row)?).ok());
         let passwords = decoded.filter_map(|id| KeyId::parse(&id));

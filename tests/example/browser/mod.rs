@@ -131,7 +131,7 @@ async fn sign_up(page: &Page, inbox: &mut Inbox<'_>) {
     log_in(page, ADA, PASSWORD).await;
     page.notice("not confirmed yet").await;
     let link = inbox.link(ADA, "Verify your account");
-    // Opening it confirms nothing, whatever scripts run.
+    // Opening the link confirms nothing, even if scripts run.
     page.open(&link).await;
     page.heading("Confirm your address").await;
     log_in(page, ADA, PASSWORD).await;
@@ -174,7 +174,7 @@ async fn change_the_password(page: &Page) {
 }
 
 async fn change_the_address(page: &Page, inbox: &mut Inbox<'_>) {
-    // As if no method had been shown for an hour.
+    // The session has shown no method recently.
     assert!(inbox.site.execute("UPDATE auth_sessions SET method_times = '{}'").await > 0);
     page.press("Refresh session").await;
     page.notice("Your session has been refreshed.").await;
@@ -194,7 +194,7 @@ async fn change_the_address(page: &Page, inbox: &mut Inbox<'_>) {
     page.press("Go on").await;
     page.heading("Check your mail").await;
     let link = inbox.link(LOVELACE, "Verify your new email address");
-    // Someone else reads the mail, or its owner does on another device.
+    // Another person reads the mail, or its owner does on another device.
     page.open("/").await;
     page.press("Log out").await;
     page.open(&link).await;

@@ -80,7 +80,7 @@ async fn no_way_leads_around_a_second_factor(ground: Ground) {
         assert_eq!((wrong.status.as_u16(), wrong.jar()), (400, Jar::default()), "{name}: {wrong:?}");
         let code = authenticator.code(world);
         assert_eq!(world.send(step(&pending, &code)).await.status, 200, "{name}");
-        // A code counts once, in whatever window the settings have.
+        // A code counts once, in a window of any size.
         let again = case.log_in(ADA, NEW).await;
         let replayed = world.send(step(&again, &code)).await;
         assert_eq!((replayed.status.as_u16(), replayed.jar()), (400, Jar::default()), "{name}: {replayed:?}");

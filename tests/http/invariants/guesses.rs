@@ -26,13 +26,13 @@ type Door = (&'static str, Needs, fn(&Stage, &str) -> Call);
 enum Needs {
     /// A session of an account without a second factor.
     Session,
-    /// The same, and the link of a change of address.
+    /// A session of such an account, and the link of a change of address.
     Move,
     /// A session of an account with an authenticator.
     Factor,
-    /// The same, and the link of a change of address.
+    /// A session of such an account, and the link of a change of address.
     FactorAndMove,
-    /// The same, and another authenticator that was set up to take its place.
+    /// A session of such an account, and another authenticator that was set up to take the place of the first.
     NewFactor,
     /// A login that waits for a code.
     PendingLogin,

@@ -24,7 +24,7 @@ async fn strangers_choose_nothing_of_an_account_that_its_mailbox_takes_over(grou
         let first = case.sign_up(ADA, STRANGERS, "Chosen by a stranger").await;
         assert_eq!(first.status, 201, "{name}: {first:?}");
         case.world.mails().await;
-        // The owner signs up as anybody would. Whatever the answer says, the stranger's password is gone.
+        // The owner signs up like any user. Under every answer, the stranger's password is gone.
         let second = case.sign_up(ADA, OWNERS, "Ada").await;
         let told = case.policy().reveal_taken_emails || case.policy().usernames;
         assert_eq!(second.status, if told { 400 } else { 201 }, "{name}: {second:?}");
@@ -90,7 +90,7 @@ async fn every_spelling_of_an_address_is_one_account(ground: Ground) {
             let to = "Zoe.Strasse@example.org".to_owned();
             assert_eq!(mails, [(to, MailPurpose::ResetPassword)], "{name}: mail goes to the verified spelling");
         }
-        // What has an `@` is an address, never a username.
+        // A text with an `@` is an address, never a username.
         for (username, opens) in [("zoe.strasse", case.policy().usernames), ("zoe.strasse@", false)] {
             let body = json!({ "username": username, "password": PASSWORD });
             let by_name = case.world.send(post("login/").json(body)).await;

@@ -30,7 +30,7 @@ async fn a_refresh_token_is_used_once_and_dies_with_its_session(ground: Ground) 
         let third = world.refresh(&second.jar()).await;
         assert_eq!(third.status, 200, "{name}: {third:?}");
         assert_ne!(third.jar(), second.jar(), "{name}");
-        // The token before the last one is a copy: nobody holds the session any more.
+        // The token before the last one is a replay, so the session is revoked.
         world.advance(window + Duration::from_secs(61));
         world.refresh(&first).await.refused(401, "refresh_invalid");
         world.refresh(&third.jar()).await.refused(401, "refresh_invalid");

@@ -59,7 +59,7 @@ impl Kind {
         use Kind::{BackupCode, DoubtfulCode, FirstStep, LimitedGuess, SpentCode, WrongCode};
         use Kind::{EitherPassword, OldPassword, ResetMail, SignUp, WrongPassword};
         let second_step = matches!(self, FirstStep | BackupCode | DoubtfulCode | SpentCode | WrongCode);
-        // The budgets of recipients, from which a refused login draws as well, are on whatever the limits say.
+        // The budgets of recipients apply even if timed limits are off. A refused login draws from them, too.
         let draws = matches!(self, EitherPassword | OldPassword | ResetMail | SignUp | WrongPassword);
         server == Server::Postgres || second_step || draws || self == LimitedGuess
     }

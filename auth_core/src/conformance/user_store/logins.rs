@@ -9,7 +9,7 @@ use crate::port::{Clock as _, LoginRecord, Since, UserChange, UserStore};
 use crate::testing::ManualClock;
 use crate::types::{TenantId, User, UserId, UserStatus};
 
-/// A login is no change that anybody must learn of: revision, version and time of the last change stay.
+/// A login is no security change: revision, version and time of the last change stay.
 pub async fn a_login_is_noted_without_a_new_revision(store: Arc<dyn UserStore>, clock: ManualClock) {
     let user = create(&*store, &new_user("ada")).await;
     let other = create(&*store, &new_user("bob")).await;
@@ -77,7 +77,7 @@ pub async fn failures_are_counted_for_each_account(store: Arc<dyn UserStore>, cl
     let login = LoginRecord { at: Some(clock.now()), rehash: None };
     store.record_login(&ada.tenant, &ada.id, &login).await.unwrap();
     assert_eq!((count(ada.id).await, count(bob.id).await), (true, false));
-    // Nobody logs in, and nobody minds.
+    // A login of an unknown account is a no-op.
     store.record_login(&ada.tenant, &new_user("nobody").id, &login).await.unwrap();
 }
 
@@ -105,7 +105,7 @@ pub async fn a_new_password_starts_with_no_failures(store: Arc<dyn UserStore>, _
         (UserChange { email_verified_at: Some(None), status: Some(UserStatus::Active), ..none() }, 3),
         (UserChange { password_hash: Some(Some(hash("new"))), ..none() }, 0),
     ] {
-        // What the caller read may be older than the failures.
+        // The caller may have read the row before the failures.
         user.consecutive_failures = 0;
         user = update(&*store, &user, &change).await;
         assert_eq!(user.consecutive_failures, failures);

@@ -82,7 +82,7 @@ pub async fn an_update_leaves_what_it_does_not_name(store: Arc<dyn UserStore>, c
     assert_eq!(load(&*store, &read).await, expected);
 }
 
-/// What ends sessions and links raises version and revision, the version within 31 bits; the rest raises the revision.
+/// A change that ends sessions and links raises version and revision, the version within 31 bits. Others raise the revision.
 pub async fn a_security_change_bumps_the_token_version(store: Arc<dyn UserStore>, clock: ManualClock) {
     let none = UserChange::default;
     let user = create(&*store, &new_user("ada")).await;
@@ -140,7 +140,7 @@ pub async fn one_of_many_removals_or_the_update_wins(store: Arc<dyn UserStore>, 
     }
 }
 
-/// Who read an old row, or one that is not there, must check and decide again; nothing is written.
+/// An update of an old row, or of one that is not there, writes nothing. The caller must check and decide again.
 pub async fn an_update_of_an_old_revision_is_stale(store: Arc<dyn UserStore>, _: ManualClock) {
     let read = create(&*store, &new_user("ada")).await;
     create(&*store, &new_user("bob")).await;
@@ -158,7 +158,7 @@ pub async fn an_update_of_an_old_revision_is_stale(store: Arc<dyn UserStore>, _:
     assert_eq!(load(&*store, &next).await, next);
 }
 
-/// An address moves only where it is free; one's own is no other's.
+/// An address moves only where it is free. The present address of the account counts as free.
 pub async fn an_update_to_a_taken_address_conflicts(store: Arc<dyn UserStore>, _: ManualClock) {
     create(&*store, &new_user("ada")).await;
     let bob = create(&*store, &new_user("bob")).await;
