@@ -21,6 +21,7 @@ scenarios![
     twenty_replacements_with_one_code_replace_once,
     taking_back_a_replacement_puts_the_old_authenticator_on_again,
     the_mailbox_alone_never_leads_past_an_authenticator_that_was_on,
+    a_factor_that_was_off_before_the_change_stays_off,
     a_lost_credential_shuts_the_account_instead_of_opening_it,
     factors_that_no_link_can_bring_back_are_forgotten,
 ];
@@ -211,6 +212,29 @@ async fn the_mailbox_alone_never_leads_past_an_authenticator_that_was_on(ground:
         step(&world);
         assert_eq!(log_in(&world, "a third password", &old.code(&world)).await.status, 200, "{notice:?}");
     }
+}
+
+/// A taking-back brings a factor back, and its owner takes it off again. The next taking-back leaves it off.
+async fn a_factor_that_was_off_before_the_change_stays_off(ground: Ground) {
+    let world = ground.world().await;
+    let (mut jar, authenticator) = Authenticator::enrolled(&world, "ada@example.org").await;
+    for password in [PASSWORD, FRESH] {
+        step(&world);
+        let body = json!({ "password": password, "code": authenticator.code(&world) });
+        let answer = world.send(post("2fa/disable/").jar(&jar).json(body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        jar = answer.jar();
+        if password == PASSWORD {
+            take_back(&world, MailPurpose::TwoFactorDisabled).await;
+            step(&world);
+            jar = log_in(&world, FRESH, &authenticator.code(&world)).await.jar();
+        }
+    }
+    world.mails().await;
+    assert_eq!(world.change_password(&jar, FRESH, "a third password").await.status, 200);
+    take_back(&world, MailPurpose::PasswordChanged).await;
+    let login = world.log_in("ada@example.org", FRESH).await;
+    assert_eq!((login.status.as_u16(), login.jar().has_access()), (200, true), "{login:?}");
 }
 
 /// Turns two-factor login off and returns how many credentials the account has left.

@@ -108,7 +108,9 @@ impl AuthSystem {
         let recoveries = user.recoveries.with(link.token_version, user.token_version.next(), now, lifetime);
         let recoveries = if moved { recoveries.moved_to(&link.email) } else { recoveries };
         let recoveries = go_on(recoveries, user, &link.email);
-        let theirs = factors_before(user, &recoveries, retired);
+        // By this taking-back alone: a factor that an earlier one brought back may have been taken off again since.
+        let this = Recoveries::default().with(link.token_version, user.token_version.next(), now, lifetime);
+        let theirs = factors_before(user, &this, retired);
         UserChange {
             factors: Some(theirs).filter(|theirs| *theirs != user.factors),
             email: moved.then(|| link.email.clone()),
