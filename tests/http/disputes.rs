@@ -20,6 +20,8 @@ scenarios![
     an_account_that_an_operator_shut_stays_shut,
     a_link_to_a_password_comes_when_the_wait_is_over,
     an_older_notice_of_the_other_side_does_not_silence_an_objection,
+    an_address_that_loses_the_account_in_a_dispute_is_told_and_stays_a_side,
+    an_address_that_has_the_account_again_has_nothing_to_object_to,
     twenty_objections_shut_one_account,
     a_third_address_is_told_that_an_objection_took_the_account,
     a_third_address_can_freeze_an_account_that_a_code_took,
@@ -235,6 +237,48 @@ async fn an_older_notice_of_the_other_side_does_not_silence_an_objection(ground:
     assert_eq!(world.send(notice.not_me()).await.status, 200);
     let answer = world.send(link.not_me()).await;
     assert_eq!(answer.json()["outcome"], "account_disputed", "{answer:?}");
+}
+
+/// An owner moves to the new mailbox and back. Returns the notices of both moves.
+async fn moved_there_and_back(world: &World) -> (Link, Link) {
+    let jar = account(world).await;
+    move_to_new(world, &jar).await;
+    let first = world.link(OLD, MailPurpose::EmailChanged).await;
+    let jar = world.session(NEW).await;
+    let link = world.change_email_link(&jar, OLD).await;
+    assert_eq!(world.send(link.change_email(&jar)).await.status, 200);
+    (first, world.link(NEW, MailPurpose::EmailChanged).await)
+}
+
+/// The address that was verified longest has a notice from before the dispute.
+async fn an_address_that_loses_the_account_in_a_dispute_is_told_and_stays_a_side(ground: Ground) {
+    let world = ground.world().await;
+    let (first, second) = moved_there_and_back(&world).await;
+    assert_eq!(world.send(second.not_me()).await.status, 200);
+    let objection = world.link(OLD, MailPurpose::AddressLost).await;
+    assert_eq!(world.send(objection.not_me()).await.status, 200);
+    world.mails().await;
+    assert_eq!(world.send(first.not_me()).await.status, 200);
+    let told = world.link(NEW, MailPurpose::AccountDisputed).await;
+    assert_eq!(world.send(told.not_me()).await.refused(400, "invalid_fields").field("code"), ["required"]);
+    with_code(&world, &told, "ABCDEFGH").await.refused(400, "invalid_code");
+
+    world.advance(DAYS);
+    assert_eq!(set_password(&world, OLD).await.status, 200);
+    assert_eq!(log_in(&world, OLD).await, 200);
+    let told: Vec<_> = world.mails().await.into_iter().map(|mail| (mail.to, mail.purpose)).collect();
+    assert!(told.contains(&(NEW.to_owned(), MailPurpose::DisputeSettled)), "{told:?}");
+}
+
+async fn an_address_that_has_the_account_again_has_nothing_to_object_to(ground: Ground) {
+    let world = ground.world().await;
+    let (first, second) = moved_there_and_back(&world).await;
+    assert_eq!(world.send(second.not_me()).await.status, 200);
+    let objection = world.link(OLD, MailPurpose::AddressLost).await;
+    assert_eq!(world.send(first.not_me()).await.status, 200);
+    world.send(objection.not_me()).await.refused(400, "link_invalid");
+    assert_eq!(set_password(&world, OLD).await.status, 200);
+    assert_eq!(log_in(&world, OLD).await, 200);
 }
 
 async fn twenty_objections_shut_one_account(ground: Ground) {

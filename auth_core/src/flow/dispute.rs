@@ -31,7 +31,9 @@ impl Sides {
                 Self { home: home.clone(), rival: rival.clone(), displaced: displaced.clone(), from: *from, open: true }
             }
             None => {
-                let (from, home) = user.recoveries.contestable(link.token_version, &link.email)?;
+                let contestable = user.recoveries.contestable(link.token_version, &link.email);
+                // An address that has the account by an even older notice does not object to itself.
+                let (from, home) = contestable.filter(|(_, home)| **home != link.email)?;
                 Self { home: home.clone(), rival: link.email.clone(), displaced: Vec::new(), from, open: false }
             }
         };
