@@ -2,18 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a step that fails fails its test")]
 
-#[path = "../auth_core/tests/model/account.rs"]
-mod account;
 #[path = "../auth_core/tests/common/mod.rs"]
 mod common;
-#[path = "../auth_core/tests/model/factors.rs"]
-mod factors;
 #[path = "../auth_core/tests/model/flows.rs"]
 mod flows;
-#[path = "../auth_core/tests/model/ops.rs"]
-mod ops;
-#[path = "../auth_core/tests/model/run.rs"]
-mod run;
+#[path = "../auth_core/tests/model/mod.rs"]
+mod model;
 #[path = "common/schema.rs"]
 mod schema;
 
@@ -23,7 +17,8 @@ use auth_core::testing::ManualClock;
 use auth_system::store::{PostgresStore, SqliteStore};
 use common::World;
 use flows::Flows;
-use ops::{Deed, crash, op};
+use model::ops::{self, Deed, deed};
+use model::run::Run;
 use proptest::prelude::*;
 use schema::Schema;
 use tokio::runtime::Builder;
@@ -34,7 +29,7 @@ fn on_sqlite(life: &[Deed]) {
         let (clock, dir) = (ManualClock::new(), tempfile::tempdir().unwrap());
         let url = format!("sqlite://{}", dir.path().join("auth.db").display());
         let store = SqliteStore::open_with_clock(&url, Arc::new(clock.clone())).await.unwrap();
-        run::Run::new(Flows::of(World::over(store, clock, |_| {}))).live(life).await;
+        Run::new(Flows::of(World::over(store, clock, |_| {}))).live(life).await;
     });
 }
 
@@ -43,7 +38,7 @@ fn on_postgres(life: &[Deed]) {
     block_on(async {
         let (clock, schema) = (ManualClock::new(), Schema::create().await);
         let store = PostgresStore::open_with_clock(&schema.url(), Arc::new(clock.clone())).await.unwrap();
-        run::Run::new(Flows::of(World::over(store, clock, |_| {}))).live(life).await;
+        Run::new(Flows::of(World::over(store, clock, |_| {}))).live(life).await;
     });
 }
 
@@ -57,34 +52,34 @@ proptest! {
     #[test]
     fn what_is_alive_in_the_model_is_what_authenticates_on_sqlite(
         start in ops::start(),
-        ops in proptest::collection::vec(op(), 1..40),
+        deeds in proptest::collection::vec(deed(false), 1..40),
     ) {
-        on_sqlite(&start.into_iter().chain(ops).map(|op| (op, None)).collect::<Vec<_>>());
+        on_sqlite(&[start, deeds].concat());
     }
 
     #[test]
-    fn a_crash_leaves_the_account_as_before_or_as_after_on_sqlite(
+    fn a_crash_leaves_each_account_as_before_or_as_after_on_sqlite(
         start in ops::start(),
-        ops in proptest::collection::vec((op(), proptest::option::of(crash())), 1..40),
+        deeds in proptest::collection::vec(deed(true), 1..40),
     ) {
-        on_sqlite(&start.into_iter().map(|op| (op, None)).chain(ops).collect::<Vec<_>>());
+        on_sqlite(&[start, deeds].concat());
     }
 
     #[test]
     #[ignore = "needs PostgreSQL: tests/run starts one"]
     fn what_is_alive_in_the_model_is_what_authenticates_on_postgres(
         start in ops::start(),
-        ops in proptest::collection::vec(op(), 1..40),
+        deeds in proptest::collection::vec(deed(false), 1..40),
     ) {
-        on_postgres(&start.into_iter().chain(ops).map(|op| (op, None)).collect::<Vec<_>>());
+        on_postgres(&[start, deeds].concat());
     }
 
     #[test]
     #[ignore = "needs PostgreSQL: tests/run starts one"]
-    fn a_crash_leaves_the_account_as_before_or_as_after_on_postgres(
+    fn a_crash_leaves_each_account_as_before_or_as_after_on_postgres(
         start in ops::start(),
-        ops in proptest::collection::vec((op(), proptest::option::of(crash())), 1..40),
+        deeds in proptest::collection::vec(deed(true), 1..40),
     ) {
-        on_postgres(&start.into_iter().map(|op| (op, None)).chain(ops).collect::<Vec<_>>());
+        on_postgres(&[start, deeds].concat());
     }
 }

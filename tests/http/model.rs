@@ -1,14 +1,8 @@
 //! The model of auth_core's tests beside the whole service: its deeds are requests, and what hangs is a request that
 //! never gets its answer.
 
-#[path = "../../auth_core/tests/model/account.rs"]
-mod account;
-#[path = "../../auth_core/tests/model/factors.rs"]
-mod factors;
-#[path = "../../auth_core/tests/model/ops.rs"]
-mod ops;
-#[path = "../../auth_core/tests/model/run.rs"]
-mod run;
+#[path = "../../auth_core/tests/model/mod.rs"]
+mod lives;
 
 use auth_system::Auth;
 use auth_system::auth_core::testing::{ManualClock, RecordingMailer};
@@ -21,33 +15,34 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use self::account::{ADDRESSES, Model, PASSWORDS, Tokens};
-use self::factors::Code;
-use self::ops::{Deed, Fixed, Kind, Op};
-use self::run::{Given, Refusal, Run, System};
+use self::lives::account::{ADDRESSES, Model, PASSWORDS, Principal, Tokens};
+use self::lives::address::name_of;
+use self::lives::factors::{Code, Right};
+use self::lives::ops::{self, Deed, Fixed, Kind, Mover, Op};
+use self::lives::run::{Given, Refusal, Run, System};
 use crate::common;
 use crate::door::Door;
 use crate::faults::Faults;
 use crate::scenarios;
 use crate::world::{self, ACCESS, Answer, Call, Ground, Jar, Link, REFRESH, World, call, claims, get, post};
 
-scenarios![what_is_alive_in_the_model_is_what_gets_in, a_crash_leaves_the_account_as_before_or_as_after];
+scenarios![what_is_alive_in_the_model_is_what_gets_in, a_crash_leaves_each_account_as_before_or_as_after];
 
 async fn what_is_alive_in_the_model_is_what_gets_in(ground: Ground) {
-    lives(ground, Just(None).boxed());
+    lives(ground, ops::deed(false).boxed());
 }
 
-async fn a_crash_leaves_the_account_as_before_or_as_after(ground: Ground) {
-    lives(ground, proptest::option::of(ops::crash()).boxed());
+async fn a_crash_leaves_each_account_as_before_or_as_after(ground: Ground) {
+    lives(ground, ops::deed(true).boxed());
 }
 
-/// Several lives, each in a world of its own, with these crashes.
-fn lives(ground: Ground, crash: BoxedStrategy<Option<(usize, common::Fault)>>) {
+/// Several lives, each in a world of its own.
+fn lives(ground: Ground, deed: BoxedStrategy<Deed>) {
     let cases = ops::lives(if ground.is_durable() { 25 } else { 100 });
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let life = (ops::start(), proptest::collection::vec((ops::op(), crash), 1..40));
+    let life = (ops::start(), proptest::collection::vec(deed, 1..40));
     let outcome = TestRunner::new(config).run(&life, |(start, deeds)| {
-        let life: Vec<Deed> = start.into_iter().map(|op| (op, None)).chain(deeds).collect();
+        let life = [start, deeds].concat();
         block_in_place(|| {
             Handle::current().block_on(async { Run::new(Service::start(ground).await).live(&life).await });
         });
@@ -96,8 +91,18 @@ impl System for Service {
         &self.world.mailer
     }
 
-    async fn perform(&self, model: &Model, op: &Fixed) -> Result<Given, Refusal> {
-        let answer = self.door.send(request(model, op, self.clock())).await;
+    async fn purge(&self) {
+        // The one with a directory.
+        let system = self.world.auth.system();
+        system.purge_unverified_accounts().await.unwrap();
+        system.purge_deactivated_accounts().await.unwrap();
+        system.purge_deleted_accounts().await.unwrap();
+        system.purge_former_emails().await.unwrap();
+        system.purge_retired_factors().await.unwrap();
+    }
+
+    async fn perform(&self, by: Principal, model: &Model, op: &Fixed) -> Result<Given, Refusal> {
+        let answer = self.door.send(request(by, model, op, self.clock())).await;
         match answer.status.as_u16() {
             200 | 201 => Ok(given(&answer)),
             status @ (400 | 401 | 403 | 503) => {
@@ -110,7 +115,7 @@ impl System for Service {
         }
     }
 
-    /// Whoever comes with a token that no longer counts is told so, and not what has changed.
+    /// The holder of a token that no longer counts is told so, and not what has changed.
     fn refusal(&self, model: &Model, op: &Fixed, reason: Reason) -> Refusal {
         let held = held(op).map(|token| &model.issued[token]);
         let reason = match held {
@@ -147,8 +152,9 @@ fn held(op: &Fixed) -> Option<usize> {
         | Op::Reauthenticate(token, _)
         | Op::Deactivate(token, _)
         | Op::Profile(token, _)
-        | Op::SetUp(token)
+        | Op::SetUp(token, _)
         | Op::Enable(token, _)
+        | Op::Replace(token, ..)
         | Op::Disable(token, ..)
         | Op::Regenerate(token, _) => Some(*token),
         _ => None,
@@ -156,27 +162,43 @@ fn held(op: &Fixed) -> Option<usize> {
 }
 
 /// An operation as it is sent.
-fn request(model: &Model, op: &Fixed, clock: &ManualClock) -> Call {
+fn request(by: Principal, model: &Model, op: &Fixed, clock: &ManualClock) -> Call {
     let tokens = |token: &usize| &model.issued[*token].tokens;
     let by_access = |call: Call, token: &usize| call.jar(&Jar::of(ACCESS, &tokens(token).access));
     let by_refresh = |call: Call, token: &usize| call.jar(&Jar::of(REFRESH, &tokens(token).refresh));
     let text = |code: Code| model.text(code, clock);
     match op {
-        Op::SignUp(to, word) => post("signup/").json(json!({ "email": ADDRESSES[*to], "password": PASSWORDS[*word] })),
+        Op::SignUp(to, word) => {
+            let (email, password, name) = (ADDRESSES[*to], PASSWORDS[*word], name_of(by).to_string());
+            post("signup/").json(json!({ "email": email, "password": password, "first_name": name }))
+        }
         Op::Resend(to) => post("resend-verification/").json(json!({ "email": ADDRESSES[*to] })),
         Op::AskReset(to) => post("password-reset/").json(json!({ "email": ADDRESSES[*to] })),
         Op::UseLink(kind, mailed, word) => {
-            let common::Link { user, token, .. } = &model.mailed[*mailed].link;
-            let link = Link::from_parts(user.as_str(), token);
+            let link = link(model, *mailed);
             match kind {
                 Kind::Verify => link.verify(),
                 Kind::SetPassword => link.set_password(PASSWORDS[*word]),
-                Kind::ChangeEmail => {
-                    let code = model.code_of_now(clock).unwrap_or_else(|| "000000".to_owned());
-                    link.change_email_by_post(json!({ "password": PASSWORDS[*word], "code": code }))
-                }
-                Kind::NotMe | Kind::Object => link.not_me(),
+                Kind::NotMe => link.not_me(),
+                Kind::ChangeEmail | Kind::Object => unreachable!("they have operations of their own"),
             }
+        }
+        Op::Move(mailed, Mover::Session(token)) => {
+            link(model, *mailed).change_email(&Jar::of(ACCESS, &tokens(token).access))
+        }
+        Op::Move(mailed, Mover::Password(word)) => {
+            let mut proof = json!({ "password": PASSWORDS[*word] });
+            if let Some(with) = model.authenticator_of(by, model.mailed[*mailed].mail.account) {
+                proof["code"] = text(Code::Totp(with, 0)).into();
+            }
+            link(model, *mailed).change_email_by_post(proof)
+        }
+        Op::Object(mailed, code) => {
+            let call = link(model, *mailed).not_me();
+            let Some(code) = code else { return call };
+            let mut body: Value = serde_json::from_slice(&call.body).unwrap();
+            body["code"] = text(*code).into();
+            post("not-me/").json(body)
         }
         Op::Login(to, word) => post("login/").json(json!({ "email": ADDRESSES[*to], "password": PASSWORDS[*word] })),
         Op::SecondStep(pending, code) => {
@@ -208,7 +230,18 @@ fn request(model: &Model, op: &Fixed, clock: &ManualClock) -> Call {
             let name = name.map(|name| name.to_string());
             by_access(call(Method::PATCH, "me/"), token).json(json!({ "first_name": name }))
         }
-        Op::SetUp(token) => by_access(post("2fa/setup/"), token).json(json!({})),
+        Op::SetUp(token, replace) => by_access(post("2fa/setup/"), token).json(json!({ "replace": replace })),
+        Op::Replace(token, with, right) => {
+            let mut body = json!({ "code": text(Code::Totp(*with, 0)) });
+            match right {
+                Right::Totp(_) => body["current_code"] = text(right.code()).into(),
+                Right::Backup(word, ..) => {
+                    body["password"] = PASSWORDS[*word].into();
+                    body["backup_code"] = text(right.code()).into();
+                }
+            }
+            by_access(post("2fa/replace/"), token).json(body)
+        }
         Op::Enable(token, with) => {
             by_access(post("2fa/enable/"), token).json(json!({ "code": text(Code::Totp(*with, 0)) }))
         }
@@ -219,8 +252,15 @@ fn request(model: &Model, op: &Fixed, clock: &ManualClock) -> Call {
         Op::Regenerate(token, word) => {
             by_access(post("2fa/backup-codes/"), token).json(json!({ "password": PASSWORDS[*word] }))
         }
-        Op::ResetFactors | Op::Operator(_) | Op::Pass(_) => unreachable!("nobody sends {op:?}"),
+        Op::ResetFactors(_) | Op::Operator(..) | Op::SetEmail(..) | Op::Steal(_) | Op::Purge | Op::Pass(_) => {
+            unreachable!("no request asks for {op:?}")
+        }
     }
+}
+
+fn link(model: &Model, mailed: usize) -> Link {
+    let common::Link { user, token, .. } = &model.mailed[mailed].link;
+    Link::from_parts(user.as_str(), token)
 }
 
 /// What an answer hands out, in cookies and in its body.

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 
 use auth_core::flow::{
     Confirmation, EmailChangeConfirm, EmailChangeRequest, LoginOutcome, LoginRequest, Mover, PasswordChangeRequest,
-    SessionTokens, TotpPurpose,
+    ReplacementRight, SessionTokens, SignUpRequest, TotpPurpose, TotpReplacement,
 };
 use auth_core::proof::LiveSession;
 use auth_core::testing::{ManualClock, RecordingMailer};
 use auth_core::types::{AuthMethods, Channel, Password, Token};
 use auth_core::{AuthSystem, Error, Reason};
 
-use super::account::{ADDRESSES, Mailed, Model, PASSWORDS, Tokens};
-use super::common::{Faults, Link, Store, World, second_step};
-use super::factors::Code;
-use super::ops::{Fixed, Kind, Op};
-use super::run::{Given, Refusal, System};
+use crate::common::{Faults, Link, Store, World, second_step};
+use crate::model::account::{ADDRESSES, Mailed, Model, PASSWORDS, Principal, Tokens};
+use crate::model::address::name_of;
+use crate::model::factors::{Code, Right};
+use crate::model::ops::{self, Fixed, Kind, Op};
+use crate::model::run::{Given, Refusal, System};
 
 pub(crate) struct Flows<S> {
     world: World<S>,
@@ -46,8 +47,17 @@ impl<S: Store> System for Flows<S> {
         &self.world.mailer
     }
 
-    async fn perform(&self, model: &Model, op: &Fixed) -> Result<Given, Refusal> {
-        self.call(model, op).await.map_err(|error| error.reason().code().to_owned())
+    async fn purge(&self) {
+        let auth = &self.world.auth;
+        auth.purge_unverified_accounts().await.unwrap();
+        auth.purge_deactivated_accounts().await.unwrap();
+        auth.purge_deleted_accounts().await.unwrap();
+        auth.purge_former_emails().await.unwrap();
+        auth.purge_retired_factors().await.unwrap();
+    }
+
+    async fn perform(&self, by: Principal, model: &Model, op: &Fixed) -> Result<Given, Refusal> {
+        self.call(by, model, op).await.map_err(|error| error.reason().code().to_owned())
     }
 
     fn refusal(&self, _: &Model, _: &Fixed, reason: Reason) -> Refusal {
@@ -66,13 +76,16 @@ impl<S: Store> System for Flows<S> {
 }
 
 impl<S: Store> Flows<S> {
-    async fn call(&self, model: &Model, op: &Fixed) -> Result<Given, Error> {
+    async fn call(&self, by: Principal, model: &Model, op: &Fixed) -> Result<Given, Error> {
         let World { auth, client, clock, .. } = &self.world;
         let tokens = |token: &usize| &model.issued[*token].tokens;
         let live = |token: &usize| &self.held[&tokens(token).access];
         match op {
             Op::SignUp(to, word) => {
-                self.world.sign_up(ADDRESSES[*to], PASSWORDS[*word]).await.map(|_| Given::default())
+                let (email, password, name) = (ADDRESSES[*to], PASSWORDS[*word], name_of(by).to_string());
+                let request =
+                    SignUpRequest { email, username: None, password, attributes: vec![("first_name", &name)] };
+                auth.sign_up(client, request).await.map(|_| Given::default())
             }
             Op::Resend(to) => auth.resend_verification(client, ADDRESSES[*to]).await.map(|()| Given::default()),
             Op::AskReset(to) => auth.request_password_reset(client, ADDRESSES[*to]).await.map(|()| Given::default()),
@@ -81,16 +94,29 @@ impl<S: Store> Flows<S> {
                 let done = match kind {
                     Kind::Verify => self.world.verify(link).await,
                     Kind::SetPassword => self.world.reset(link, PASSWORDS[*word]).await,
-                    Kind::ChangeEmail => {
-                        let (password, code) = (password(*word), model.code_of_now(clock));
-                        let mover = Mover::Password { password: &password, code: code.as_deref() };
-                        let request = EmailChangeConfirm { user: Some(*user), token, mover };
-                        auth.confirm_email_change(client, request).await
-                    }
                     Kind::NotMe => auth.take_back(client, Some(*user), token, None).await.map(drop),
-                    Kind::Object => unreachable!("no operation objects"),
+                    Kind::ChangeEmail | Kind::Object => unreachable!("they have operations of their own"),
                 };
                 done.map(|()| Given::default())
+            }
+            Op::Move(link, mover) => {
+                let Mailed { mail, link: Link { user, token, .. }, .. } = &model.mailed[*link];
+                let code = model.authenticator_of(by, mail.account).map(|with| model.text(Code::Totp(with, 0), clock));
+                let word;
+                let mover = match mover {
+                    ops::Mover::Session(token) => Mover::Session(live(token)),
+                    ops::Mover::Password(number) => {
+                        word = password(*number);
+                        Mover::Password { password: &word, code: code.as_deref() }
+                    }
+                };
+                let request = EmailChangeConfirm { user: Some(*user), token, mover };
+                auth.confirm_email_change(client, request).await.map(|()| Given::default())
+            }
+            Op::Object(link, code) => {
+                let Link { user, token, .. } = &model.mailed[*link].link;
+                let code = code.map(|code| model.text(code, clock));
+                auth.take_back(client, Some(*user), token, code.as_deref()).await.map(|_| Given::default())
             }
             Op::Login(to, word) => {
                 let (identifier, password) = (ADDRESSES[*to], password(*word));
@@ -106,9 +132,23 @@ impl<S: Store> Flows<S> {
                 let token = model.pendings[*pending].token.as_deref().unwrap();
                 second_step(auth, token, &model.text(*code, clock)).await.map(|verified| given(&verified.login.session))
             }
-            Op::SetUp(token) => {
-                let setup = auth.set_up_totp(client, live(token), Confirmation::default(), TotpPurpose::Enrol).await?;
+            Op::SetUp(token, replace) => {
+                let purpose = if *replace { TotpPurpose::Replace } else { TotpPurpose::Enrol };
+                let setup = auth.set_up_totp(client, live(token), Confirmation::default(), purpose).await?;
                 Ok(Given { secret: Some(setup.secret.expose().to_owned()), ..Given::default() })
+            }
+            Op::Replace(token, with, right) => {
+                let (code, old) = (model.text(Code::Totp(*with, 0), clock), model.text(right.code(), clock));
+                let word;
+                let right = match right {
+                    Right::Totp(_) => ReplacementRight::Code(&old),
+                    Right::Backup(number, ..) => {
+                        word = password(*number);
+                        ReplacementRight::BackupCode { password: &word, code: &old }
+                    }
+                };
+                let request = TotpReplacement { code: &code, right };
+                auth.replace_totp(client, live(token), request).await.map(|replaced| given(&replaced.session))
             }
             Op::Enable(token, with) => {
                 let enabled = auth.enable_totp(client, live(token), &model.text(Code::Totp(*with, 0), clock)).await?;
@@ -151,7 +191,9 @@ impl<S: Store> Flows<S> {
                 let name = name.map(|name| name.to_string());
                 auth.change_profile(live(token), &[("first_name", name.as_deref())]).await.map(|_| Given::default())
             }
-            Op::ResetFactors | Op::Operator(_) | Op::Pass(_) => unreachable!("nobody asks for {op:?} from outside"),
+            Op::ResetFactors(_) | Op::Operator(..) | Op::SetEmail(..) | Op::Steal(_) | Op::Purge | Op::Pass(_) => {
+                unreachable!("no request asks for {op:?}")
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What may happen to the account.
+//! What principals may do, and what happens to accounts.
 
 use std::time::Duration;
 
@@ -7,19 +7,23 @@ use auth_core::types::UserStatus;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::account::{ADDRESSES, Model, PASSWORDS};
+use super::account::{ADDRESSES, Model, PASSWORDS, Principal};
 use super::common::{DAY, Fault, HOUR, MINUTE, SECOND, TICK};
-use super::factors::{CODES, Code};
+use super::factors::{CODES, Code, Right};
 
-/// An operation; `I` says which of the tokens or links that were ever given out, `C` which code is typed.
+/// An operation; `I` says which of the tokens, links or accounts that there ever were, `C` which code is typed, `R` by
+/// which right an authenticator is replaced.
 #[derive(Clone, Debug)]
-pub(crate) enum Op<I, C> {
-    /// At an address that is not the account's, it is somebody else's.
+pub(crate) enum Op<I, C, R> {
     SignUp(usize, usize),
     Resend(usize),
     AskReset(usize),
-    /// Any link of a kind that was ever mailed, to its end, with this password where one is due.
+    /// A link of a kind, to its end, with this password where one is due.
     UseLink(Kind, I, usize),
+    /// By the link to a new address.
+    Move(I, Mover<I>),
+    /// Against a taking-back, with or without a code.
+    Object(I, Option<C>),
     Login(usize, usize),
     Refresh(I),
     LogoutByAccess(I),
@@ -30,30 +34,42 @@ pub(crate) enum Op<I, C> {
     Reauthenticate(I, usize),
     Deactivate(I, usize),
     Profile(I, Option<u8>),
-    /// An authenticator, not yet turned on.
-    SetUp(I),
-    /// With the code of now of an authenticator that was ever set up.
+    /// An authenticator, not yet turned on: the first one, or one that is to replace the one that is on.
+    SetUp(I, bool),
+    /// With the code of now of an authenticator.
     Enable(I, I),
+    /// The same, with the right to replace the old one.
+    Replace(I, I, R),
     /// With a password and such a code.
     Disable(I, usize, I),
     /// New backup codes.
     Regenerate(I, usize),
-    /// With any code there ever was.
     SecondStep(I, C),
     /// By an operator here.
-    ResetFactors,
+    ResetFactors(I),
     /// Elsewhere; seen here after the lag.
-    Operator(UserStatus),
+    Operator(I, UserStatus),
+    /// By an operator, to an address that no account has: no random operation does it.
+    SetEmail(I, usize),
+    /// The principal gets a copy of tokens of the other one.
+    Steal(I),
+    /// The worker removes what is due to be removed.
+    Purge,
     Pass(Duration),
 }
 
-/// An operation, and the store call of it at which something goes wrong.
-pub(crate) type Deed = (Random, Option<(usize, Fault)>);
+/// An operation, the principal who does it, and the store call of it at which something goes wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Deed {
+    pub(crate) by: Principal,
+    pub(crate) op: Random,
+    pub(crate) crash: Option<(usize, Fault)>,
+}
 
 /// An operation on whatever there will be then.
-pub(crate) type Random = Op<Index, Typed>;
+pub(crate) type Random = Op<Index, Typed, TypedRight>;
 /// An operation on what there is.
-pub(crate) type Fixed = Op<usize, Code>;
+pub(crate) type Fixed = Op<usize, Code, Right>;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Typed {
@@ -63,13 +79,27 @@ pub(crate) enum Typed {
     Wrong,
 }
 
+#[derive(Clone, Debug)]
+pub(crate) enum TypedRight {
+    Totp(Index),
+    Backup(usize, Index, usize),
+}
+
+/// The proof of who follows the link to a new address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mover<I> {
+    Session(I),
+    /// And the code of now, where the principal has the account's authenticator.
+    Password(usize),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Verify,
     SetPassword,
     ChangeEmail,
     NotMe,
-    /// An objection to a taking-back: no random operation makes one.
+    /// An objection to a taking-back.
     Object,
 }
 
@@ -87,10 +117,11 @@ impl Kind {
             | MailPurpose::EmailChanged
             | MailPurpose::TwoFactorEnabled
             | MailPurpose::TwoFactorDisabled
+            | MailPurpose::TwoFactorReplaced
             | MailPurpose::BackupCodesReplaced
             | MailPurpose::SecondFactorFailed
             | MailPurpose::BackupCodeUsed => Some(Self::NotMe),
-            MailPurpose::AddressLost => Some(Self::Object),
+            MailPurpose::AddressLost | MailPurpose::AccountDisputed => Some(Self::Object),
             _ => None,
         }
     }
@@ -101,13 +132,40 @@ pub(crate) fn lives(usual: u32) -> u32 {
     std::env::var("AUTH_MODEL_LIVES").ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
 }
 
-/// Most of what can happen needs an account that was verified; much needs one with two factors.
-pub(crate) fn start() -> impl Strategy<Value = Vec<Random>> {
-    (0..PASSWORDS.len(), any::<Index>(), any::<bool>()).prop_map(|(word, index, two_factors)| {
-        let start = [Op::SignUp(0, word), Op::UseLink(Kind::Verify, index, 0), Op::Login(0, word)];
-        let enrolment = [Op::SetUp(index), Op::Enable(index, index)];
-        start.into_iter().chain(enrolment.into_iter().filter(|_| two_factors)).collect()
-    })
+fn by(principal: Principal, ops: impl IntoIterator<Item = Random>) -> Vec<Deed> {
+    ops.into_iter().map(|op| Deed { by: principal, op, crash: None }).collect()
+}
+
+/// Most of what can happen needs an account that was verified; much needs one with two factors. Some begin with moves, or
+/// with a change that is taken back.
+pub(crate) fn start() -> impl Strategy<Value = Vec<Deed>> {
+    let address = prop_oneof![3 => Just(0), 2 => Just(1)];
+    (0..PASSWORDS.len(), any::<Index>(), any::<bool>(), address, 0..6).prop_map(
+        |(word, index, two_factors, to, more)| {
+            let sign_up = [Op::SignUp(to, word), Op::UseLink(Kind::Verify, index, 0), Op::Login(to, word)];
+            let enrolment = [Op::SetUp(index, false), Op::Enable(index, index), Op::Pass(MINUTE)];
+            let moves = |to| [Op::AskEmail(index, to, None), Op::Move(index, Mover::Session(index))];
+            let comes_back =
+                [Op::AskReset(1 - to), Op::UseLink(Kind::SetPassword, index, word), Op::Login(1 - to, word)];
+            let taking_back = [Op::UseLink(Kind::NotMe, index, 0)];
+            let reader_of = |address| if address == 0 { Principal::Ada } else { Principal::Eve };
+            let mut start = by(Principal::Ada, sign_up);
+            start.extend(by(Principal::Ada, enrolment.into_iter().filter(|_| two_factors)));
+            if more <= 1 {
+                start.extend(by(Principal::Ada, moves(1 - to)));
+            }
+            if more == 0 {
+                start.extend(by(Principal::Ada, comes_back));
+                start.extend(by(Principal::Ada, [Op::Pass(MINUTE), Op::SecondStep(index, Typed::Totp(index, 0))]));
+                start.extend(by(Principal::Ada, moves(to)));
+                start.extend(by(reader_of(1 - to), taking_back.clone()));
+            }
+            if more == 1 {
+                start.extend(by(reader_of(to), taking_back));
+            }
+            start
+        },
+    )
 }
 
 fn typed() -> impl Strategy<Value = Typed> {
@@ -118,129 +176,234 @@ fn typed() -> impl Strategy<Value = Typed> {
     ]
 }
 
-pub(crate) fn op() -> impl Strategy<Value = Random> {
-    let password = || 0..PASSWORDS.len();
-    // Mostly the first address, or little would ever happen to the account.
-    let address = || prop_oneof![3 => Just(0), 2 => 0..ADDRESSES.len()];
+/// Something that a principal does or that happens, with or without crashes.
+pub(crate) fn deed(crashes: bool) -> impl Strategy<Value = Deed> {
+    let principal = prop_oneof![3 => Just(Principal::Ada), 2 => Just(Principal::Eve)];
+    let crash = if crashes { proptest::option::of(crash()).boxed() } else { Just(None).boxed() };
+    (principal, op(), crash).prop_map(|(by, op, crash)| Deed { by, op, crash })
+}
+
+fn op() -> impl Strategy<Value = Random> {
+    prop_oneof![40 => account_op(), 24 => factor_op(), 14 => event()]
+}
+
+fn password() -> impl Strategy<Value = usize> {
+    0..PASSWORDS.len()
+}
+
+fn account_op() -> impl Strategy<Value = Random> {
+    let address = || 0..ADDRESSES.len() - 1;
     let token = any::<Index>;
-    let status = [UserStatus::Active, UserStatus::Disabled, UserStatus::Active, UserStatus::Deleted];
-    let times = [SECOND, 9 * SECOND, 10 * SECOND, 10 * SECOND + TICK, MINUTE, 15 * MINUTE, HOUR, DAY, 3 * DAY, 7 * DAY];
-    let kinds = [Kind::Verify, Kind::SetPassword, Kind::ChangeEmail, Kind::ChangeEmail, Kind::NotMe];
+    let kinds = [Kind::Verify, Kind::SetPassword, Kind::SetPassword, Kind::NotMe, Kind::NotMe];
+    let mover = prop_oneof![
+        2 => token().prop_map(Mover::Session),
+        1 => password().prop_map(Mover::Password),
+    ];
     prop_oneof![
-        2 => (address(), password()).prop_map(|(to, password)| Op::SignUp(to, password)),
+        3 => (address(), password()).prop_map(|(to, password)| Op::SignUp(to, password)),
         1 => address().prop_map(Op::Resend),
         2 => address().prop_map(Op::AskReset),
         8 => (select(kinds.to_vec()), any::<Index>(), password()).prop_map(|(kind, link, p)| Op::UseLink(kind, link, p)),
+        5 => (any::<Index>(), mover).prop_map(|(link, mover)| Op::Move(link, mover)),
+        4 => (any::<Index>(), proptest::option::of(typed())).prop_map(|(link, code)| Op::Object(link, code)),
         6 => (address(), password()).prop_map(|(to, password)| Op::Login(to, password)),
-        6 => token().prop_map(Op::Refresh),
+        5 => token().prop_map(Op::Refresh),
         1 => token().prop_map(Op::LogoutByAccess),
         1 => token().prop_map(Op::LogoutByRefresh),
-        4 => (token(), password(), password()).prop_map(|(token, old, new)| Op::ChangePassword(token, old, new)),
+        3 => (token(), password(), password()).prop_map(|(token, old, new)| Op::ChangePassword(token, old, new)),
         5 => (token(), address(), proptest::option::weighted(0.3, password()))
             .prop_map(|(token, to, password)| Op::AskEmail(token, to, password)),
         2 => (token(), password()).prop_map(|(token, password)| Op::Reauthenticate(token, password)),
         1 => (token(), password()).prop_map(|(token, password)| Op::Deactivate(token, password)),
         1 => (token(), any::<Option<u8>>()).prop_map(|(token, name)| Op::Profile(token, name)),
-        3 => token().prop_map(Op::SetUp),
+    ]
+}
+
+fn factor_op() -> impl Strategy<Value = Random> {
+    let token = any::<Index>;
+    let right = prop_oneof![
+        2 => any::<Index>().prop_map(TypedRight::Totp),
+        1 => (password(), any::<Index>(), 0..CODES).prop_map(|(p, set, number)| TypedRight::Backup(p, set, number)),
+    ];
+    prop_oneof![
+        4 => (token(), any::<bool>()).prop_map(|(token, replace)| Op::SetUp(token, replace)),
         4 => (token(), any::<Index>()).prop_map(|(token, authenticator)| Op::Enable(token, authenticator)),
+        4 => (token(), any::<Index>(), right).prop_map(|(token, with, right)| Op::Replace(token, with, right)),
         2 => (token(), password(), any::<Index>()).prop_map(|(token, word, with)| Op::Disable(token, word, with)),
         2 => (token(), password()).prop_map(|(token, password)| Op::Regenerate(token, password)),
         8 => (any::<Index>(), typed()).prop_map(|(pending, code)| Op::SecondStep(pending, code)),
-        1 => Just(Op::ResetFactors),
-        2 => select(status.to_vec()).prop_map(Op::Operator),
-        5 => select(times.to_vec()).prop_map(Op::Pass),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Random> {
+    let account = any::<Index>;
+    let status = [UserStatus::Active, UserStatus::Disabled, UserStatus::Active, UserStatus::Deleted];
+    let minutes = [SECOND, 9 * SECOND, 10 * SECOND, 10 * SECOND + TICK, MINUTE, 15 * MINUTE];
+    let days = [HOUR, DAY, 3 * DAY, 7 * DAY, 30 * DAY];
+    prop_oneof![
+        1 => account().prop_map(Op::ResetFactors),
+        2 => (account(), select(status.to_vec())).prop_map(|(account, status)| Op::Operator(account, status)),
+        3 => any::<Index>().prop_map(Op::Steal),
+        2 => Just(Op::Purge),
+        4 => select(minutes.to_vec()).prop_map(Op::Pass),
+        2 => select(days.to_vec()).prop_map(Op::Pass),
     ]
 }
 
 /// At which of a flow's store calls something goes wrong, and what.
-pub(crate) fn crash() -> impl Strategy<Value = (usize, Fault)> {
+fn crash() -> impl Strategy<Value = (usize, Fault)> {
     let faults = [Fault::FailBefore, Fault::FailAfter, Fault::HangBefore, Fault::HangAfter];
     (0..12_usize, select(faults.to_vec()))
 }
 
+/// What a principal can choose from.
+struct Reach<'a> {
+    by: Principal,
+    model: &'a Model,
+}
+
+fn pick(index: &Index, all: &[usize]) -> Option<usize> {
+    (!all.is_empty()).then(|| *index.get(all))
+}
+
+impl Reach<'_> {
+    fn tokens(&self) -> impl Iterator<Item = usize> {
+        let has = |number: &usize| self.model.issued[*number].holders.contains(&self.by);
+        (0..self.model.issued.len()).filter(has)
+    }
+
+    fn any(&self, index: &Index) -> Option<usize> {
+        pick(index, &self.tokens().collect::<Vec<_>>())
+    }
+
+    /// One that works, or one whose account changed since: the holder of such a session must be told.
+    fn held(&self, index: &Index) -> Option<usize> {
+        let Self { model, .. } = self;
+        let held = |number: &usize| {
+            let issued = &model.issued[*number];
+            model.access_is_alive(issued) || !model.fits(issued.session)
+        };
+        let alive = self.tokens().filter(|number| model.access_is_alive(&model.issued[*number]));
+        pick(index, &alive.chain(self.tokens().filter(held)).collect::<Vec<_>>())
+    }
+
+    /// One whose session has set an authenticator up, if there is any.
+    fn waiting(&self, index: &Index) -> Option<usize> {
+        let Self { model, .. } = self;
+        let waits = |number: &usize| {
+            let issued = &model.issued[*number];
+            model.access_is_alive(issued) && model.sessions[issued.session].set_up.is_some()
+        };
+        let token = pick(index, &self.tokens().filter(waits).collect::<Vec<_>>()).or_else(|| self.held(index))?;
+        (!model.sessions[model.issued[token].session].set_up_unknown).then_some(token)
+    }
+
+    /// An authenticator of the principal: mostly one that counts.
+    fn authenticator(&self, index: &Index) -> Option<usize> {
+        let Self { by, model } = self;
+        let listed = (0..model.accounts.len()).filter_map(|account| model.authenticator_of(*by, account));
+        let waiting = model.sessions.iter().filter_map(|session| Some(session.set_up.as_ref()?.authenticator));
+        let own = |number: &usize| model.authenticators.get(*number).is_some_and(|(owner, _)| owner == by);
+        let all = listed.chain(waiting).chain(0..model.authenticators.len());
+        pick(index, &all.filter(own).collect::<Vec<_>>())
+    }
+
+    /// A set of backup codes of the principal: mostly the last one.
+    fn codes(&self, index: &Index) -> Option<usize> {
+        let own = |number: &usize| self.model.code_sets[*number].0 == self.by;
+        let all: Vec<_> = (0..self.model.code_sets.len()).filter(own).collect();
+        (!all.is_empty()).then(|| all[index.index(2 * all.len()).min(all.len() - 1)])
+    }
+
+    fn code(&self, typed: &Typed) -> Option<Code> {
+        Some(match typed {
+            Typed::Totp(with, steps) => Code::Totp(self.authenticator(with)?, *steps),
+            Typed::Backup(set, number) => Code::Backup(self.codes(set)?, *number),
+            Typed::Wrong => Code::Wrong,
+        })
+    }
+
+    /// A link of a kind in a mailbox that the principal reads: mostly one of the last.
+    fn link(&self, kind: Kind, index: &Index) -> Option<usize> {
+        let readable = |number: &usize| {
+            let mail = &self.model.mailed[*number].mail;
+            Kind::of(mail.purpose) == Some(kind) && self.by.reads(mail.to)
+        };
+        let links: Vec<_> = (0..self.model.mailed.len()).filter(readable).collect();
+        let last = links.len().saturating_sub(2);
+        pick(index, &[&links[..], &links[last..], &links[last..]].concat())
+    }
+
+    /// A login of the principal that asked for a code: mostly one that waits.
+    fn pending(&self, index: &Index) -> Option<usize> {
+        let pendings = &self.model.pendings;
+        let own = |number: &usize| pendings[*number].token.is_some() && pendings[*number].by == self.by;
+        let all: Vec<_> = (0..pendings.len()).filter(own).collect();
+        let waiting = all.iter().filter(|number| pendings[**number].waits(self.model.now));
+        pick(index, &waiting.cycle().take(2 * all.len()).chain(&all).copied().collect::<Vec<_>>())
+    }
+
+    fn account(&self, index: &Index) -> Option<usize> {
+        let rows: Vec<_> = (0..self.model.accounts.len()).filter(|number| !self.model.accounts[*number].gone).collect();
+        pick(index, &rows)
+    }
+}
+
 impl Random {
-    /// Names the token or link; `None` where there is nothing to do it with.
-    pub(crate) fn resolve(&self, model: &Model) -> Option<Fixed> {
-        let any = |index: &Index| (!model.issued.is_empty()).then(|| index.index(model.issued.len()));
-        // One that works, or one whose account changed since: whoever still holds its session must be told.
-        let held = |index: &Index| {
-            let held = |number: &usize| {
-                let issued = &model.issued[*number];
-                model.access_is_alive(issued) || !model.fits(issued.session)
-            };
-            let alive = (0..model.issued.len()).filter(|number| model.access_is_alive(&model.issued[*number]));
-            let all: Vec<_> = alive.chain((0..model.issued.len()).filter(held)).collect();
-            (!all.is_empty()).then(|| *index.get(&all))
-        };
-        // Mostly the one that counts.
-        let authenticator = |index: &Index| {
-            let listed = model.account.as_ref().and_then(|account| account.factors.as_ref());
-            let waiting = model.sessions.iter().filter_map(|session| Some(session.set_up.as_ref()?.authenticator));
-            let likely = listed.map(|factors| factors.authenticator).into_iter().chain(waiting);
-            let all: Vec<_> = likely.chain(0..model.authenticators.len()).collect();
-            (!all.is_empty()).then(|| *index.get(&all))
-        };
+    /// Names the token or link; `None` where the principal has nothing to do it with.
+    pub(crate) fn resolve(&self, by: Principal, model: &Model) -> Option<Fixed> {
+        let reach = Reach { by, model };
         Some(match self {
-            // A sign-up for the address of a lapsed account makes another account, which is not the model's.
-            Self::SignUp(to, _) if model.others.contains(to) || model.lapsed() => return None,
             Self::SignUp(to, password) => Op::SignUp(*to, *password),
             Self::Resend(to) => Op::Resend(*to),
             Self::AskReset(to) => Op::AskReset(*to),
-            Self::UseLink(kind, index, password) => {
-                let fits = |number: &usize| Kind::of(model.mailed[*number].mail.purpose) == Some(*kind);
-                let links: Vec<_> = (0..model.mailed.len()).filter(fits).collect();
-                if links.is_empty() {
-                    return None;
-                }
-                Op::UseLink(*kind, *index.get(&links), *password)
+            Self::UseLink(kind, link, password) => Op::UseLink(*kind, reach.link(*kind, link)?, *password),
+            Self::Move(link, mover) => {
+                let mover = match mover {
+                    Mover::Session(token) => Mover::Session(reach.held(token)?),
+                    Mover::Password(password) => Mover::Password(*password),
+                };
+                Op::Move(reach.link(Kind::ChangeEmail, link)?, mover)
+            }
+            Self::Object(link, code) => {
+                let code = match code {
+                    Some(typed) => Some(reach.code(typed)?),
+                    None => None,
+                };
+                Op::Object(reach.link(Kind::Object, link)?, code)
             }
             Self::Login(to, password) => Op::Login(*to, *password),
-            Self::Refresh(index) => Op::Refresh(any(index)?),
-            Self::LogoutByAccess(index) => Op::LogoutByAccess(any(index)?),
-            Self::LogoutByRefresh(index) => Op::LogoutByRefresh(any(index)?),
-            Self::ChangePassword(index, old, new) => Op::ChangePassword(held(index)?, *old, *new),
-            Self::AskEmail(index, to, password) => Op::AskEmail(held(index)?, *to, *password),
-            Self::Reauthenticate(index, password) => Op::Reauthenticate(held(index)?, *password),
-            Self::Deactivate(index, password) => Op::Deactivate(held(index)?, *password),
-            Self::Profile(index, name) => Op::Profile(held(index)?, *name),
-            Self::SetUp(index) => Op::SetUp(held(index)?),
-            Self::Enable(index, with) => {
-                let waits = |number: &usize| {
-                    let issued = &model.issued[*number];
-                    model.access_is_alive(issued) && model.sessions[issued.session].set_up.is_some()
+            Self::Refresh(token) => Op::Refresh(reach.any(token)?),
+            Self::LogoutByAccess(token) => Op::LogoutByAccess(reach.any(token)?),
+            Self::LogoutByRefresh(token) => Op::LogoutByRefresh(reach.any(token)?),
+            Self::ChangePassword(token, old, new) => Op::ChangePassword(reach.held(token)?, *old, *new),
+            Self::AskEmail(token, to, password) => Op::AskEmail(reach.held(token)?, *to, *password),
+            Self::Reauthenticate(token, password) => Op::Reauthenticate(reach.held(token)?, *password),
+            Self::Deactivate(token, password) => Op::Deactivate(reach.held(token)?, *password),
+            Self::Profile(token, name) => Op::Profile(reach.held(token)?, *name),
+            Self::SetUp(token, replace) => Op::SetUp(reach.held(token)?, *replace),
+            Self::Enable(token, with) => Op::Enable(reach.waiting(token)?, reach.authenticator(with)?),
+            Self::Replace(token, with, right) => {
+                let right = match right {
+                    TypedRight::Totp(old) => Right::Totp(reach.authenticator(old)?),
+                    TypedRight::Backup(password, set, number) => Right::Backup(*password, reach.codes(set)?, *number),
                 };
-                let waiting: Vec<_> = (0..model.issued.len()).filter(waits).collect();
-                let token = if waiting.is_empty() { held(index)? } else { *index.get(&waiting) };
-                if model.sessions[model.issued[token].session].set_up_unknown {
-                    return None;
-                }
-                Op::Enable(token, authenticator(with)?)
+                Op::Replace(reach.waiting(token)?, reach.authenticator(with)?, right)
             }
-            Self::Disable(index, password, with) => Op::Disable(held(index)?, *password, authenticator(with)?),
-            Self::Regenerate(index, password) => Op::Regenerate(held(index)?, *password),
-            Self::SecondStep(index, typed) => {
-                let known = |number: &usize| model.pendings[*number].token.is_some();
-                let all: Vec<_> = (0..model.pendings.len()).filter(known).collect();
-                let waits = |number: &&usize| model.pendings[**number].waits(model.now);
-                // Mostly one that waits.
-                let all: Vec<_> = all.iter().filter(waits).cycle().take(2 * all.len()).chain(&all).collect();
-                if all.is_empty() {
-                    return None;
-                }
-                let code = match typed {
-                    Typed::Totp(with, steps) => Code::Totp(authenticator(with)?, *steps),
-                    Typed::Backup(_, _) if model.code_sets.is_empty() => return None,
-                    // Mostly of the last set.
-                    Typed::Backup(set, number) => {
-                        let set = set.index(2 * model.code_sets.len()).min(model.code_sets.len() - 1);
-                        Code::Backup(set, *number)
-                    }
-                    Typed::Wrong => Code::Wrong,
-                };
-                Op::SecondStep(**index.get(&all), code)
+            Self::Disable(token, password, with) => {
+                Op::Disable(reach.held(token)?, *password, reach.authenticator(with)?)
             }
-            Self::ResetFactors => Op::ResetFactors,
-            Self::Operator(status) => Op::Operator(*status),
+            Self::Regenerate(token, password) => Op::Regenerate(reach.held(token)?, *password),
+            Self::SecondStep(pending, typed) => Op::SecondStep(reach.pending(pending)?, reach.code(typed)?),
+            Self::ResetFactors(account) => Op::ResetFactors(reach.account(account)?),
+            Self::Operator(account, status) => Op::Operator(reach.account(account)?, *status),
+            Self::SetEmail(..) => return None,
+            Self::Steal(token) => {
+                let others: Vec<_> =
+                    (0..model.issued.len()).filter(|number| !reach.tokens().any(|it| it == *number)).collect();
+                Op::Steal(pick(token, &others)?)
+            }
+            Self::Purge => Op::Purge,
             Self::Pass(time) => Op::Pass(*time),
         })
     }
