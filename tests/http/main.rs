@@ -30,6 +30,7 @@ mod failures;
 mod fake_smtp;
 mod faults;
 mod footguns;
+mod golden;
 mod interrupted;
 mod invariants;
 #[path = "../common/redis_server.rs"]
@@ -90,5 +91,6 @@ mod two_factor_settings;
 mod unreadable;
 mod upgrade;
 mod verify_email;
+mod wire;
 mod workers;
 mod world;

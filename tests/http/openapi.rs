@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::door::Driver;
+use crate::golden;
 use crate::place::Store;
 use crate::world::{Authenticator, Call, Ground, Jar, World, call, get};
 
@@ -64,18 +65,7 @@ impl Operation {
 async fn the_document_is_the_golden_one() {
     for (profile, name) in [(Profile::Standard, "standard"), (Profile::Django, "django")] {
         let text = serde_json::to_string_pretty(&world(profile).await.auth.openapi()).unwrap() + "\n";
-        let path = format!("{}/tests/golden/openapi.{name}.json", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, &text).unwrap();
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        let line = golden.lines().zip(text.lines()).position(|(old, new)| old != new);
-        assert!(
-            golden == text,
-            "{path} differs from line {:?} on. If that is meant, look at the difference after\n\
-             UPDATE_GOLDEN=1 cargo test --features full --test http openapi::the_document_is_the_golden_one",
-            line.map(|line| line + 1),
-        );
+        golden::check(&format!("openapi.{name}.json"), &text);
     }
 }
 
