@@ -18,13 +18,13 @@ use auth_system::auth_core::port::Random as _;
 use auth_system::auth_core::token::RootSecret;
 use auth_system::auth_core::types::Limit;
 use auth_system::mail::ConsoleTransport;
-use auth_system::operation::{Answer, Call, Method, Next, Operation, Refusal, StatusCode};
+use auth_system::operation::{Answer, Call, Form, Method, Next, Operation, Refusal, StatusCode, field};
 use auth_system::store::MemoryStore;
 use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config, auth_core};
 use bytes::Bytes;
 use http::{Request, Response, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -43,17 +43,15 @@ impl Invitations {
     async fn make(self, call: Call) -> Result<Answer, Refusal> {
         let by = call.session().map(|live| live.user().to_string()).unwrap_or_default();
         let mut random = [0; 16];
-        call.auth().system().ports().random.fill(&mut random).map_err(auth_core::Error::internal)?;
+        call.system().ports().random.fill(&mut random).map_err(auth_core::Error::internal)?;
         let code = Uuid::from_bytes(random).to_string();
         self.waiting().insert(code.clone(), by);
         Ok(Answer::json(StatusCode::CREATED, json!({ "invitation": code })))
     }
 
     /// Around `POST signup/`: an invitation is used up by whoever comes first, and given back if they are refused.
-    async fn needed(self, call: Call, next: Next) -> Result<Answer, Refusal> {
-        let mut form = call.form();
-        let code = form.text("invitation", 36).to_owned();
-        form.finish()?;
+    async fn needed(self, call: Call, form: Form<String>, next: Next) -> Result<Answer, Refusal> {
+        let code = form.read()?;
         let invitation = self.waiting().remove_entry(&code);
         let (code, by) = invitation
             .ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, "not_invited", "This invitation does not work."))?;
@@ -76,7 +74,9 @@ fn auth(invitations: &Invitations) -> Result<Auth, Box<dyn Error>> {
     let builder = builder.operations(move |table| {
         let invite = Operation::new(Method::POST, "invitations/", move |call| made.clone().make(call));
         table.add(invite.for_sessions().throttled(Limit::new(5, HOUR)).summary("Invite somebody"));
-        table.wrap(Method::POST, "signup/", move |call, next| needed.clone().needed(call, next));
+        table.wrap_reading(Method::POST, "signup/", field::text("invitation", 36), move |call, form, next| {
+            needed.clone().needed(call, form, next)
+        });
         table.remove(Method::POST, "deactivate-account/");
         table.throttle(Method::POST, "login/", Limit::new(20, HOUR));
     });
@@ -112,7 +112,8 @@ async fn send(auth: &Auth, path: &str, cookies: &str, body: &Value) -> Result<Re
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::COOKIE, cookies)
         .body(Full::new(Bytes::from(body.to_string())))?;
-    let response = auth.respond(request, Some([127, 0, 0, 1].into())).await;
+    let (parts, body) = auth.respond(request, Some([127, 0, 0, 1].into())).await.into_parts();
+    let response = Response::from_parts(parts, body.collect().await?.to_bytes());
     println!("POST {path} -> {} {}", response.status(), String::from_utf8_lossy(response.body()));
     Ok(response)
 }

@@ -99,7 +99,7 @@ fn serve(database: &str) -> Result<(), Failure> {
         let mut config = Config::new(root_secret(SECRET), "http://localhost");
         // Counted as ever, but all these logins are meant.
         let (logins, window) = (1_000_000, Duration::from_secs(60));
-        config.throttles.login = Limit::new(logins, window);
+        config.throttles.set("login", Limit::new(logins, window));
         config.policy.login_attempts = Limit::new(logins, window);
         let store = SqliteStore::open(&format!("sqlite://{database}")).await?;
         let auth = Auth::builder(config).store(store).mail(ConsoleTransport).build()?;

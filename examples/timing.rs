@@ -162,7 +162,7 @@ impl Through {
                 let auth = auth.clone();
                 Rc::new(move |sent| {
                     let auth = auth.clone();
-                    Box::pin(async move { Ok(Answer::of(&auth.respond(sent.request()?, None).await)) })
+                    Box::pin(async move { Ok(Answer::of(&auth.respond(sent.request()?, None).await.map(drop))) })
                 })
             }
             Self::Axum => {

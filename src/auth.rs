@@ -1,6 +1,7 @@
 //! [`Auth`]: the account system with its HTTP side and its workers, built in one place.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Once};
 
 use auth_core::error::Error;
@@ -13,14 +14,14 @@ use auth_core::port::{
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
+use http::{Request, Response};
 
 use crate::config::{Config, SameSite, Superuser};
 use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
 #[cfg(feature = "openapi")]
 use crate::http::openapi::{Documents, Source};
-use crate::http::operation::Operations;
-use crate::http::table::Table;
-use crate::http::{Cookies, HttpSettings, Origins};
+use crate::http::table::{Operations, Table};
+use crate::http::{Body, BoxError, Cookies, HttpSettings, Origins, Service, dialect};
 use crate::mail::{TemplateMailer, Templates, Transport};
 use crate::system::{SystemClock, SystemRandom};
 use crate::worker::Workers;
@@ -32,9 +33,7 @@ pub struct Auth {
 }
 
 pub(crate) struct Inner {
-    system: AuthSystem,
-    http: HttpSettings,
-    table: Table,
+    service: Arc<Service>,
     workers: Workers,
     superuser: Option<Superuser>,
     /// The pool that `build` started, unless the application brought a hasher of its own.
@@ -70,7 +69,7 @@ impl Auth {
 
     /// The flows, to be called without HTTP.
     pub fn system(&self) -> &AuthSystem {
-        &self.inner.system
+        &self.inner.service.system
     }
 
     /// The operator's verbs. Nothing in them asks who calls: guard what you expose of them.
@@ -102,18 +101,40 @@ impl Auth {
         self.inner.workers.shutdown().await;
     }
 
-    pub(crate) fn http(&self) -> &HttpSettings {
-        &self.inner.http
+    /// Answers one request: the bare service that every adapter runs.
+    ///
+    /// `peer` is the address at the other end of the connection. Paths outside
+    /// [`public_path`](crate::Config::public_path) are answered with 404.
+    pub async fn respond<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Response<Body>
+    where
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        self.service().respond(request, peer).await
     }
 
-    pub(crate) fn table(&self) -> &Table {
-        &self.inner.table
+    /// All endpoints as an OpenAPI 3.1 document, as the settings have them: the public path, the profile's fields and
+    /// shapes, the cookies' names, whether usernames are on, the application's own fields.
+    ///
+    /// [`Config::openapi`](crate::Config::openapi) also serves it, below the public path.
+    #[cfg(feature = "openapi")]
+    pub fn openapi(&self) -> serde_json::Value {
+        self.service().openapi()
+    }
+
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.inner.service
+    }
+
+    #[cfg(any(feature = "axum", feature = "tower", feature = "actix"))]
+    pub(crate) fn http(&self) -> &HttpSettings {
+        &self.service().settings
     }
 }
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("public_path", &self.http().public_path).finish_non_exhaustive()
+        f.debug_struct("Auth").field("public_path", &self.service().settings.public_path).finish_non_exhaustive()
     }
 }
 
@@ -377,7 +398,7 @@ impl AuthBuilder {
         config.warn_of_footguns(&config.frontend_origin()?, &origins);
         #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds the documents"))]
         let mut http = HttpSettings {
-            profile: config.profile,
+            dialect: dialect::of(config.profile),
             public_path: config.public_path.clone(),
             origins: Origins::new(origins, config.cookies.same_site == SameSite::None),
             throttles: config.throttles.clone(),
@@ -390,9 +411,10 @@ impl AuthBuilder {
             documents: None,
         };
         let mut table = Table::new(config.openapi);
-        let mut operations = Operations::new(&mut table, &config.throttles);
+        let mut operations = Operations::new(&mut table);
         self.operations.into_iter().for_each(|change| change(&mut operations));
         operations.outcome()?;
+        table.check(&config.throttles)?;
         #[cfg(feature = "openapi")]
         if config.openapi {
             http.documents = Some(Documents::render(Source { table: &table, http: &http, policy: &policy })?);
@@ -400,7 +422,8 @@ impl AuthBuilder {
         let superuser = config.superuser.clone();
         let system = AuthSystem::new(ports, policy, tokens, &data_ring(config))?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
-        Ok(Auth { inner: Arc::new(Inner { system, http, table, workers, superuser, hash_pool }) })
+        let service = Arc::new(Service { system, settings: http, table });
+        Ok(Auth { inner: Arc::new(Inner { service, workers, superuser, hash_pool }) })
     }
 }
 

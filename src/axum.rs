@@ -1,9 +1,6 @@
 //! The axum adapter: translations only.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use auth_core::proof::LiveSession;
 use auth_core::types::Scope;
@@ -12,12 +9,9 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, OriginalUri, Request};
 use axum::response::Response;
 use axum::routing::any;
-use bytes::Bytes;
-use http::StatusCode;
 use http::request::Parts;
-use http_body::Frame;
 
-use crate::http::access::{self, Identified};
+use crate::http::guard::access::{self, Identified};
 use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
 
 /// All endpoints, at the configured [`public_path`](crate::Config::public_path): merge it into your router.
@@ -41,26 +35,7 @@ async fn respond(auth: &Auth, mut request: Request) -> Response {
     if let Some(OriginalUri(uri)) = request.extensions().get::<OriginalUri>() {
         *request.uri_mut() = uri.clone();
     }
-    let response = auth.respond(request, peer).await;
-    let has_no_content = response.status() == StatusCode::NO_CONTENT;
-    response.map(|body| if has_no_content { Body::new(NoContent) } else { Body::from(body) })
-}
-
-/// The body of a 204. axum adds the length of every body that can tell it, but a 204 must not have one (RFC 9110 section
-/// 8.6).
-struct NoContent;
-
-impl http_body::Body for NoContent {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        true
-    }
+    auth.respond(request, peer).await.map(Body::new)
 }
 
 /// The refusal of an extractor: a response in the account system's own shape.

@@ -3,6 +3,7 @@
 mod env;
 mod footguns;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use crate::hash::Argon2Params;
-use crate::http::{Cookies, throttle};
+use crate::http::Cookies;
 #[cfg(feature = "mail")]
 use crate::mail::Sender;
 
@@ -142,49 +143,47 @@ impl SameSite {
     }
 }
 
-/// How often one address (of IPv6: one /64) may call what, successes included.
-#[derive(Clone, Debug)]
-pub struct Throttles {
-    /// `signup/`. Default 5 a minute.
-    pub signup: Limit,
-    /// `login/`. Default 10 a minute.
-    pub login: Limit,
-    /// `refresh/`. Default 60 a minute.
-    pub refresh: Limit,
-    /// `password-reset/`. Default 5 a minute.
-    pub password_reset: Limit,
-    /// `resend-verification/`. Default 5 a minute.
-    pub resend_verification: Limit,
-    /// `verify-account/`, `password-reset-confirm/`, `change-email-confirm/` and `not-me/` together. Default 20 a minute.
-    pub confirm: Limit,
-    /// `change-password/`. Default 10 a minute.
-    pub change_password: Limit,
-    /// `change-email/`. Default 5 a minute.
-    pub change_email: Limit,
-    /// `reauthenticate/` and `deactivate-account/` together. Default 10 a minute.
-    pub reauthenticate: Limit,
-    /// `2fa/setup/`, `2fa/enable/`, `2fa/disable/` and new backup codes together. Default 10 a minute.
-    pub two_factor: Limit,
-    /// `2fa/verify-login/`. Default 10 a minute.
-    pub verify_2fa: Limit,
-}
+/// The limits by address that differ from their defaults: how often one address (of IPv6: one /64) may call what,
+/// successes included.
+///
+/// | name | endpoints that share it | default per minute |
+/// |---|---|---|
+/// | `signup` | `signup/` | 5 |
+/// | `login` | `login/` | 10 |
+/// | `refresh` | `refresh/` | 60 |
+/// | `password_reset` | `password-reset/` | 5 |
+/// | `resend_verification` | `resend-verification/` | 5 |
+/// | `confirm` | `verify-account/`, `password-reset-confirm/`, `change-email-confirm/`, `not-me/` | 20 |
+/// | `change_password` | `change-password/` | 10 |
+/// | `change_email` | `change-email/` | 5 |
+/// | `reauthenticate` | `reauthenticate/`, `deactivate-account/` | 10 |
+/// | `two_factor` | `2fa/setup/`, `2fa/enable/`, `2fa/disable/`, `2fa/replace/`, new backup codes | 10 |
+/// | `verify_2fa` | `2fa/verify-login/` | 10 |
+///
+/// An endpoint of the application's own has its path as the name, without the slash at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Throttles(BTreeMap<String, Option<Limit>>);
 
-impl Default for Throttles {
-    fn default() -> Self {
-        let a_minute = |count| Limit::new(count, Duration::from_secs(60));
-        Self {
-            signup: a_minute(5),
-            login: a_minute(10),
-            refresh: a_minute(60),
-            password_reset: a_minute(5),
-            resend_verification: a_minute(5),
-            confirm: a_minute(20),
-            change_password: a_minute(10),
-            change_email: a_minute(5),
-            reauthenticate: a_minute(10),
-            two_factor: a_minute(10),
-            verify_2fa: a_minute(10),
-        }
+impl Throttles {
+    /// Sets the limit of this name. [`AuthBuilder::build`](crate::AuthBuilder::build) refuses names that no endpoint has.
+    pub fn set(&mut self, name: &str, limit: Limit) -> &mut Self {
+        self.0.insert(name.to_owned(), Some(limit));
+        self
+    }
+
+    /// Switches the limit of this name off; all others stay on.
+    pub fn off(&mut self, name: &str) -> &mut Self {
+        self.0.insert(name.to_owned(), None);
+        self
+    }
+
+    /// What was set for this name: a limit, or that there is none.
+    pub fn get(&self, name: &str) -> Option<Option<Limit>> {
+        self.0.get(name).copied()
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 
@@ -296,7 +295,6 @@ impl Config {
             return Err(InvalidSetting::new("data_keys", problem));
         }
         self.cookies.check(self.profile, &self.public_path)?;
-        throttle::check(&self.throttles)?;
         if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&self.body_timeout) {
             return Err(InvalidSetting::new("body_timeout", "must be 1 second to 5 minutes"));
         }

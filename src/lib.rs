@@ -124,7 +124,16 @@ pub mod operation {
     //! [`AuthBuilder::operations`](crate::AuthBuilder::operations). `examples/custom_operation.rs` does each.
     pub use ::http::{HeaderMap, Method, StatusCode, header};
 
-    pub use crate::http::operation::{Answer, Call, Form, Next, Operation, Operations, Refusal};
+    pub use crate::http::answer::Answer;
+    pub use crate::http::field::{Field, Fields, Form};
+    pub use crate::http::operation::{Call, Next, Operation};
+    pub use crate::http::refusal::Refusal;
+    pub use crate::http::table::Operations;
+
+    pub mod field {
+        //! The fields of a form, for [`Operation::reading`](super::Operation::reading).
+        pub use crate::http::field::{confirmation, email, flag, password, text, uuid};
+    }
 }
 
 pub use auth_core;
@@ -136,6 +145,7 @@ pub use self::auth::{Auth, AuthBuilder};
 pub use self::axum::{Rejection, router};
 pub use self::config::Config;
 pub use self::data_keys::DataKeyError;
+pub use self::http::{Body, BodyError};
 pub use self::identity::{CurrentSession, CurrentUser, EnrollingUser};
 #[cfg(feature = "tower")]
 pub use self::tower::{AuthLayer, AuthService, ResponseFuture};

@@ -17,8 +17,8 @@ use auth_core::types::Scope;
 use bytes::Bytes;
 
 use super::{answer, translate};
-use crate::http::access::{self, Identified};
-use crate::http::{caller, cookie};
+use crate::http::guard::access::{self, Identified};
+use crate::http::guard::{caller, cookie};
 use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
 
 impl Auth {
@@ -62,12 +62,13 @@ impl AuthMiddleware {
 
     async fn admit(&self, request: &ServiceRequest) -> Result<Identified, HttpResponse> {
         let head = translate(request.head()).map_err(|_| HttpResponse::BadRequest().finish())?;
-        let checked = match caller::authenticate_now(&self.auth, head.headers(), self.scopes) {
+        let checked = match caller::authenticate_now(self.auth.service(), head.headers(), self.scopes) {
             Some(checked) => checked,
-            None => caller::authenticate(&self.auth, head.headers(), self.scopes).await,
+            None => caller::authenticate(self.auth.service(), head.headers(), self.scopes).await,
         };
         let head = (head.method(), head.headers());
-        access::admit(&self.auth, self.required, head, checked).map_err(answer)
+        access::admit(self.auth.service(), self.required, head, checked)
+            .map_err(|refused| answer(refused.map(crate::Body::from)))
     }
 }
 
@@ -121,9 +122,10 @@ where
             };
             let http = middleware.auth.http();
             // Around the whole application, the middleware leaves the endpoints their cookie.
-            if !http.is_below_public_path(request.head().uri.path()) && !strip(&mut request, &http.cookies.refresh.name)
+            if http.below_public_path(request.head().uri.path()).is_none()
+                && !strip(&mut request, &http.cookies.refresh.name)
             {
-                let refused = answer(access::unstrippable(request.head().uri.path()));
+                let refused = answer(access::unstrippable(request.head().uri.path()).map(crate::Body::from));
                 return Ok(request.into_response(refused).map_into_right_body());
             }
             let unavailable = identified.optional(FULL).err();
@@ -243,5 +245,5 @@ fn live(request: &HttpRequest, scopes: &[Scope]) -> Option<Result<LiveSession, E
 }
 
 fn refusal(response: http::Response<Bytes>) -> Error {
-    InternalError::from_response("refused", answer(response)).into()
+    InternalError::from_response("refused", answer(response.map(crate::Body::from))).into()
 }

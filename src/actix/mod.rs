@@ -5,7 +5,7 @@ mod middleware;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use actix_web::body::SizedStream;
+use actix_web::body::{BodyStream, SizedStream};
 use actix_web::dev::RequestHead;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{HeaderValue, InvalidHeaderValue, TryIntoHeaderValue};
@@ -41,7 +41,8 @@ use crate::Auth;
 pub fn scope(auth: Auth) -> Scope {
     let guarding = auth.clone();
     // By the whole path as it was sent: actix-web would match a decoded one, below the scopes around this one.
-    let is_ours = guard::fn_guard(move |context| guarding.http().is_below_public_path(context.head().uri.path()));
+    let is_ours =
+        guard::fn_guard(move |context| guarding.http().below_public_path(context.head().uri.path()).is_some());
     web::scope("").guard(is_ours).default_service(web::to(move |request: HttpRequest, body: web::Payload| {
         let auth = auth.clone();
         async move { respond(&auth, &request, body).await }
@@ -68,7 +69,7 @@ fn translate(head: &RequestHead) -> Result<http::Request<()>, http::Error> {
     Ok(request)
 }
 
-fn answer(response: http::Response<Bytes>) -> HttpResponse {
+fn answer(response: http::Response<crate::Body>) -> HttpResponse {
     let (parts, body) = response.into_parts();
     let status = actix_web::http::StatusCode::from_u16(parts.status.as_u16());
     let mut answer = HttpResponse::build(status.unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR));
@@ -77,9 +78,10 @@ fn answer(response: http::Response<Bytes>) -> HttpResponse {
     }
     // Only an answer to HEAD says its length itself. actix-web goes by what the body says, and sends none.
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    match length {
-        Some(length) => answer.body(SizedStream::new(length, BodyDataStream::new(Empty::<Bytes>::new()))),
-        None => answer.body(body),
+    match (length, body.into_bytes()) {
+        (Some(length), _) => answer.body(SizedStream::new(length, BodyDataStream::new(Empty::<Bytes>::new()))),
+        (None, Ok(body)) => answer.body(body),
+        (None, Err(body)) => answer.body(BodyStream::new(BodyDataStream::new(body))),
     }
 }
 

@@ -12,6 +12,21 @@ use ipnet::IpNet;
 use super::{Config, Profile, SameSite, Secret, Superuser};
 use crate::hash::Argon2Params;
 
+/// The limits by address: the variable of each, and its name in [`Throttles`](super::Throttles).
+const THROTTLES: [(&str, &str); 11] = [
+    ("AUTH_THROTTLE_SIGNUP", "signup"),
+    ("AUTH_THROTTLE_LOGIN", "login"),
+    ("AUTH_THROTTLE_REFRESH", "refresh"),
+    ("AUTH_THROTTLE_PASSWORD_RESET", "password_reset"),
+    ("AUTH_THROTTLE_RESEND_VERIFICATION", "resend_verification"),
+    ("AUTH_THROTTLE_CONFIRM", "confirm"),
+    ("AUTH_THROTTLE_CHANGE_PASSWORD", "change_password"),
+    ("AUTH_THROTTLE_CHANGE_EMAIL", "change_email"),
+    ("AUTH_THROTTLE_REAUTHENTICATE", "reauthenticate"),
+    ("AUTH_THROTTLE_TWO_FACTOR", "two_factor"),
+    ("AUTH_THROTTLE_VERIFY_2FA", "verify_2fa"),
+];
+
 impl Config {
     /// Reads `AUTH_SECRET`, `AUTH_FRONTEND_URL` and all other settings from the environment.
     ///
@@ -78,18 +93,13 @@ impl Config {
                 return Err(InvalidSetting::new("AUTH_SUPERUSER_PASSWORD", "is not set, but the address is"));
             }
         };
-        let throttles = &mut config.throttles;
-        env.set("AUTH_THROTTLE_SIGNUP", &mut throttles.signup, parse_limit)?;
-        env.set("AUTH_THROTTLE_LOGIN", &mut throttles.login, parse_limit)?;
-        env.set("AUTH_THROTTLE_REFRESH", &mut throttles.refresh, parse_limit)?;
-        env.set("AUTH_THROTTLE_PASSWORD_RESET", &mut throttles.password_reset, parse_limit)?;
-        env.set("AUTH_THROTTLE_RESEND_VERIFICATION", &mut throttles.resend_verification, parse_limit)?;
-        env.set("AUTH_THROTTLE_CONFIRM", &mut throttles.confirm, parse_limit)?;
-        env.set("AUTH_THROTTLE_CHANGE_PASSWORD", &mut throttles.change_password, parse_limit)?;
-        env.set("AUTH_THROTTLE_CHANGE_EMAIL", &mut throttles.change_email, parse_limit)?;
-        env.set("AUTH_THROTTLE_REAUTHENTICATE", &mut throttles.reauthenticate, parse_limit)?;
-        env.set("AUTH_THROTTLE_TWO_FACTOR", &mut throttles.two_factor, parse_limit)?;
-        env.set("AUTH_THROTTLE_VERIFY_2FA", &mut throttles.verify_2fa, parse_limit)?;
+        for (variable, name) in THROTTLES {
+            match env.get(variable).as_deref() {
+                None => {}
+                Some("off") => _ = config.throttles.off(name),
+                Some(text) => _ = config.throttles.set(name, parse_limit(variable, text)?),
+            }
+        }
         let policy = &mut config.policy;
         env.set("AUTH_THROTTLE", &mut policy.timed_limits, parse_bool)?;
         env.set("AUTH_LOGIN_ATTEMPTS", &mut policy.login_attempts, parse_limit)?;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auth_core::Reason;
-use auth_core::error::Error;
+use auth_core::error::{Error, FieldReason};
 use auth_core::policy::{InvalidSetting, Policy};
 use auth_core::port::Hit;
 use auth_core::types::{Limit, Scope};
@@ -16,22 +16,29 @@ use http::Method;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use super::Exchange;
-use super::doc::{Cookies, Doc, Shows};
-use super::problem::Problem;
-use super::reply::Reply;
-use super::table::{Access, Effect, Endpoint, Table};
-use super::{HttpSettings, MAX_BODY_BYTES, MAX_HEADER_BYTES};
-use crate::Auth;
+use super::answer::Answer;
+use super::dialect::{Dialect, Difference};
+use super::doc::{self, Cookies, Doc, Shows};
+use super::field::Need;
+use super::operation::{Access, Call, Effect, Operation, parameter_name};
+use super::refusal::Refusal;
+use super::service::{HttpSettings, MAX_BODY_BYTES, MAX_HEADER_BYTES, Service};
+use super::table::Table;
+use super::values::JsonKind;
 
-pub(super) const DOCUMENT: Doc =
-    Doc::new("documentation", "This document").answer(|| json!({ "type": "object", "required": ["openapi", "paths"] }));
-
-pub(super) const PAGE: Doc = Doc {
-    content_type: "text/html; charset=utf-8",
-    answer: super::doc::string,
-    ..Doc::new("documentation", "This document as a page")
-};
+pub(super) fn operations() -> [Operation; 2] {
+    let document = Doc::new("documentation", "This document")
+        .answer(|| json!({ "type": "object", "required": ["openapi", "paths"] }));
+    let page = Doc {
+        content_type: "text/html; charset=utf-8",
+        answer: doc::string,
+        ..Doc::new("documentation", "This document as a page")
+    };
+    [
+        Operation::new(Method::GET, "openapi.json", show_document).doc(document),
+        Operation::new(Method::GET, "docs/", show_page).doc(page),
+    ]
+}
 
 /// The served documents, rendered at `build()`: answers share these bytes, so anonymous requests cost no rendering.
 pub(crate) struct Documents {
@@ -46,32 +53,29 @@ impl Documents {
         Ok(Self { json: document.to_string().into(), page: page.into() })
     }
 
-    fn of(auth: &Auth) -> Result<&Self, Problem> {
-        auth.http().documents.as_ref().ok_or_else(Problem::not_found)
+    fn of(service: &Service) -> Result<&Self, Refusal> {
+        service.settings.documents.as_ref().ok_or_else(Refusal::not_found)
     }
 }
 
 /// 200: the document.
-pub(super) async fn show_document(x: &Exchange<'_>) -> Result<Reply, Problem> {
-    Ok(Reply::rendered(Documents::of(x.auth)?.json.clone(), "application/json"))
+async fn show_document(call: Call) -> Result<Answer, Refusal> {
+    Ok(Answer::rendered("application/json", Documents::of(call.service())?.json.clone()))
 }
 
 /// 200: the page.
-pub(super) async fn show_page(x: &Exchange<'_>) -> Result<Reply, Problem> {
-    let reply = Reply::rendered(Documents::of(x.auth)?.page.clone(), PAGE.content_type);
-    Ok(reply.with_header(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY)))
+async fn show_page(call: Call) -> Result<Answer, Refusal> {
+    let answer = Answer::page(Documents::of(call.service())?.page.clone());
+    Ok(answer.with_header(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY)))
 }
 
 /// Refusals that are the same in every row that has them; the others differ in their codes.
 const SHARED: [u16; 7] = [405, 408, 413, 415, 429, 431, 503];
 
-impl Auth {
-    /// All endpoints as an OpenAPI 3.1 document, as the settings have them: the public path, the profile's fields and
-    /// shapes, the cookies' names, whether usernames are on, the application's own fields.
-    ///
-    /// [`Config::openapi`](crate::Config::openapi) also serves it, below the public path.
-    pub fn openapi(&self) -> Value {
-        Source { table: self.table(), http: self.http(), policy: self.system().policy() }.document()
+impl Service {
+    /// All endpoints as an OpenAPI 3.1 document.
+    pub(crate) fn openapi(&self) -> Value {
+        Source { table: &self.table, http: &self.settings, policy: self.system.policy() }.document()
     }
 }
 
@@ -118,7 +122,7 @@ impl Source<'_> {
         schemes
     }
 
-    fn operation(&self, row: &Endpoint, shared: &mut Map<String, Value>) -> Value {
+    fn operation(&self, row: &Operation, shared: &mut Map<String, Value>) -> Value {
         let words = row.path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let id = words.fold(row.method.as_str().to_ascii_lowercase(), |id, word| id + "_" + word);
         let mut operation = json!({
@@ -128,15 +132,14 @@ impl Source<'_> {
             "security": self.security(row),
             "responses": self.responses(row, shared),
         });
+        let mut parameters: Vec<_> = row.path.split('/').filter_map(parameter_name).map(in_path).collect();
         if row.method == Method::GET {
-            let parameters: Vec<_> = self.inputs(row, false).query();
-            if !parameters.is_empty() {
-                operation["parameters"] = parameters.into();
-            }
-        } else if let Some(body) = row.doc.body {
-            operation["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": body() } } });
-        } else if row.reads_body {
+            parameters.extend(self.inputs(row, false).query());
+        }
+        if !parameters.is_empty() {
+            operation["parameters"] = parameters.into();
+        }
+        if row.method != Method::GET && !row.fields.is_empty() {
             let (json, form) = (self.inputs(row, false), self.inputs(row, true));
             operation["requestBody"] = json!({
                 "required": json.any_required(),
@@ -149,12 +152,12 @@ impl Source<'_> {
         operation
     }
 
-    fn inputs(&self, row: &Endpoint, form: bool) -> schema::Inputs {
-        schema::Inputs::of(&row.doc, self.policy, self.http.profile, form)
+    fn inputs(&self, row: &Operation, form: bool) -> schema::Inputs {
+        schema::Inputs::of(&row.fields, self.policy, self.http.dialect, form)
     }
 
     /// The tokens that an endpoint takes: each of the list suffices. Its roles are the scopes of sessions that it takes.
-    fn security(&self, row: &Endpoint) -> Value {
+    fn security(&self, row: &Operation) -> Value {
         let shows = row.doc.shows;
         let scopes: &[Scope] = match row.access {
             Access::Session(scopes) => scopes,
@@ -174,9 +177,9 @@ impl Source<'_> {
         schemes.chain((shows == Shows::AccessOrElse).then(|| json!({}))).collect()
     }
 
-    fn responses(&self, row: &Endpoint, shared: &mut Map<String, Value>) -> Value {
-        let mut by_status: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
-        for problem in refusals(row, self.http.profile) {
+    fn responses(&self, row: &Operation, shared: &mut Map<String, Value>) -> Value {
+        let mut by_status: BTreeMap<u16, Vec<Refusal>> = BTreeMap::new();
+        for problem in refusals(row, self.http.dialect) {
             by_status.entry(problem.status().as_u16()).or_default().push(problem);
         }
         let mut responses = Map::new();
@@ -185,9 +188,9 @@ impl Source<'_> {
         if inputs.read_strictly() {
             by_status.entry(400).or_default();
         }
-        for (status, problems) in by_status {
+        for (status, refusals) in by_status {
             let names = if status == 400 && inputs.read_strictly() { inputs.names() } else { Vec::new() };
-            let refusal = schema::refusal(status, &problems, &names, self.http.profile);
+            let refusal = schema::refusal(status, &refusals, &names, self.http.dialect);
             let refusal = if SHARED.contains(&status) {
                 let name = reason_phrase(status).replace(' ', "");
                 let reference = json!({ "$ref": format!("#/components/responses/{name}") });
@@ -225,29 +228,42 @@ impl Source<'_> {
     }
 }
 
+/// A parameter in the place of a segment of the path.
+fn in_path(name: &str) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
+}
+
 fn reason_phrase(status: u16) -> &'static str {
     http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Answer")
 }
 
-/// All that a row may refuse: what its way through [`Auth::respond`] brings along, and what its handler adds.
-fn refusals(row: &Endpoint, profile: crate::config::Profile) -> Vec<Problem> {
-    let mut all = (row.doc.refusals)(profile);
-    all.push(Problem::headers_too_large(MAX_HEADER_BYTES));
-    all.push(Problem::method_not_allowed(&Method::PUT, row.method.as_str()));
-    all.extend([Error::unavailable("").into(), Problem::from(Reason::Overloaded)]);
+/// All that a row may refuse: what its way through [`Service::respond`] brings along, and what its handler adds.
+fn refusals(row: &Operation, dialect: &dyn Dialect) -> Vec<Refusal> {
+    let mut all = (row.doc.refusals)();
+    all.push(Refusal::headers_too_large(MAX_HEADER_BYTES));
+    all.push(Refusal::method_not_allowed(&Method::PUT, row.method.as_str()));
+    all.extend([Error::unavailable("").into(), Refusal::from(Reason::Overloaded)]);
     match (&row.method, row.effect) {
-        (&Method::GET, Effect::Changes) => all.push(Problem::prefetch_refused()),
+        (&Method::GET, Effect::Changes) => all.push(Refusal::prefetch_refused()),
         (&Method::GET, Effect::Reads) => {}
-        _ => all.push(Problem::cross_origin()),
+        _ => all.push(Refusal::cross_origin()),
     }
     if row.throttle.is_some() {
         let hit = Hit { allowed: false, remaining: 0, reset_after: Duration::from_secs(42) };
         all.push(Error::throttled("login", Limit::new(10, Duration::from_secs(60)), hit).into());
     }
-    if row.reads_body {
-        all.extend(serde_json::from_str::<Value>("{").err().map(|error| Problem::malformed_json(&error)));
-        all.extend([Problem::not_an_object("list"), Problem::body_incomplete(), Problem::body_timeout()]);
-        all.extend([Problem::body_too_large(MAX_BODY_BYTES), Problem::unsupported_media_type("text/plain")]);
+    for part in &row.fields {
+        if let Need::Repetition(form) = part.need {
+            all.push(match dialect.repetition_differs(form, part.name) {
+                Difference::Field(field) => Refusal::field(field, FieldReason::PasswordMismatch),
+                Difference::Alone(refusal) => refusal,
+            });
+        }
+    }
+    if row.method != Method::GET && !row.fields.is_empty() {
+        all.extend(serde_json::from_str::<Value>("{").err().map(|error| Refusal::malformed_json(&error)));
+        all.extend([Refusal::not_an_object(JsonKind::Array), Refusal::body_incomplete(), Refusal::body_timeout()]);
+        all.extend([Refusal::body_too_large(MAX_BODY_BYTES), Refusal::unsupported_media_type("text/plain")]);
     }
     if let Access::Session(scopes) = row.access {
         if scopes == [Scope::Full] {
@@ -255,8 +271,8 @@ fn refusals(row: &Endpoint, profile: crate::config::Profile) -> Vec<Problem> {
         }
         use Reason::{NotAuthenticated, TokenExpired, TokenInvalid, TokenWrongType, UserInactive, UserNotFound};
         let reasons = [TokenInvalid, TokenExpired, TokenWrongType, NotAuthenticated, UserInactive, UserNotFound];
-        all.extend(reasons.map(Problem::from));
-        all = all.into_iter().map(Problem::challenging).collect();
+        all.extend(reasons.map(Refusal::from));
+        all = all.into_iter().map(Refusal::challenging).collect();
     }
     all
 }

@@ -1,254 +1,226 @@
-//! Changing the table before it is mounted: rows of the application's own, rows less, rows wrapped, other limits.
+//! One endpoint: its row in the table, its handler, and the request that the handler gets.
+//!
+//! The library's own endpoints and those of the application are the same type, made by the same functions.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use auth_core::error::{Error, FieldError, FieldReason, Reason};
-use auth_core::flow::SessionTokens;
-use auth_core::policy::InvalidSetting;
+use auth_core::AuthSystem;
+use auth_core::error::Reason;
 use auth_core::proof::LiveSession;
-use auth_core::types::{Client, Limit, Password};
-use http::header::{HeaderName, HeaderValue};
+use auth_core::types::{Client, Limit, Scope};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-use super::Exchange;
+use super::answer::Answer;
 use super::doc::Doc;
-use super::fields::{Fields, Reader};
-use super::problem::Problem;
-use super::reply::Reply;
-use super::table::{Access, Effect, Endpoint, Handler, Table};
-use super::throttle::Throttle;
-use crate::Auth;
-use crate::config::Throttles;
+use super::field::{Fields, Form, Part};
+use super::guard::caller;
+use super::guard::throttle::Throttle;
+use super::refusal::Refusal;
+use super::service::Service;
+use super::values::Values;
 
-type Running = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
-pub(crate) type OwnHandler = Arc<dyn Fn(Call) -> Running + Send + Sync>;
-pub(crate) type Wrapper = Arc<dyn Fn(Call, Next) -> Running + Send + Sync>;
+pub(super) type Running = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
+/// The code of an endpoint, with everything that the application put around it.
+pub(super) type Handler = Arc<dyn Fn(Call) -> Running + Send + Sync>;
 
-/// The table of endpoints, to be changed by [`AuthBuilder::operations`](crate::AuthBuilder::operations).
-///
-/// A row is named by its method and its path below the public path, with the slash at its end: `POST` and `login/`.
-/// What does not fit is told by [`AuthBuilder::build`](crate::AuthBuilder::build).
-pub struct Operations<'a> {
-    table: &'a mut Table,
-    throttles: &'a Throttles,
-    problem: Option<InvalidSetting>,
-}
-
-impl<'a> Operations<'a> {
-    pub(crate) fn new(table: &'a mut Table, throttles: &'a Throttles) -> Self {
-        Self { table, throttles, problem: None }
-    }
-
-    /// The first thing that did not fit.
-    pub(crate) fn outcome(self) -> Result<(), InvalidSetting> {
-        self.problem.map_or(Ok(()), Err)
-    }
-
-    /// Takes a row away: its path answers as if it had never been there.
-    pub fn remove(&mut self, method: Method, path: &str) -> &mut Self {
-        if let Some(at) = self.find(&method, path) {
-            self.table.endpoints.remove(at);
-        }
-        self
-    }
-
-    /// Adds a row.
-    pub fn add(&mut self, operation: Operation) -> &mut Self {
-        let row = operation.row;
-        if self.position(&row.method, row.path).is_some() {
-            return self.refuse(format!("{} {} is there already: replace it", row.method, row.path));
-        }
-        let segments = row.path.strip_suffix('/').unwrap_or(row.path).split('/');
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
-        if !segments.into_iter().all(|part| !part.is_empty() && part.chars().all(plain)) {
-            return self.refuse(format!("`{}` is no path such as `invitations/`", row.path));
-        }
-        if let Some(Err(problem)) = row.throttle.map(|throttle| throttle.check(self.throttles)) {
-            return self.refuse(format!("{} {}: {problem}", row.method, row.path));
-        }
-        self.table.endpoints.push(row);
-        self
-    }
-
-    /// Puts a row of the application's own in the place of one that is there.
-    pub fn replace(&mut self, operation: Operation) -> &mut Self {
-        if let Some(at) = self.find(&operation.row.method, operation.row.path) {
-            self.table.endpoints.remove(at);
-            self.add(operation);
-        }
-        self
-    }
-
-    /// Runs `around` in the place of a row; it calls [`Next::run`] to go on. The session check of the row comes first,
-    /// so `around` never sees a call that lacks the session, or the scope, that the row asks for.
-    pub fn wrap<F, R>(&mut self, method: Method, path: &str, around: F) -> &mut Self
-    where
-        F: Fn(Call, Next) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Answer, Refusal>> + Send + 'static,
-    {
-        if let Some(row) = self.find(&method, path).and_then(|at| self.table.endpoints.get_mut(at)) {
-            let inner = Arc::clone(&row.handler);
-            let around: Wrapper = Arc::new(move |call, next| {
-                let answer = around(call, next);
-                Box::pin(async move { Ok(answer.await?.0) })
-            });
-            row.handler = Arc::new(Handler::Wrapped { inner, around });
-        }
-        self
-    }
-
-    /// Gives a row a limit by address of its own, in the place of the one in [`Throttles`] or of none.
-    pub fn throttle(&mut self, method: Method, path: &str, limit: Limit) -> &mut Self {
-        if let Some(row) = self.find(&method, path).and_then(|at| self.table.endpoints.get_mut(at)) {
-            let throttle = Throttle::Own(row.path.trim_end_matches('/'), limit);
-            row.throttle = Some(throttle);
-            if let Err(problem) = throttle.check(self.throttles) {
-                return self.refuse(format!("{method} {path}: {problem}"));
-            }
-        }
-        self
-    }
-
-    fn position(&self, method: &Method, path: &str) -> Option<usize> {
-        self.table.endpoints.iter().position(|row| row.method == *method && row.matches(path))
-    }
-
-    fn find(&mut self, method: &Method, path: &str) -> Option<usize> {
-        let at = self.position(method, path);
-        if at.is_none() {
-            self.refuse(format!("there is no {method} {path}"));
-        }
-        at
-    }
-
-    fn refuse(&mut self, problem: String) -> &mut Self {
-        self.problem.get_or_insert_with(|| InvalidSetting::new("operations", problem));
-        self
-    }
-}
-
-impl fmt::Debug for Operations<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.table.endpoints.iter().map(|row| format!("{} {}", row.method, row.path));
-        f.debug_list().entries(rows).finish()
-    }
-}
-
-/// A row of the application's own. It gets what every row gets: the cross-origin check, the size limits, the headers of
-/// every answer, and a limit by address if it is given one.
+/// A row of the table. It gets what every row gets: the cross-origin check, the size limits, the headers of every answer,
+/// and a limit by address if it is given one.
 pub struct Operation {
-    row: Endpoint,
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) effect: Effect,
+    pub(super) access: Access,
+    pub(super) throttle: Option<Throttle>,
+    /// What the handler reads from the body, or of a GET from the query. Without any, bodies are ignored.
+    pub(super) fields: Vec<Part>,
+    /// What the OpenAPI document says of it.
+    #[cfg_attr(not(feature = "openapi"), allow(dead_code, reason = "only the document reads it"))]
+    pub(super) doc: Doc,
+    pub(super) handler: Handler,
+}
+
+/// Whether an endpoint changes anything. A GET that does is never run by HEAD or a prefetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    Reads,
+    Changes,
+}
+
+/// The callers that an endpoint takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Every caller. Access tokens are ignored.
+    Anyone,
+    /// A caller with a live session of one of these scopes.
+    Session(&'static [Scope]),
 }
 
 impl Operation {
-    /// A row for anybody. `path` is below the public path, such as `invitations/`; it works with and without the slash
-    /// at its end.
+    /// An endpoint for every caller that reads no fields.
     ///
-    /// A GET only reads and takes its fields from the query; all other methods change something and take them from the
-    /// body.
-    pub fn new<F, R>(method: Method, path: &'static str, handler: F) -> Self
+    /// `path` is below the public path, such as `invitations/`; it works with and without the slash at its end. A segment
+    /// in braces, as in `invitations/{id}/`, matches every segment: [`Call::parameter`] returns what was sent.
+    ///
+    /// A GET only reads; all other methods change something, so they must come from an allowed origin.
+    pub fn new<H, R>(method: Method, path: &'static str, handler: H) -> Self
     where
-        F: Fn(Call) -> R + Send + Sync + 'static,
+        H: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Answer, Refusal>> + Send + 'static,
     {
-        let run: OwnHandler = Arc::new(move |call| {
-            let answer = handler(call);
-            Box::pin(async move { Ok(answer.await?.0) })
-        });
-        let reads = method == Method::GET;
-        let refusals = |_| vec![Error::invalid_fields(Vec::new()).into()];
-        Self {
-            row: Endpoint {
-                effect: if reads { Effect::Reads } else { Effect::Changes },
-                reads_body: !reads,
-                method,
-                path,
-                throttle: None,
-                doc: Doc { answer: || serde_json::json!({}), ..Doc::new("application", path) }.refusals(refusals),
-                access: Access::Anyone,
-                handler: Arc::new(Handler::Own(run)),
-            },
-        }
+        Self::with(method, path, Vec::new(), Arc::new(move |call| Box::pin(handler(call))))
     }
 
-    /// Only for callers with a live session; [`Call::session`] is then there. A session that may only enrol a second
+    /// As [`new`](Self::new), with the fields that the handler reads: from the query of a GET, else from the body.
+    pub fn reading<F, H, R>(method: Method, path: &'static str, fields: F, handler: H) -> Self
+    where
+        F: Fields,
+        H: Fn(Call, Form<F::Output>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Answer, Refusal>> + Send + 'static,
+    {
+        let parts = fields.parts();
+        let fields = Arc::new(fields);
+        Self::with(
+            method,
+            path,
+            parts,
+            Arc::new(move |call| {
+                let form = call.form(&fields);
+                Box::pin(handler(call, form))
+            }),
+        )
+    }
+
+    fn with(method: Method, path: &'static str, fields: Vec<Part>, handler: Handler) -> Self {
+        let effect = if method == Method::GET { Effect::Reads } else { Effect::Changes };
+        let (access, throttle, doc) = (Access::Anyone, None, Doc::new("application", path));
+        Self { method, path, effect, access, throttle, fields, doc, handler }
+    }
+
+    /// Only for callers with a live session, which [`Call::session`] returns. A session that may only enrol a second
     /// factor is refused.
     #[must_use]
-    pub fn for_sessions(mut self) -> Self {
-        self.row.access = Access::FULL;
-        self
+    pub fn for_sessions(self) -> Self {
+        Self { access: Access::Session(&[Scope::Full]), ..self }
     }
 
     /// Requires a session like [`for_sessions`](Self::for_sessions), and also admits sessions that may only enrol a second
     /// factor. [`LiveSession::scope`] tells them apart.
     #[must_use]
-    pub fn for_enrolment(mut self) -> Self {
-        self.row.access = Access::ENROLMENT;
-        self
+    pub fn for_enrolment(self) -> Self {
+        Self { access: Access::Session(&[Scope::Full, Scope::EnrolFactor]), ..self }
     }
 
-    /// How often one address may call it. Default: as often as it likes.
+    /// How often one address may call it. Default: without a limit.
     #[must_use]
-    pub fn throttled(mut self, limit: Limit) -> Self {
-        self.row.throttle = Some(Throttle::Own(self.row.path.trim_end_matches('/'), limit));
-        self
+    pub fn throttled(self, limit: Limit) -> Self {
+        let throttle = Throttle { name: self.path.trim_end_matches('/'), default: limit };
+        Self { throttle: Some(throttle), ..self }
     }
 
-    /// What the OpenAPI document says of it.
+    /// As [`throttled`](Self::throttled), with a count that all endpoints of this name share.
+    pub(super) fn throttle(self, name: &'static str, per_minute: u32) -> Self {
+        Self { throttle: Some(Throttle::per_minute(name, per_minute)), ..self }
+    }
+
+    /// A GET that changes something: a mailed link.
+    pub(super) fn changing(self) -> Self {
+        Self { effect: Effect::Changes, ..self }
+    }
+
+    pub(super) fn doc(self, doc: Doc) -> Self {
+        Self { doc, ..self }
+    }
+
+    /// Its line in the OpenAPI document.
     #[must_use]
     pub fn summary(mut self, summary: &'static str) -> Self {
-        self.row.doc.summary = summary;
+        self.doc.summary = summary;
         self
     }
 
-    /// JSON Schema of the body, for the OpenAPI document.
-    #[must_use]
-    pub fn body_schema(mut self, schema: fn() -> Value) -> Self {
-        self.row.doc.body = Some(schema);
-        self
-    }
-
-    /// Status and JSON Schema of the answer, for the OpenAPI document. Default: 200 and anything.
+    /// Status and JSON Schema of the answer, for the OpenAPI document. Default: 200 and any object.
     #[must_use]
     pub fn answer_schema(mut self, status: StatusCode, schema: fn() -> Value) -> Self {
-        (self.row.doc.status, self.row.doc.answer) = (status.as_u16(), schema);
+        (self.doc.status, self.doc.answer) = (status.as_u16(), schema);
         self
     }
+
+    /// Puts `around` in the place of the handler; it reads these fields beside those of the handler.
+    pub(super) fn wrap<F, W, R>(&mut self, fields: F, around: W)
+    where
+        F: Fields,
+        W: Fn(Call, Form<F::Output>, Next) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Answer, Refusal>> + Send + 'static,
+    {
+        self.fields.extend(fields.parts());
+        let (inner, fields) = (Arc::clone(&self.handler), Arc::new(fields));
+        self.handler = Arc::new(move |call| {
+            let form = call.form(&fields);
+            Box::pin(around(call, form, Next(Arc::clone(&inner))))
+        });
+    }
+
+    /// Whether it is at this path below the public one.
+    pub(super) fn matches(&self, below: &str) -> bool {
+        let (path, below) = (self.path.trim_end_matches('/'), below.strip_suffix('/').unwrap_or(below));
+        let mut sent = below.split('/');
+        let fits = path.split('/').all(|segment| match (parameter_name(segment), sent.next()) {
+            (Some(_), Some(sent)) => !sent.is_empty(),
+            (None, Some(sent)) => segment == sent,
+            (_, None) => false,
+        });
+        fits && sent.next().is_none()
+    }
+
+    /// HEAD is answered where GET is.
+    pub(super) fn answers(&self, method: &Method) -> bool {
+        self.method == *method || (self.method == Method::GET && *method == Method::HEAD)
+    }
+}
+
+/// The name of a path parameter, such as `id` of `{id}`.
+pub(super) fn parameter_name(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
 }
 
 impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operation")
-            .field("method", &self.row.method)
-            .field("path", &self.row.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Operation").field("method", &self.method).field("path", &self.path).finish_non_exhaustive()
     }
 }
 
 /// One request to a row, past the checks that all rows share.
 pub struct Call {
-    auth: Auth,
+    service: Arc<Service>,
     client: Client,
-    headers: HeaderMap,
-    fields: Fields,
+    headers: Arc<HeaderMap>,
+    /// The row's path, and the path that was sent, below the public one.
+    path: (&'static str, String),
+    values: Arc<Values>,
     session: Option<LiveSession>,
 }
 
 impl Call {
-    pub(super) fn new(exchange: Exchange<'_>, session: Option<LiveSession>) -> Self {
-        let Exchange { auth, client, headers, fields } = exchange;
-        Self { auth: auth.clone(), client, headers: headers.clone(), fields, session }
+    pub(super) fn new(
+        service: &Arc<Service>,
+        (client, headers): (Client, &Arc<HeaderMap>),
+        path: (&'static str, &str),
+        values: Values,
+        session: Option<LiveSession>,
+    ) -> Self {
+        let (service, headers) = (Arc::clone(service), Arc::clone(headers));
+        Self { service, client, headers, path: (path.0, path.1.to_owned()), values: Arc::new(values), session }
     }
 
-    /// The account system.
-    pub fn auth(&self) -> &Auth {
-        &self.auth
+    /// The flows.
+    pub fn system(&self) -> &AuthSystem {
+        &self.service.system
     }
 
-    /// Who calls: what flows count by and mails are worded for.
+    /// The calling client: what flows count by and mails are worded for.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -263,169 +235,57 @@ impl Call {
         self.session.as_ref()
     }
 
-    /// Starts reading the fields of the body or query.
-    pub fn form(&self) -> Form<'_> {
-        Form(self.fields.reader())
+    /// What was sent in the place of `{name}` in the row's path, as it was sent: percent-encoding is not decoded.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let (path, sent) = &self.path;
+        let mut segments = path.split('/').zip(sent.split('/'));
+        segments.find(|(segment, _)| parameter_name(segment) == Some(name)).map(|(_, sent)| sent)
+    }
+
+    /// As [`session`](Self::session), where the row asks for one.
+    pub(super) fn live(&self) -> Result<&LiveSession, Refusal> {
+        self.session.as_ref().ok_or_else(|| Reason::NotAuthenticated.into())
+    }
+
+    /// The client, with the device token that the browser shows.
+    pub(super) fn client_on_device(&self) -> Client {
+        self.client.on_device(self.device_token())
+    }
+
+    pub(super) fn device_token(&self) -> Option<&str> {
+        caller::device_token(&self.service, &self.headers)
+    }
+
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn form<F: Fields>(&self, fields: &Arc<F>) -> Form<F::Output> {
+        Form::new(fields, &self.service, &self.values)
     }
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("client", &self.client).field("fields", &self.fields).finish_non_exhaustive()
+        f.debug_struct("Call").field("client", &self.client).field("fields", &self.values).finish_non_exhaustive()
     }
 }
 
 /// The row that something is wrapped around.
-pub struct Next(Arc<Handler>);
+pub struct Next(Handler);
 
 impl Next {
-    pub(super) fn new(handler: Arc<Handler>) -> Self {
-        Self(handler)
-    }
-
     /// Runs the row.
     ///
     /// # Errors
     /// What the row refuses.
     pub async fn run(self, call: Call) -> Result<Answer, Refusal> {
-        let Call { auth, client, headers, fields, session } = call;
-        let exchange = Exchange { auth: &auth, client, headers: &headers, fields };
-        self.0.run(exchange, session).await.map(Answer).map_err(Refusal)
+        (self.0)(call).await
     }
 }
 
 impl fmt::Debug for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Next")
-    }
-}
-
-/// Reads fields one by one, and tells all that is wrong at its [`finish`](Self::finish).
-pub struct Form<'a>(Reader<'a>);
-
-/// Values may be secrets.
-impl fmt::Debug for Form<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Form")
-    }
-}
-
-impl<'a> Form<'a> {
-    /// Whether the field was sent at all.
-    pub fn has(&self, field: &str) -> bool {
-        self.0.has(field)
-    }
-
-    /// A text without the white space around it, of 1 to so many characters.
-    pub fn text(&mut self, field: &'static str, max_chars: usize) -> &'a str {
-        self.0.text(field, max_chars)
-    }
-
-    /// As [`text`](Self::text); `None` when it was not sent, `""` when it is blank.
-    pub fn optional_text(&mut self, field: &'static str, max_chars: usize) -> Option<&'a str> {
-        self.0.optional_text(field, max_chars)
-    }
-
-    /// A mail address.
-    pub fn email(&mut self, field: &'static str) -> &'a str {
-        self.0.email(field)
-    }
-
-    /// A password to be checked.
-    pub fn password(&mut self, field: &'static str) -> Password {
-        self.0.password(field)
-    }
-
-    /// Says that a field is wrong.
-    pub fn refuse(&mut self, field: &'static str, reason: FieldReason) {
-        self.0.wrong(field, reason);
-    }
-
-    /// Ends reading.
-    ///
-    /// # Errors
-    /// `invalid_fields`, with all that is wrong.
-    pub fn finish(self) -> Result<(), Refusal> {
-        self.0.finish().map_err(Refusal)
-    }
-}
-
-/// What a row answers. It goes out with the headers of every answer, `Cache-Control: no-store` among them.
-#[derive(Debug)]
-pub struct Answer(Reply);
-
-impl Answer {
-    /// A status and a JSON body.
-    pub fn json(status: StatusCode, body: Value) -> Self {
-        Self(Reply::json(status, body))
-    }
-
-    /// `{"detail": "..."}`
-    pub fn detail(status: StatusCode, detail: &str) -> Self {
-        Self(Reply::detail(status, detail))
-    }
-
-    /// 204.
-    pub fn empty() -> Self {
-        Self(Reply::empty())
-    }
-
-    /// Its status.
-    pub fn status(&self) -> StatusCode {
-        self.0.status()
-    }
-
-    /// One more header, beside those of its name that are there.
-    #[must_use]
-    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
-        Self(self.0.with_header(name, value))
-    }
-
-    /// Hands a session's tokens to the browser, as cookies.
-    #[must_use]
-    pub fn with_session(self, auth: &Auth, tokens: &SessionTokens) -> Self {
-        Self(self.0.with_session(auth, tokens))
-    }
-}
-
-/// A refusal, in the shape that the profile has for all of them.
-#[derive(Debug)]
-pub struct Refusal(Problem);
-
-impl Refusal {
-    /// A refusal of the application's own. `code` is for programs and stays the same; `detail` is for people. A `status`
-    /// that refuses nothing becomes 500.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        let refuses = status.is_client_error() || status.is_server_error();
-        let status = if refuses { status } else { StatusCode::INTERNAL_SERVER_ERROR };
-        Self(Problem::new(status, code, detail))
-    }
-
-    /// One field is wrong.
-    pub fn field(field: &'static str, reason: FieldReason) -> Self {
-        Error::invalid_fields(vec![FieldError { field, reason }]).into()
-    }
-
-    /// Its status.
-    pub fn status(&self) -> StatusCode {
-        self.0.status()
-    }
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self(error.into())
-    }
-}
-
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Self {
-        Self(reason.into())
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        refusal.0
     }
 }

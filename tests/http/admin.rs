@@ -190,7 +190,7 @@ async fn an_operator_unlocks_an_account(ground: Ground) {
         .world_with(|config| {
             config.policy.timed_limits = true;
             config.policy.max_consecutive_failures = 10;
-            config.throttles.login = auth_system::auth_core::types::Limit::new(1000, Duration::from_secs(60));
+            config.throttles.set("login", auth_system::auth_core::types::Limit::new(1000, Duration::from_secs(60)));
         })
         .await;
     world.account("ada@example.org").await;

@@ -176,30 +176,31 @@ async fn broken_json_is_refused_on_every_endpoint(ground: Ground) {
 async fn json_of_another_type_is_named(ground: Ground) {
     let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
     let cases = [
-        ("[]", "list"),
-        (r#"[{"email":"ada@example.org"}]"#, "list"),
-        (&deep, "list"),
-        ("\"x\"", "str"),
-        ("\"\"", "str"),
-        ("7", "int"),
-        ("-7", "int"),
-        ("18446744073709551616", "float"),
-        ("1.5", "float"),
-        ("true", "bool"),
-        ("false", "bool"),
-        (" null ", "NoneType"),
+        ("[]", "an array", "list"),
+        (r#"[{"email":"ada@example.org"}]"#, "an array", "list"),
+        (&deep, "an array", "list"),
+        ("\"x\"", "a string", "str"),
+        ("\"\"", "a string", "str"),
+        ("7", "a number", "int"),
+        ("-7", "a number", "int"),
+        ("18446744073709551616", "a number", "float"),
+        ("1.5", "a number", "float"),
+        ("true", "a boolean", "bool"),
+        ("false", "a boolean", "bool"),
+        (" null ", "null", "NoneType"),
     ];
     for (django, world) in [(false, ground.world().await), (true, ground.django().await)] {
         let good = good_ones(&world).await;
         for reader in &good {
-            for (body, kind) in cases {
+            for (body, kind, in_python) in cases {
                 let answer = world.send(reader.send("application/json", body.to_owned())).await;
                 answer.refused(400, "not_an_object");
-                let detail = format!("Invalid data. Expected a dictionary, but got {kind}.");
-                let expected = json!({ "non_field_errors": [detail], "code": "not_an_object" });
                 if django {
+                    let detail = format!("Invalid data. Expected a dictionary, but got {in_python}.");
+                    let expected = json!({ "non_field_errors": [detail], "code": "not_an_object" });
                     assert_eq!(answer.json(), expected);
                 } else {
+                    let detail = format!("The body must be a JSON object, not {kind}.");
                     assert_eq!(answer.json()["detail"], detail);
                 }
             }

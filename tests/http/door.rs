@@ -53,8 +53,9 @@ impl Door {
         match self {
             Self::Bare(auth, _) => {
                 let peer = call.peer;
-                let response = auth.respond(request(call), peer).await;
-                Answer { status: response.status(), headers: response.headers().clone(), body: response.into_body() }
+                let (parts, body) = auth.respond(request(call), peer).await.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                Answer { status: parts.status, headers: parts.headers, body }
             }
             Self::Axum(_) | Self::Actix(_) => self.app(call).await,
         }

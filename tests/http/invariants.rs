@@ -65,21 +65,21 @@ const SETTINGS: &[Setting] = &[
 fn timed_limits(config: &mut Config) {
     let many = Limit::new(1_000_000, Duration::from_secs(60));
     config.policy.timed_limits = true;
-    let throttles = &mut config.throttles;
-    for limit in [
-        &mut throttles.signup,
-        &mut throttles.login,
-        &mut throttles.refresh,
-        &mut throttles.password_reset,
-        &mut throttles.resend_verification,
-        &mut throttles.confirm,
-        &mut throttles.change_password,
-        &mut throttles.change_email,
-        &mut throttles.reauthenticate,
-        &mut throttles.two_factor,
-        &mut throttles.verify_2fa,
-    ] {
-        *limit = many;
+    let names = [
+        "signup",
+        "login",
+        "refresh",
+        "password_reset",
+        "resend_verification",
+        "confirm",
+        "change_password",
+        "change_email",
+        "reauthenticate",
+        "two_factor",
+        "verify_2fa",
+    ];
+    for name in names {
+        config.throttles.set(name, many);
     }
 }
 

@@ -116,7 +116,7 @@ fn configure(config: &mut Config) {
     policy.max_consecutive_failures = MAX_FAILURES;
     policy.backup_codes = 2;
     policy.login_attempts = Limit::new(LIMIT, Duration::from_secs(24 * 60 * 60));
-    config.throttles.login = Limit::new(1_000_000, Duration::from_secs(60));
+    config.throttles.set("login", Limit::new(1_000_000, Duration::from_secs(60)));
 }
 
 /// Makes the accounts of the clients; those with two-factor login it returns.

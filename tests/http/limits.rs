@@ -18,6 +18,7 @@ scenarios![
     whatever_is_sent_counts,
     an_address_cannot_dress_up_as_another,
     every_limit_follows_its_setting,
+    every_limit_has_its_default,
     parallel_guesses_never_exceed_the_limit,
     known_and_unknown_accounts_are_limited_alike,
     only_the_same_accounts_success_ends_its_window,
@@ -36,11 +37,11 @@ fn limited(config: &mut Config) {
 fn accounts_only(config: &mut Config) {
     limited(config);
     let plenty = Limit::new(1_000_000, Duration::from_secs(60));
-    config.throttles.login = plenty;
-    config.throttles.signup = plenty;
-    config.throttles.refresh = plenty;
-    config.throttles.confirm = plenty;
-    config.throttles.password_reset = plenty;
+    config.throttles.set("login", plenty);
+    config.throttles.set("signup", plenty);
+    config.throttles.set("refresh", plenty);
+    config.throttles.set("confirm", plenty);
+    config.throttles.set("password_reset", plenty);
 }
 
 fn guess(email: &str, password: &str) -> Call {
@@ -102,46 +103,68 @@ async fn an_address_cannot_dress_up_as_another(ground: Ground) {
 
 async fn every_limit_follows_its_setting(ground: Ground) {
     let once = Limit::new(1, Duration::from_secs(60));
-    type Setting = fn(&mut Config) -> &mut Limit;
-    let cases: [(&str, Call, Setting); 20] = [
-        ("signup", post("signup/"), |config| &mut config.throttles.signup),
-        ("login", post("login/"), |config| &mut config.throttles.login),
-        ("refresh", post("refresh/"), |config| &mut config.throttles.refresh),
-        ("password_reset", post("password-reset/"), |config| &mut config.throttles.password_reset),
-        ("resend_verification", post("resend-verification/"), |config| &mut config.throttles.resend_verification),
-        ("confirm", get("verify-account/"), |config| &mut config.throttles.confirm),
-        ("confirm", post("password-reset-confirm/"), |config| &mut config.throttles.confirm),
-        ("confirm", get("change-email-confirm/"), |config| &mut config.throttles.confirm),
-        ("confirm", post("verify-account/"), |config| &mut config.throttles.confirm),
-        ("confirm", post("change-email-confirm/"), |config| &mut config.throttles.confirm),
-        ("confirm", post("not-me/"), |config| &mut config.throttles.confirm),
-        ("change_password", post("change-password/"), |config| &mut config.throttles.change_password),
-        ("change_email", post("change-email/"), |config| &mut config.throttles.change_email),
-        ("reauthenticate", post("reauthenticate/"), |config| &mut config.throttles.reauthenticate),
-        ("reauthenticate", post("deactivate-account/"), |config| &mut config.throttles.reauthenticate),
-        ("two_factor", post("2fa/setup/"), |config| &mut config.throttles.two_factor),
-        ("two_factor", post("2fa/enable/"), |config| &mut config.throttles.two_factor),
-        ("two_factor", post("2fa/disable/"), |config| &mut config.throttles.two_factor),
-        ("two_factor", post("2fa/backup-codes/"), |config| &mut config.throttles.two_factor),
-        ("verify_2fa", post("2fa/verify-login/"), |config| &mut config.throttles.verify_2fa),
-    ];
-    for (name, call, limit) in cases {
+    for (name, _, call) in by_address() {
         let configure = |config: &mut Config| {
             limited(config);
-            *limit(config) = once;
+            config.throttles.set(name, once);
         };
         let world = ground.world_with(configure).await;
         assert_ne!(world.send(call.clone()).await.status, 429, "{name}");
         throttled(&world.send(call.clone()).await, name);
+        // Switched off, alone or with all others.
         let off = |config: &mut Config| {
+            configure(config);
+            config.throttles.off(name);
+        };
+        let all_off = |config: &mut Config| {
             configure(config);
             config.policy.timed_limits = false;
         };
-        let world = ground.world_with(off).await;
-        for _ in 0..3 {
-            assert_ne!(world.send(call.clone()).await.status, 429, "{name}");
+        for world in [ground.world_with(off).await, ground.world_with(all_off).await] {
+            for _ in 0..3 {
+                assert_ne!(world.send(call.clone()).await.status, 429, "{name}");
+            }
         }
     }
+}
+
+async fn every_limit_has_its_default(ground: Ground) {
+    for (name, per_minute, call) in by_address() {
+        let world = ground.world_with(limited).await;
+        for _ in 0..per_minute {
+            assert_ne!(world.send(call.clone()).await.status, 429, "{name}");
+        }
+        let refused = world.send(call).await;
+        let policy = format!("\"{name}\";q={per_minute};w=60");
+        assert_eq!(refused.refused(429, "throttled").header("ratelimit-policy"), policy);
+    }
+}
+
+/// Every row with a limit by address: the name of the limit, how often a minute it allows, and a call.
+fn by_address() -> [(&'static str, u32, Call); 21] {
+    [
+        ("signup", 5, post("signup/")),
+        ("login", 10, post("login/")),
+        ("refresh", 60, post("refresh/")),
+        ("password_reset", 5, post("password-reset/")),
+        ("resend_verification", 5, post("resend-verification/")),
+        ("confirm", 20, get("verify-account/")),
+        ("confirm", 20, post("password-reset-confirm/")),
+        ("confirm", 20, get("change-email-confirm/")),
+        ("confirm", 20, post("verify-account/")),
+        ("confirm", 20, post("change-email-confirm/")),
+        ("confirm", 20, post("not-me/")),
+        ("change_password", 10, post("change-password/")),
+        ("change_email", 5, post("change-email/")),
+        ("reauthenticate", 10, post("reauthenticate/")),
+        ("reauthenticate", 10, post("deactivate-account/")),
+        ("two_factor", 10, post("2fa/setup/")),
+        ("two_factor", 10, post("2fa/enable/")),
+        ("two_factor", 10, post("2fa/disable/")),
+        ("two_factor", 10, post("2fa/replace/")),
+        ("two_factor", 10, post("2fa/backup-codes/")),
+        ("verify_2fa", 10, post("2fa/verify-login/")),
+    ]
 }
 
 /// Sends all calls at once; tells how many passwords were evaluated, and the answers.

@@ -146,7 +146,7 @@ async fn the_budget_follows_its_setting(ground: Ground) {
             .world_with(|config| {
                 config.policy.mails_per_recipient = Limit::new(3, HOUR);
                 config.policy.timed_limits = timed;
-                config.throttles.password_reset = Limit::new(1000, HOUR);
+                config.throttles.set("password_reset", Limit::new(1000, HOUR));
             })
             .await;
         world.account(ADA).await;

@@ -57,7 +57,11 @@ impl Office {
         let mut request = Request::builder().method(call.method).uri(call.path).body(Full::new(call.body)).unwrap();
         *request.headers_mut() = call.headers;
         let response = self.auth.respond(request, call.peer).await;
-        Answer { status: response.status(), headers: response.headers().clone(), body: response.into_body() }
+        Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.into_body().into_bytes().unwrap(),
+        }
     }
 
     async fn post(&self, path: &str, body: Value) -> Answer {

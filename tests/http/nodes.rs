@@ -66,7 +66,7 @@ async fn a_limit_is_one_limit_on_both_nodes(ground: Ground) {
         config.policy.timed_limits = true;
         config.policy.login_attempts = Limit::new(7, Duration::from_secs(300));
         config.policy.device_attempts = Limit::new(7, Duration::from_secs(300));
-        config.throttles.login = Limit::new(1000, Duration::from_secs(60));
+        config.throttles.off("login");
     })
     .await;
     let [one, other] = &nodes.0;
@@ -116,7 +116,7 @@ async fn a_durable_count_is_one_count_on_both_nodes(ground: Ground) {
 async fn an_address_has_one_limit_on_both_nodes(ground: Ground) {
     let nodes = Nodes::of(ground, |config| {
         config.policy.timed_limits = true;
-        config.throttles.password_reset = Limit::new(5, Duration::from_secs(60));
+        config.throttles.set("password_reset", Limit::new(5, Duration::from_secs(60)));
     })
     .await;
     let answers = nodes.at_once(vec![post("password-reset/").json(json!({ "email": ADA })); CALLERS]).await;

@@ -6,7 +6,9 @@ use auth_system::Config;
 use auth_system::auth_core::flow::Confirmation;
 use auth_system::auth_core::types::Limit;
 use auth_system::config::Profile;
-use auth_system::operation::{Answer, Call as Request, Method, Operation, Operations, Refusal, StatusCode, header};
+use auth_system::operation::{
+    Answer, Call as Request, Method, Operation, Operations, Refusal, StatusCode, field, header,
+};
 use http::HeaderValue;
 use serde_json::{Value, json};
 
@@ -22,6 +24,10 @@ scenarios![
     a_replaced_row_is_the_applications_own,
     a_row_has_the_limit_that_it_was_given,
     a_row_of_ones_own_may_make_a_session,
+    a_path_may_have_parameters,
+    a_row_may_answer_with_a_page_or_a_redirect,
+    a_streamed_answer_arrives_in_parts,
+    the_fields_of_a_form_are_all_judged_at_once,
 ];
 
 const ADA: &str = "ada@example.org";
@@ -39,10 +45,8 @@ async fn with(ground: Ground, config: Config, change: impl FnOnce(&mut Operation
 
 /// Answers with what was sent.
 fn echo(method: Method) -> Operation {
-    Operation::new(method, "echo/", |request| async move {
-        let mut form = request.form();
-        let text = form.text("text", 5).to_owned();
-        form.finish()?;
+    Operation::reading(method, "echo/", field::text("text", 5), |_, form| async move {
+        let text = form.read()?;
         Ok(Answer::json(StatusCode::CREATED, json!({ "text": text })))
     })
 }
@@ -120,10 +124,9 @@ async fn a_row_for_sessions_asks_for_one(ground: Ground) {
 
 async fn a_wrapped_row_is_run_by_what_is_around_it(ground: Ground) {
     let world = world(ground, |table| {
-        table.wrap(Method::POST, "signup/", |request, next| async move {
-            let mut form = request.form();
-            let invitation = form.optional_text("invitation", 10).map(str::to_owned);
-            form.finish()?;
+        let invitation = field::text("invitation", 10).optional();
+        table.wrap_reading(Method::POST, "signup/", invitation, |request, form, next| async move {
+            let invitation = form.read()?;
             if invitation.as_deref() != Some("welcome") {
                 return Err(Refusal::new(StatusCode::FORBIDDEN, "invitation_needed", "You need an invitation."));
             }
@@ -198,15 +201,12 @@ async fn a_row_has_the_limit_that_it_was_given(ground: Ground) {
 async fn a_row_of_ones_own_may_make_a_session(ground: Ground) {
     let world = world(ground, |table| {
         table.add(
-            Operation::new(Method::POST, "again/", |request| async move {
+            Operation::reading(Method::POST, "again/", field::password("password"), |request, form| async move {
                 let live = request.session().copied().ok_or(auth_system::auth_core::Reason::NotAuthenticated)?;
-                let mut form = request.form();
-                let password = form.password("password");
-                form.finish()?;
-                let auth = request.auth();
+                let password = form.read()?;
                 let sent = Confirmation { password: Some(&password), code: None };
-                let tokens = auth.system().reauthenticate(request.client(), &live, sent).await?;
-                Ok(Answer::empty().with_session(auth, &tokens))
+                let tokens = request.system().reauthenticate(request.client(), &live, sent).await?;
+                Ok(Answer::empty().with_session(tokens))
             })
             .for_sessions(),
         );
@@ -220,6 +220,96 @@ async fn a_row_of_ones_own_may_make_a_session(ground: Ground) {
     assert_eq!(new.status, 204);
     assert_eq!(world.me(&new.jar()).await.status, 200);
     assert_eq!(world.me(&old).await.status, 401);
+}
+
+async fn a_path_may_have_parameters(ground: Ground) {
+    let world = world(ground, |table| {
+        let show = |request: Request| async move {
+            let (team, id) = (request.parameter("team"), request.parameter("id"));
+            Ok(Answer::json(StatusCode::OK, json!({ "team": team, "id": id, "other": request.parameter("other") })))
+        };
+        table.add(Operation::new(Method::GET, "teams/{team}/members/{id}/", show));
+        let own = |_| async { Ok(Answer::detail(StatusCode::OK, "mine")) };
+        table.add(Operation::new(Method::GET, "teams/{team}/members/me/", own));
+    })
+    .await;
+    for path in ["teams/red/members/7/", "teams/red/members/7"] {
+        let answer = world.send(get(path)).await;
+        assert_eq!(answer.json(), json!({ "team": "red", "id": "7", "other": null }));
+    }
+    // As it was sent.
+    assert_eq!(world.send(get("teams/r%2Fd/members/7/")).await.json()["team"], "r%2Fd");
+    // The plain path goes before the one with a parameter.
+    assert_eq!(world.send(get("teams/red/members/me/")).await.json()["detail"], "mine");
+    for path in ["teams/red/members/", "teams//members/7/", "teams/red/members/7/8/", "teams/red/members/7//"] {
+        world.send(get(path)).await.refused(404, "not_found");
+    }
+    let refused = world.send(post("teams/red/members/7/")).await;
+    assert_eq!(refused.refused(405, "method_not_allowed").header("allow"), "GET, HEAD, OPTIONS");
+}
+
+async fn a_row_may_answer_with_a_page_or_a_redirect(ground: Ground) {
+    let world = world(ground, |table| {
+        table.add(Operation::new(Method::GET, "page/", |_| async { Ok(Answer::page("<p>Hello</p>")) }));
+        let elsewhere = |_| async { Ok(Answer::redirect(HeaderValue::from_static("https://app.example.org/done"))) };
+        table.add(Operation::new(Method::POST, "go/", elsewhere));
+    })
+    .await;
+    let page = world.send(get("page/")).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!((page.text().as_str(), page.header("cache-control")), ("<p>Hello</p>", "no-store"));
+    let redirect = world.send(post("go/")).await;
+    assert_eq!((redirect.status.as_u16(), redirect.header("location")), (303, "https://app.example.org/done"));
+    assert_eq!((redirect.text().as_str(), redirect.header("referrer-policy")), ("", "no-referrer"));
+}
+
+async fn a_streamed_answer_arrives_in_parts(ground: Ground) {
+    let world = world(ground, |table| {
+        table.add(Operation::new(Method::GET, "events/", |_| async {
+            Ok(Answer::stream("text/event-stream", Events(vec!["data: two\n\n", "data: one\n\n"])))
+        }));
+    })
+    .await;
+    let events = world.send(get("events/")).await;
+    assert_eq!((events.status.as_u16(), events.header("content-type")), (200, "text/event-stream"));
+    assert_eq!((events.header("cache-control"), events.header("content-length")), ("no-store", ""));
+    assert_eq!(events.text(), "data: one\n\ndata: two\n\n");
+    let head = world.send(call(Method::HEAD, "events/")).await;
+    assert_eq!((head.status.as_u16(), head.text().as_str()), (200, ""));
+}
+
+/// A body that gives one event at a time, each only when it is asked once more.
+struct Events(Vec<&'static str>);
+
+impl http_body::Body for Events {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Ready(self.0.pop().map(|event| Ok(http_body::Frame::data(bytes::Bytes::from(event)))))
+    }
+}
+
+async fn the_fields_of_a_form_are_all_judged_at_once(ground: Ground) {
+    let world = world(ground, |table| {
+        let form = (field::email("email"), field::flag("loud"), field::uuid("id"), field::text("note", 3).optional());
+        table.add(Operation::reading(Method::POST, "form/", form, |_, form| async move {
+            let (email, loud, id, note) = form.read()?;
+            Ok(Answer::json(StatusCode::OK, json!([email, loud, id, note])))
+        }));
+    })
+    .await;
+    let id = "7d444840-9dc0-41d1-b245-5ffdce74fad2";
+    let good = world.send(post("form/").json(json!({ "email": ADA, "id": id }))).await;
+    assert_eq!(good.json(), json!([ADA, false, id, null]));
+    let all = json!({ "email": ADA, "id": id, "loud": true, "note": "abc" });
+    assert_eq!(world.send(post("form/").json(all)).await.json(), json!([ADA, true, id, "abc"]));
+    let wrong = world.send(post("form/").json(json!({ "email": "ada", "loud": 1, "id": "7", "note": "abcd" }))).await;
+    let codes = ["email", "loud", "id", "note"].map(|name| wrong.refused(400, "invalid_fields").field(name).concat());
+    assert_eq!(codes, ["invalid_email", "not_a_flag", "invalid_uuid", "too_long"]);
 }
 
 type Change = fn(&mut Operations<'_>);
@@ -245,7 +335,7 @@ async fn what_does_not_fit_the_table_is_refused_by_name() {
         assert_eq!(refused.setting, "operations");
         assert!(refused.to_string().contains(problem), "{refused}");
     }
-    for path in ["", "/", "/a/", "a//b/", "a b/", "a?b", "{id}/", "ä/"] {
+    for path in ["", "/", "/a/", "a//b/", "a b/", "a?b", "{}/", "{Id}/", "a{id}/", "ä/"] {
         let refused = world.builder(config()).operations(move |table| _ = table.add(add(path))).build();
         assert!(refused.unwrap_err().to_string().contains("is no path"), "{path}");
     }
@@ -259,7 +349,7 @@ async fn the_document_shows_the_table_as_it_was_made() {
     let schema = || json!({ "type": "object", "properties": { "text": { "type": "string" } } });
     let builder = world.builder(config()).operations(move |table| {
         table.remove(Method::POST, "signup/");
-        let echo = echo(Method::POST).summary("Says the same").body_schema(schema).for_sessions();
+        let echo = echo(Method::POST).summary("Says the same").for_sessions();
         table.add(echo.answer_schema(StatusCode::CREATED, schema).throttled(Limit::new(1, Duration::from_secs(1))));
         table.wrap(Method::GET, "me/", |request, next| next.run(request));
     });
@@ -268,7 +358,9 @@ async fn the_document_shows_the_table_as_it_was_made() {
     assert!(paths["/api/auth/signup/"].is_null());
     let echo = &paths["/api/auth/echo/"]["post"];
     assert_eq!(echo["summary"], "Says the same");
-    assert_eq!(echo["requestBody"]["content"]["application/json"]["schema"], schema());
+    let body = &echo["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(body["required"], json!(["text"]));
+    assert_eq!(body["properties"]["text"], json!({ "type": "string", "minLength": 1, "maxLength": 5 }));
     assert_eq!(echo["responses"]["201"]["content"]["application/json"]["schema"], schema());
     assert!(["400", "401", "403", "413", "429"].iter().all(|status| echo["responses"][status].is_object()), "{echo}");
     assert_eq!(echo["security"][0], json!({ "accessCookie": ["full"] }));

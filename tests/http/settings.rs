@@ -10,7 +10,7 @@ use auth_system::auth_core::policy::{AttributeRule, InvalidSetting, PasswordPoli
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer};
 use auth_system::auth_core::token::RootSecret;
 use auth_system::auth_core::types::Limit;
-use auth_system::config::{CookieConfig, SameSite, Throttles};
+use auth_system::config::{CookieConfig, SameSite};
 use auth_system::{Auth, AuthBuilder, Config};
 
 use crate::world::SECRET;
@@ -40,11 +40,6 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     } = config;
     let CookieConfig { access_name, refresh_name, device_name, secure, http_only, same_site } = cookies;
     #[rustfmt::skip]
-    let Throttles {
-        signup, login, refresh, password_reset, resend_verification, confirm, change_password, change_email, reauthenticate,
-        two_factor, verify_2fa,
-    } = throttles;
-    #[rustfmt::skip]
     let Policy {
         access_lifetime, idle_lifetime, session_lifetime, refresh_window, refresh_retry, revocation_lag, verify_link_lifetime,
         reset_link_lifetime, change_email_link_lifetime, not_me_link_lifetime, disputes, unverified_lifetime, deactivated_lifetime, sudo_max_age, require_second_factor, second_factor_attempts, totp_skew, pending_lifetime, totp_setup_lifetime,
@@ -54,19 +49,38 @@ fn fields(config: Config) -> Vec<(&'static str, String)> {
     let PasswordPolicy { min_chars, max_chars, refuse_numeric, service_names } = password;
     let mut fields = all!(
         accepted_secrets data_keys pepper hash_threads hash_queue profile public_path frontend_url product mail_from
-        allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site signup login refresh
-        password_reset resend_verification confirm change_password change_email reauthenticate two_factor verify_2fa body_timeout bearer openapi issuer audience
+        allowed_origins trusted_proxies access_name refresh_name device_name secure http_only same_site body_timeout bearer openapi issuer audience
         access_lifetime idle_lifetime session_lifetime refresh_window refresh_retry revocation_lag verify_link_lifetime
         reset_link_lifetime change_email_link_lifetime not_me_link_lifetime disputes unverified_lifetime deactivated_lifetime sudo_max_age require_second_factor second_factor_attempts totp_skew pending_lifetime totp_setup_lifetime
         totp_issuer backup_codes min_chars max_chars
         refuse_numeric service_names usernames
         reveal_taken_emails timed_limits login_attempts device_attempts device_lifetime mails_per_recipient max_consecutive_failures attributes mail_attempts
     );
+    for (name, per_minute) in THROTTLES {
+        // Where nothing is set, the default of the endpoint counts: `limits::every_limit_has_its_default`.
+        let limit = throttles.get(name).unwrap_or(Some(Limit::new(per_minute, Duration::from_secs(60))));
+        fields.push((name, limit.map_or("off".to_owned(), |limit| format!("{limit:?}"))));
+    }
     fields.push(field("memory_kib", &argon2.memory_kib()));
     fields.push(field("iterations", &argon2.iterations()));
     fields.push(field("parallelism", &argon2.parallelism()));
     fields
 }
+
+/// The limits by address and their defaults, in calls a minute.
+const THROTTLES: [(&str, u32); 11] = [
+    ("signup", 5),
+    ("login", 10),
+    ("refresh", 60),
+    ("password_reset", 5),
+    ("resend_verification", 5),
+    ("confirm", 20),
+    ("change_password", 10),
+    ("change_email", 5),
+    ("reauthenticate", 10),
+    ("two_factor", 10),
+    ("verify_2fa", 10),
+];
 
 /// A variable, a text for it, the field that it sets, what that becomes, and a text that is refused. Where any text goes,
 /// `build` has the last word.
@@ -257,8 +271,10 @@ fn build_refuses_what_cannot_be_by_the_name_of_its_field() {
             c.cookies.same_site = SameSite::None;
             c.cookies.secure = false;
         }),
-        ("throttles.login", |c| c.throttles.login = Limit::new(0, Duration::from_secs(60))),
-        ("throttles.confirm", |c| c.throttles.confirm = Limit::new(1, Duration::ZERO)),
+        ("throttles", |c| _ = c.throttles.set("login", Limit::new(0, Duration::from_secs(60)))),
+        ("throttles", |c| _ = c.throttles.set("confirm", Limit::new(1, Duration::ZERO))),
+        ("throttles", |c| _ = c.throttles.set("sign_up", Limit::new(1, Duration::from_secs(60)))),
+        ("throttles", |c| _ = c.throttles.off("nothing")),
         ("issuer", |c| c.issuer = String::new()),
         ("audience", |c| c.audience = "\"".into()),
         ("access_lifetime", |c| c.policy.access_lifetime = c.policy.refresh_window),

@@ -332,7 +332,7 @@ async fn codes_are_limited_where_they_are_asked_for(ground: Ground) {
             .world_with(|config| {
                 config.profile = profile;
                 config.policy.timed_limits = true;
-                config.throttles.two_factor.count = 1000;
+                config.throttles.off("two_factor");
             })
             .await;
         world.account("ada@example.org").await;
@@ -352,7 +352,7 @@ async fn a_wrong_code_counts_in_every_spelling(ground: Ground) {
     let world = ground
         .world_with(|config| {
             config.policy.timed_limits = true;
-            config.throttles.two_factor.count = 1000;
+            config.throttles.off("two_factor");
         })
         .await;
     let (jar, authenticator) = Authenticator::enrolled(&world, "ada@example.org").await;

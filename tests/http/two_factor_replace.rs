@@ -146,7 +146,7 @@ async fn codes_of_a_new_authenticator_do_not_forgive_guesses_at_the_old_one(grou
     let world = ground
         .world_with(|config| {
             config.policy.timed_limits = true;
-            config.throttles.two_factor.count = 1000;
+            config.throttles.off("two_factor");
         })
         .await;
     let (jar, old) = Authenticator::enrolled(&world, "ada@example.org").await;

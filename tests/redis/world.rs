@@ -67,9 +67,9 @@ impl World {
         config.policy.max_consecutive_failures = 1000;
         // These tests are about accounts; one peer sends most of a test's requests.
         let many = Limit::new(1_000_000, Duration::from_secs(60));
-        let throttles = &mut config.throttles;
-        (throttles.signup, throttles.login, throttles.confirm) = (many, many, many);
-        (throttles.two_factor, throttles.verify_2fa) = (many, many);
+        for name in ["signup", "login", "confirm", "two_factor", "verify_2fa"] {
+            config.throttles.set(name, many);
+        }
         let redis = RedisStore::open_with_clock(redis, Arc::new(clock.clone())).unwrap();
         let (mailer, hasher) = (RecordingMailer::default(), InsecurePlainHasher::default());
         let auth = Auth::builder(config).store(accounts.clone()).short_lived(redis).clock(clock.clone());
@@ -87,7 +87,8 @@ impl World {
         }
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
         let request = request.body(Full::new(body)).unwrap();
-        Answer::of(&self.auth.respond(request, Some(IpAddr::from([192, 0, 2, 1]))).await)
+        let response = self.auth.respond(request, Some(IpAddr::from([192, 0, 2, 1]))).await;
+        Answer::of(&response.map(|body| body.into_bytes().unwrap()))
     }
 
     pub(crate) async fn get(&self, path: &str, cookies: &str) -> Answer {

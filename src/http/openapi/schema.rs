@@ -6,9 +6,9 @@ use auth_core::policy::Policy;
 use auth_core::types::{MAX_EMAIL_BYTES, MAX_PASSWORD_BYTES, MAX_USERNAME_CHARS};
 use serde_json::{Map, Value, json};
 
-use crate::config::Profile;
-use crate::http::doc::{Attributes, Doc, Field, Kind, Need};
-use crate::http::problem::Problem;
+use crate::http::dialect::Dialect;
+use crate::http::field::{Kind, Need, Part};
+use crate::http::refusal::Refusal;
 
 /// The fields of a row, as the settings have them.
 pub(super) struct Inputs {
@@ -26,32 +26,34 @@ struct Input {
 }
 
 impl Inputs {
-    pub(super) fn of(doc: &Doc, policy: &Policy, profile: Profile, form: bool) -> Self {
-        let django = profile == Profile::Django;
-        let mut inputs = Self { fields: Vec::new(), one_of: Vec::new(), strict: doc.attributes.is_some() };
-        for field in doc.fields {
-            let identifies = field.need == Need::Identifier;
-            let hidden = field.need == Need::WithUsernames || (identifies && field.kind == Kind::Username);
+    pub(super) fn of(parts: &[Part], policy: &Policy, dialect: &dyn Dialect, form: bool) -> Self {
+        let mut inputs = Self { fields: Vec::new(), one_of: Vec::new(), strict: false };
+        for part in parts {
+            inputs.strict |= part.kind != Kind::Link;
+            if let Kind::Attributes | Kind::NullableAttributes = part.kind {
+                let nullable = part.kind == Kind::NullableAttributes && !form;
+                let kind = if nullable { json!(["string", "null"]) } else { json!("string") };
+                inputs.fields.extend(policy.attributes.iter().map(|rule| {
+                    let schema = json!({ "type": kind, "maxLength": rule.max_chars });
+                    Input { name: rule.name, required: false, schema }
+                }));
+                continue;
+            }
+            let identifies = part.need == Need::Identifier;
+            let hidden = part.need == Need::WithUsernames || (identifies && part.kind == Kind::Username);
             if hidden && !policy.usernames {
                 continue;
             }
-            if (identifies && policy.usernames) || field.need == Need::OneOf {
-                inputs.one_of.push(field.name);
+            if (identifies && policy.usernames) || part.need == Need::OneOf {
+                inputs.one_of.push(part.name);
             }
-            let required = match field.need {
+            let required = match part.need {
                 Need::Required | Need::WithUsernames => true,
                 Need::Optional | Need::OneOf => false,
-                Need::RequiredInDjango => django,
+                Need::Repetition(_) => dialect.passwords_are_repeated(),
                 Need::Identifier => !policy.usernames,
             };
-            inputs.strict |= field.kind != Kind::Link;
-            inputs.fields.push(Input { name: field.name, required, schema: of_field(field, policy, form) });
-        }
-        let nullable = doc.attributes == Some(Attributes::Nullable) && !form;
-        for rule in policy.attributes.iter().filter(|_| doc.attributes.is_some()) {
-            let kind = if nullable { json!(["string", "null"]) } else { json!("string") };
-            let schema = json!({ "type": kind, "maxLength": rule.max_chars });
-            inputs.fields.push(Input { name: rule.name, required: false, schema });
+            inputs.fields.push(Input { name: part.name, required, schema: of_part(part.kind, policy, form) });
         }
         inputs
     }
@@ -93,9 +95,12 @@ impl Inputs {
     }
 }
 
-fn of_field(field: &Field, policy: &Policy, form: bool) -> Value {
+fn of_part(kind: Kind, policy: &Policy, form: bool) -> Value {
     let rules = &policy.password;
-    match field.kind {
+    match kind {
+        Kind::Text(most) => json!({ "type": "string", "minLength": 1, "maxLength": most }),
+        // Each has a line of its own.
+        Kind::Attributes | Kind::NullableAttributes => json!({}),
         Kind::Email => json!({ "type": "string", "format": "email", "maxLength": MAX_EMAIL_BYTES }),
         Kind::Username => json!({
             "type": "string", "minLength": 1, "maxLength": MAX_USERNAME_CHARS,
@@ -126,15 +131,15 @@ fn of_field(field: &Field, policy: &Policy, form: bool) -> Value {
 
 /// A refusal with this status: one schema per shape that its bodies have, the codes in each, and the bodies as examples.
 /// `fields`: what may be wrong, where single fields are told.
-pub(super) fn refusal(status: u16, problems: &[Problem], fields: &[&str], profile: Profile) -> Value {
+pub(super) fn refusal(status: u16, refusals: &[Refusal], fields: &[&str], dialect: &dyn Dialect) -> Value {
     let mut examples = Map::new();
     let mut headers = Map::new();
     let mut codes_by_shape: BTreeMap<String, (Value, BTreeSet<String>)> = BTreeMap::new();
-    let field_errors = (!fields.is_empty()).then(|| of_field_errors(status, fields, profile));
-    for problem in problems {
-        let body = problem.body(profile);
+    let field_errors = (!fields.is_empty()).then(|| dialect.field_errors_schema(status, fields));
+    for refusal in refusals {
+        let body = dialect.body(refusal);
         let code = body["code"].as_str().unwrap_or_default().to_owned();
-        for name in problem.header_names() {
+        for name in refusal.header_names() {
             headers.insert(title_case(name.as_str()), json!({ "schema": { "type": "string" } }));
         }
         if field_errors.is_none() || code != "invalid_fields" {
@@ -157,7 +162,7 @@ pub(super) fn refusal(status: u16, problems: &[Problem], fields: &[&str], profil
         media["examples"] = examples.into();
     }
     let mut refusal =
-        json!({ "description": super::reason_phrase(status), "content": { Problem::content_type(profile): media } });
+        json!({ "description": super::reason_phrase(status), "content": { dialect.content_type(): media } });
     if !headers.is_empty() {
         refusal["headers"] = headers.into();
     }
@@ -177,44 +182,6 @@ fn of_example(value: &Value) -> Value {
         Value::Number(_) => json!({ "type": "integer" }),
         Value::String(_) => json!({ "type": "string" }),
         Value::Null => json!({ "type": "null" }),
-    }
-}
-
-/// One or more fields are wrong.
-fn of_field_errors(status: u16, names: &[&str], profile: Profile) -> Value {
-    let error = match profile {
-        Profile::Standard => json!({
-            "type": "object", "required": ["code", "detail"],
-            "properties": { "code": { "type": "string" }, "detail": { "type": "string" } },
-        }),
-        Profile::Django => json!({ "type": "string" }),
-    };
-    let list = json!({ "type": "array", "minItems": 1, "items": error });
-    let mut by_name: Map<_, _> = names.iter().map(|name| ((*name).to_owned(), list.clone())).collect();
-    match profile {
-        Profile::Standard => json!({
-            "type": "object",
-            "required": ["type", "title", "status", "detail", "code", "errors"],
-            "properties": {
-                "type": { "type": "string" },
-                "title": { "type": "string" },
-                "status": { "type": "integer", "const": status },
-                "detail": { "type": "string" },
-                "code": { "const": "invalid_fields" },
-                "errors": {
-                    "type": "object", "minProperties": 1, "properties": by_name, "additionalProperties": false,
-                },
-            },
-        }),
-        Profile::Django => {
-            let code = json!({ "const": "invalid_fields" });
-            // A field of that name keeps its errors.
-            let code = by_name.remove("code").map_or(code.clone(), |list| json!({ "anyOf": [code, list] }));
-            by_name.insert("code".to_owned(), code);
-            json!({
-                "type": "object", "required": ["code"], "properties": by_name, "additionalProperties": false,
-            })
-        }
     }
 }
 

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 
 use super::caller::{Checked, Source};
-use super::problem::Problem;
-use crate::Auth;
+use crate::http::refusal::Refusal;
+use crate::http::service::Service;
 
 /// What a middleware leaves for extractors.
 #[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
 #[derive(Clone)]
 pub(crate) struct Identified {
-    auth: Auth,
+    service: Arc<Service>,
     caller: Caller,
 }
 
@@ -30,12 +30,12 @@ enum Caller {
     /// A good one.
     Live(LiveSession),
     /// A bad one, or the check could not be made: the refusal, ready to be sent.
-    Refused(Arc<Refusal>),
+    Refused(Arc<Held>),
 }
 
 /// A refusal that an extractor may send, or may not.
 #[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
-struct Refusal {
+struct Held {
     response: Response<Bytes>,
     /// The check could not be made: then even an optional caller is refused.
     unavailable: bool,
@@ -44,26 +44,26 @@ struct Refusal {
 /// Decides on a request whose token was checked: what extractors learn of it, or the answer to a request that must not
 /// reach a handler. With `required`, only a live session gets through.
 pub(crate) fn admit(
-    auth: &Auth,
+    service: &Arc<Service>,
     required: bool,
     (method, headers): (&Method, &HeaderMap),
     checked: Checked,
 ) -> Result<Identified, Response<Bytes>> {
-    let refuse = |problem: Problem| auth.respond_refused(problem, headers);
-    let caller = match checked.map_err(Problem::challenging) {
-        Ok(Some((_, Source::Cookie))) if !auth.http().origins.permits(method, headers, true) => {
-            return Err(refuse(Problem::cross_origin()));
+    let refuse = |refusal: Refusal| service.respond_refused(refusal, headers);
+    let caller = match checked.map_err(Refusal::challenging) {
+        Ok(Some((_, Source::Cookie))) if !service.settings.origins.permits(method, headers, true) => {
+            return Err(refuse(Refusal::cross_origin()));
         }
         Ok(Some((live, _))) => Caller::Live(live),
         Ok(None) if required => return Err(refuse(not_authenticated())),
         Ok(None) => Caller::Anonymous,
-        Err(problem) if required => return Err(refuse(problem)),
-        Err(problem) => {
-            let unavailable = problem.status().is_server_error();
-            Caller::Refused(Arc::new(Refusal { response: refuse(problem), unavailable }))
+        Err(refusal) if required => return Err(refuse(refusal)),
+        Err(refusal) => {
+            let unavailable = refusal.status().is_server_error();
+            Caller::Refused(Arc::new(Held { response: refuse(refusal), unavailable }))
         }
     };
-    Ok(Identified { auth: auth.clone(), caller })
+    Ok(Identified { service: Arc::clone(service), caller })
 }
 
 #[cfg(any(feature = "axum", feature = "actix"))]
@@ -72,9 +72,9 @@ impl Identified {
     pub(crate) fn required(&self, scopes: &[Scope], headers: &HeaderMap) -> Result<LiveSession, Response<Bytes>> {
         match &self.caller {
             Caller::Live(live) if scopes.contains(&live.scope()) => Ok(*live),
-            Caller::Live(_) => Err(self.auth.respond_refused(Reason::SecondFactorRequired.into(), headers)),
+            Caller::Live(_) => Err(self.service.respond_refused(Reason::SecondFactorRequired.into(), headers)),
             Caller::Refused(refusal) => Err(refusal.response.clone()),
-            Caller::Anonymous => Err(self.auth.respond_refused(not_authenticated(), headers)),
+            Caller::Anonymous => Err(self.service.respond_refused(not_authenticated(), headers)),
         }
     }
 
@@ -115,6 +115,6 @@ pub(crate) fn unstrippable(path: &str) -> Response<Bytes> {
     internal_server_error()
 }
 
-fn not_authenticated() -> Problem {
-    Problem::from(Reason::NotAuthenticated).challenging()
+fn not_authenticated() -> Refusal {
+    Refusal::from(Reason::NotAuthenticated).challenging()
 }

@@ -1,25 +1,31 @@
+//! `not-me/`: reverting what the owner of an account did not do.
+
 use auth_core::Reason;
 use auth_core::flow::TakenBack;
-use http::StatusCode;
+use auth_core::types::BACKUP_CODE_CHARS;
+use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::Exchange;
-use super::doc::{Doc, Field, Kind, Need, TOKEN, UID, object, string};
-use super::link::Link;
-use super::problem::Problem;
-use super::reply::Reply;
-use super::two_factor::MAX_CODE_CHARS;
+use crate::http::answer::Answer;
+use crate::http::doc::{self, Doc};
+use crate::http::field::{self, Form, LINK_INCOMPLETE, Link};
+use crate::http::operation::{Call, Operation};
+use crate::http::refusal::Refusal;
 
-pub(super) const TAKE_BACK: Doc = Doc::new(
-    "account",
-    "Revert a change that the owner did not make, remove an account that a stranger signed up, or object to a revert",
-)
-.fields(&[UID, TOKEN, Field::new("code", Kind::Code(6, MAX_CODE_CHARS), Need::Optional)])
-.answer(|| object(&[("detail", string()), ("outcome", json!({ "enum": Outcome::ALL.map(Outcome::name) }))], &[]))
-.refusals(|_| {
-    let reasons = [Reason::LinkInvalid, Reason::InvalidCode, Reason::AlreadyVerified].map(Problem::from);
-    [Problem::link_incomplete()].into_iter().chain(reasons).collect()
-});
+pub(in crate::http) fn operations() -> [Operation; 1] {
+    let form = (field::link(LINK_INCOMPLETE), field::code("code", 6..=BACKUP_CODE_CHARS).optional());
+    let summary = "Revert a change that the owner did not make, remove an account that a stranger signed up, or object to a revert";
+    let doc = Doc::new("account", summary)
+        .answer(|| {
+            let outcome = json!({ "enum": Outcome::ALL.map(Outcome::name) });
+            doc::object(&[("detail", doc::string()), ("outcome", outcome)], &[])
+        })
+        .refusals(|| {
+            let reasons = [Reason::LinkInvalid, Reason::InvalidCode, Reason::AlreadyVerified].map(Refusal::from);
+            [Refusal::link_incomplete(LINK_INCOMPLETE)].into_iter().chain(reasons).collect()
+        });
+    [Operation::reading(Method::POST, "not-me/", form, take_back).throttle("confirm", 20).doc(doc)]
+}
 
 /// What a good link did.
 #[derive(Clone, Copy)]
@@ -74,15 +80,13 @@ impl From<TakenBack> for Outcome {
 }
 
 /// `{uid, token, code?}` -> 200 with the outcome. It does not log in.
-pub(super) async fn take_back(x: &Exchange<'_>) -> Result<Reply, Problem> {
-    let link = Link::read(&x.fields)?;
-    let mut read = x.fields.reader();
-    let code = read.optional_code("code", 6..=MAX_CODE_CHARS);
-    read.finish()?;
-    let outcome = if x.auth.system().deny_sign_up(&x.client, link.user, link.token).await? {
+async fn take_back(call: Call, form: Form<(Link, Option<String>)>) -> Result<Answer, Refusal> {
+    let (link, code) = form.read()?;
+    let (system, client) = (call.system(), call.client());
+    let outcome = if system.deny_sign_up(client, link.user, &link.token).await? {
         Outcome::Removed
     } else {
-        x.auth.system().take_back(&x.client, link.user, link.token, code.as_deref()).await?.into()
+        system.take_back(client, link.user, &link.token, code.as_deref()).await?.into()
     };
-    Ok(Reply::json(StatusCode::OK, json!({ "detail": outcome.detail(), "outcome": outcome.name() })))
+    Ok(Answer::json(StatusCode::OK, json!({ "detail": outcome.detail(), "outcome": outcome.name() })))
 }

@@ -1,34 +1,35 @@
-use auth_core::proof::LiveSession;
+//! `me/`: the account that is logged in, and its profile.
+
 use auth_core::types::{Timestamp, User, Username};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Exchange;
-use super::doc::{self, Attributes, Doc};
-use super::problem::Problem;
-use super::reply::Reply;
+use crate::http::answer::Answer;
+use crate::http::doc::{self, Doc};
+use crate::http::field::{self, Form};
+use crate::http::operation::{Call, Operation};
+use crate::http::refusal::Refusal;
 
-pub(super) const SHOW: Doc = Doc::new("account", "The account that is logged in").answer(account_schema);
-
-/// The account that is logged in.
-pub(super) async fn show(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
-    Ok(account(&x.auth.system().current_user(&live).await?))
+pub(in crate::http) fn operations() -> [Operation; 2] {
+    let show = Operation::new(Method::GET, "me/", show)
+        .doc(Doc::new("account", "The account that is logged in").answer(account_schema));
+    let change = Operation::reading(Method::PATCH, "me/", field::nullable_attributes(), change)
+        .doc(Doc::new("account", "Change the profile").answer(account_schema));
+    [show.for_sessions(), change.for_sessions()]
 }
 
-pub(super) const CHANGE: Doc =
-    Doc::new("account", "Change the profile").attributes(Attributes::Nullable).answer(account_schema);
+/// The account that is logged in.
+async fn show(call: Call) -> Result<Answer, Refusal> {
+    Ok(account(&call.system().current_user(call.live()?).await?))
+}
 
 /// Any of the application's own fields -> 200 and the account. `null` removes one; what is no such field is ignored.
-pub(super) async fn change(x: &Exchange<'_>, live: LiveSession) -> Result<Reply, Problem> {
-    let system = x.auth.system();
-    let mut read = x.fields.reader();
-    let rules = system.policy().attributes.iter();
-    let changes = rules.filter_map(|rule| Some((rule.name, read.nullable_text(rule.name, rule.max_chars)?)));
-    let changes: Vec<_> = changes.collect();
-    read.finish()?;
-    Ok(account(&system.change_profile(&live, &changes).await?))
+async fn change(call: Call, form: Form<Vec<(&'static str, Option<String>)>>) -> Result<Answer, Refusal> {
+    let changes = form.read()?;
+    let changes: Vec<_> = changes.iter().map(|(name, text)| (*name, text.as_deref())).collect();
+    Ok(account(&call.system().change_profile(call.live()?, &changes).await?))
 }
 
 fn account_schema() -> Value {
@@ -45,7 +46,7 @@ fn account_schema() -> Value {
     doc::object(&members, &[])
 }
 
-fn account(user: &User) -> Reply {
+fn account(user: &User) -> Answer {
     let body = json!({
         "id": user.id.as_str(),
         "email": user.email.spelling(),
@@ -55,7 +56,7 @@ fn account(user: &User) -> Reply {
         "last_login_at": user.last_login_at.and_then(rfc3339),
         "attributes": user.attributes,
     });
-    Reply::json(StatusCode::OK, body)
+    Answer::json(StatusCode::OK, body)
 }
 
 /// As in `2026-01-31T12:00:00Z` (RFC 3339), in whole seconds; `None` outside the years that it can write.

@@ -1,0 +1,32 @@
+//! `signup/`: making an account.
+
+use auth_core::flow::SignUpRequest;
+use http::{Method, StatusCode};
+use zeroize::Zeroizing;
+
+use crate::http::answer::Answer;
+use crate::http::dialect::PasswordForm;
+use crate::http::doc::Doc;
+use crate::http::field::{self, Form};
+use crate::http::operation::{Call, Operation};
+use crate::http::refusal::Refusal;
+
+pub(in crate::http) fn operations() -> [Operation; 1] {
+    let password = field::new_password(PasswordForm::SignUp, "password", "confirm_password");
+    let form = (field::email("email"), field::new_username(), password, field::attributes());
+    let doc = Doc::new("account", "Make an account; a mail verifies its address").created();
+    [Operation::reading(Method::POST, "signup/", form, sign_up).throttle("signup", 5).doc(doc)]
+}
+
+type SignUp = (String, Option<String>, Zeroizing<String>, Vec<(&'static str, String)>);
+
+/// `{email, password, confirm_password?, username?, ...attributes}` -> 201.
+async fn sign_up(call: Call, form: Form<SignUp>) -> Result<Answer, Refusal> {
+    let (email, username, password, attributes) = form.read()?;
+    let attributes = attributes.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let username = username.as_deref();
+    let request = SignUpRequest { email: &email, username, password: &password, attributes };
+    call.system().sign_up(&call.client_on_device(), request).await?;
+    let detail = "User created successfully. Please check your email to verify your account.";
+    Ok(Answer::detail(StatusCode::CREATED, detail))
+}

@@ -1,0 +1,9 @@
+//! What stands between a request and its handler: who calls, from where, how often.
+
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub(crate) mod access;
+pub(crate) mod address;
+pub(crate) mod caller;
+pub(crate) mod cookie;
+pub(crate) mod origin;
+pub(crate) mod throttle;
