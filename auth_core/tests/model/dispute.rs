@@ -102,11 +102,16 @@ impl Account {
         let taken_off = self.retired.iter().filter(|retired| (from..=self.version).contains(&retired.until));
         let mut factors = self.factors.clone();
         for retired in taken_off.rev() {
-            factors = match factors {
-                // Backup codes stay when an authenticator is replaced, and so does what became of them since.
-                Some(now) if retired.replaced => Some(Factors { totp: retired.factors.totp.clone(), ..now }),
-                _ => Some(retired.factors.clone()),
-            };
+            let older = retired.factors.clone();
+            factors = Some(match factors {
+                // Rows that are on keep what became of them since.
+                Some(now) if now.since == older.since => {
+                    let same = now.totp.authenticator == older.totp.authenticator;
+                    let totp = if same { now.totp } else { older.totp };
+                    Factors { totp, ..now }
+                }
+                _ => older,
+            });
         }
         factors.filter(|factors| factors.since < from)
     }

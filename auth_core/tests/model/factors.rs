@@ -46,8 +46,6 @@ pub(crate) struct Retired {
     /// The version that the change led to.
     pub(crate) until: u32,
     pub(crate) factors: Factors,
-    /// Whether another authenticator took the place of the old one, and the backup codes stayed.
-    pub(crate) replaced: bool,
 }
 
 /// An authenticator that waits for its first code.
@@ -167,12 +165,11 @@ impl Step {
 
     /// The account's version goes up, and its owner is told why.
     fn change_factors(&mut self, factors: Option<Factors>, purpose: MailPurpose) {
-        let replaced = factors.is_some();
         let account = self.account();
         account.version += 1;
         let until = account.version;
         let old = std::mem::replace(&mut account.factors, factors);
-        account.retired.extend(old.map(|factors| Retired { until, factors, replaced }));
+        account.retired.extend(old.map(|factors| Retired { until, factors }));
         self.notify_owner(purpose);
     }
 
@@ -336,7 +333,7 @@ impl Step {
         }
         if let Some(factors) = account.factors.take() {
             account.version += 1;
-            account.retired.push(Retired { until: account.version, factors, replaced: false });
+            account.retired.push(Retired { until: account.version, factors });
         }
         Ok(())
     }

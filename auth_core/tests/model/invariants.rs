@@ -95,6 +95,8 @@ pub(super) struct Ledger {
     /// For each account, the versions that takings-back reported and led to.
     taken_back: Vec<Vec<(u32, u32)>>,
     shut: BTreeMap<usize, Shut>,
+    /// The version of the first change of the last dispute of an account.
+    disputed_from: BTreeMap<usize, u32>,
     /// What the row was when a verification mail was sent: for each link, the password and the attributes.
     asked: Vec<Option<(Option<String>, String)>>,
 }
@@ -269,7 +271,9 @@ impl Ledger {
         }
         let Some((account, before, after)) = seen.change() else { return };
         let mail = &seen.model.mailed[*link].mail;
-        let from = self.first_taken_back(account, mail.version);
+        let dispute = seen.rows[0][account].as_ref().is_some_and(|row| row.recoveries.dispute().is_some());
+        let from = self.disputed_from.get(&account).filter(|_| dispute).copied();
+        let from = from.unwrap_or_else(|| self.first_taken_back(account, mail.version));
         let on_before = &self.before(account, from).factors;
         let older = factors(after).into_iter().all(|factor| self.descends_from(factor, on_before));
         assert!(
@@ -304,6 +308,7 @@ impl Ledger {
                 for side in [&home, &rival] {
                     assert!(seen.told(side, MailPurpose::AccountDisputed), "invariant 25: {side} was not told");
                 }
+                self.disputed_from.insert(account, from);
                 let (until, by_operator) = (seen.now + 3 * DAY, before.status == UserStatus::Disabled);
                 self.shut.insert(account, Shut { home, rival, until, by_operator });
             }

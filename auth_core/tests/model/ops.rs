@@ -132,40 +132,100 @@ pub(crate) fn lives(usual: u32) -> u32 {
     std::env::var("AUTH_MODEL_LIVES").ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
 }
 
+/// How a life begins. Most of what can happen needs an account that was verified; much needs one with two factors.
+#[derive(Clone, Debug)]
+struct Beginning {
+    index: Index,
+    word: usize,
+    /// The address of the account, and the one that it moves to.
+    address: usize,
+    other: usize,
+}
+
+impl Beginning {
+    fn account(&self) -> Vec<Random> {
+        let Self { index, word, address, .. } = *self;
+        vec![Op::SignUp(address, word), Op::UseLink(Kind::Verify, index, 0), Op::Login(address, word)]
+    }
+
+    fn enrolment(&self) -> Vec<Random> {
+        vec![Op::SetUp(self.index, false), Op::Enable(self.index, self.index), Op::Pass(MINUTE)]
+    }
+
+    fn moves(&self, to: usize) -> Vec<Random> {
+        vec![Op::AskEmail(self.index, to, None), Op::Move(self.index, Mover::Session(self.index))]
+    }
+
+    /// By a new password, and a code where one is asked for.
+    fn comes_in(&self, at: usize) -> Vec<Random> {
+        let Self { index, word, .. } = *self;
+        let reset = [Op::AskReset(at), Op::UseLink(Kind::SetPassword, index, word), Op::Login(at, word)];
+        let second_step = [Op::Pass(MINUTE), Op::SecondStep(index, Typed::Totp(index, 0)), Op::Pass(MINUTE)];
+        reset.into_iter().chain(second_step).collect()
+    }
+
+    fn taking_back(&self) -> Vec<Random> {
+        vec![Op::UseLink(Kind::NotMe, self.index, 0)]
+    }
+
+    /// The owner turns the second factor off.
+    fn turn_off(&self) -> Vec<Random> {
+        vec![Op::Disable(self.index, self.word, self.index)]
+    }
+}
+
 fn by(principal: Principal, ops: impl IntoIterator<Item = Random>) -> Vec<Deed> {
     ops.into_iter().map(|op| Deed { by: principal, op, crash: None }).collect()
 }
 
-/// Most of what can happen needs an account that was verified; much needs one with two factors. Some begin with moves, or
-/// with a change that is taken back.
+/// The beginning of a life: an account, and in half of the lives the first moves of a fight for it.
 pub(crate) fn start() -> impl Strategy<Value = Vec<Deed>> {
     let address = prop_oneof![3 => Just(0), 2 => Just(1)];
-    (0..PASSWORDS.len(), any::<Index>(), any::<bool>(), address, 0..6).prop_map(
+    (0..PASSWORDS.len(), any::<Index>(), any::<bool>(), address, 0..8).prop_map(
         |(word, index, two_factors, to, more)| {
-            let sign_up = [Op::SignUp(to, word), Op::UseLink(Kind::Verify, index, 0), Op::Login(to, word)];
-            let enrolment = [Op::SetUp(index, false), Op::Enable(index, index), Op::Pass(MINUTE)];
-            let moves = |to| [Op::AskEmail(index, to, None), Op::Move(index, Mover::Session(index))];
-            let comes_back =
-                [Op::AskReset(1 - to), Op::UseLink(Kind::SetPassword, index, word), Op::Login(1 - to, word)];
-            let taking_back = [Op::UseLink(Kind::NotMe, index, 0)];
-            let reader_of = |address| if address == 0 { Principal::Ada } else { Principal::Eve };
-            let mut start = by(Principal::Ada, sign_up);
-            start.extend(by(Principal::Ada, enrolment.into_iter().filter(|_| two_factors)));
-            if more <= 1 {
-                start.extend(by(Principal::Ada, moves(1 - to)));
-            }
-            if more == 0 {
-                start.extend(by(Principal::Ada, comes_back));
-                start.extend(by(Principal::Ada, [Op::Pass(MINUTE), Op::SecondStep(index, Typed::Totp(index, 0))]));
-                start.extend(by(Principal::Ada, moves(to)));
-                start.extend(by(reader_of(1 - to), taking_back.clone()));
-            }
-            if more == 1 {
-                start.extend(by(reader_of(to), taking_back));
-            }
-            start
+            let start = Beginning { index, word, address: to, other: 1 - to };
+            let (owner, reader, other) = (Principal::Ada, reader_of(to), reader_of(start.other));
+            let enrolment = if two_factors && more != 3 || more == 2 { start.enrolment() } else { vec![] };
+            let mut deeds = by(owner, start.account().into_iter().chain(enrolment));
+            deeds.extend(match more {
+                // The account moves there and back again, and that is taken back.
+                0 => [
+                    by(owner, start.moves(start.other)),
+                    by(owner, start.comes_in(start.other)),
+                    by(owner, start.moves(to)),
+                    by(other, start.taking_back()),
+                ]
+                .concat(),
+                1 => [by(owner, start.moves(start.other)), by(reader, start.taking_back())].concat(),
+                // A second factor is turned off, comes back, and is turned off again.
+                2 => [
+                    by(owner, start.turn_off()),
+                    by(owner, start.taking_back()),
+                    by(owner, start.comes_in(to)),
+                    by(owner, start.turn_off()),
+                    by(owner, [Op::ChangePassword(index, word, word)]),
+                    by(owner, start.taking_back()),
+                ]
+                .concat(),
+                // The reader of the mailbox that the account left takes it back and enrols a factor. The owner objects.
+                3 => [
+                    by(owner, start.moves(start.other)),
+                    by(reader, start.taking_back()),
+                    by(reader, start.comes_in(to)),
+                    by(reader, start.enrolment()),
+                    by(other, [Op::Object(index, None)]),
+                    by(reader, [Op::Object(index, Some(Typed::Totp(index, 0)))]),
+                ]
+                .concat(),
+                _ => vec![],
+            });
+            deeds
         },
     )
+}
+
+fn reader_of(mailbox: usize) -> Principal {
+    if mailbox == 0 { Principal::Ada } else { Principal::Eve }
 }
 
 fn typed() -> impl Strategy<Value = Typed> {
