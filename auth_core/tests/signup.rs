@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use auth_core::Reason;
 use auth_core::error::FieldReason;
 use auth_core::flow::{NewAccount, SignUpRequest, SignedUp};
@@ -292,6 +294,44 @@ async fn a_username_is_stored_canonical_and_taken_once() {
     assert_eq!(world.user(ADA).await.username.unwrap().as_str(), "ada");
     let refusal = world.auth.sign_up(&world.client, named("eve@example.org", "aDa")).await;
     assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+}
+
+#[tokio::test]
+async fn an_unverified_account_keeps_its_username_only_while_its_link_works() {
+    let world = World::with(|policy| policy.usernames = true);
+    let lifetime = world.auth.policy().verify_link_lifetime;
+    world.auth.sign_up(&world.client, named("eve@example.org", "ada")).await.unwrap();
+    let link = world.link().await;
+    world.clock.advance(lifetime - Duration::from_secs(1));
+    let refusal = world.auth.sign_up(&world.client, named(ADA, "ada")).await;
+    assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+    world.clock.advance(Duration::from_secs(1));
+    world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+    assert_eq!(world.user(ADA).await.username.unwrap().as_str(), "ada");
+    assert_eq!(world.user("eve@example.org").await.username, None);
+    assert!(world.verify(&link).await.is_err());
+    // A verified account keeps its username for good.
+    world.mails().await;
+    let world = World::with(|policy| policy.usernames = true);
+    world.auth.sign_up(&world.client, named("eve@example.org", "ada")).await.unwrap();
+    let link = world.link().await;
+    world.verify(&link).await.unwrap();
+    world.clock.advance(lifetime);
+    let refusal = world.auth.sign_up(&world.client, named(ADA, "ada")).await;
+    assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
+}
+
+#[tokio::test]
+async fn a_username_that_an_unverified_account_forfeits_tells_nothing_about_the_address() {
+    for kind in KINDS {
+        let world = World::with(|policy| policy.usernames = true);
+        world.auth.sign_up(&world.client, named("eve@example.org", "eve")).await.unwrap();
+        world.mails().await;
+        world.clock.advance(world.auth.policy().verify_link_lifetime);
+        prepare(&world, kind).await;
+        // As for an unknown address.
+        world.auth.sign_up(&world.client, named(ADA, "eve")).await.unwrap();
+    }
 }
 
 #[tokio::test]

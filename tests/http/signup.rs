@@ -15,6 +15,7 @@ scenarios![
     all_that_is_wrong_is_told_at_once,
     attributes_are_kept_and_nothing_else_is_assigned,
     usernames_are_unique_where_they_are_on,
+    a_username_of_a_sign_up_that_nobody_verified_is_free_again,
     django_tells_what_is_taken,
     django_protects_the_owner_of_an_unverified_address,
     a_strangers_choices_go_with_the_strangers_password,
@@ -132,6 +133,23 @@ async fn attributes_are_kept_and_nothing_else_is_assigned(ground: Ground) {
     assert_eq!(me["attributes"], json!({ "first_name": "Ada", "last_name": "" }));
     assert_eq!(me["username"], json!(null), "usernames are off");
     assert_ne!(me["id"], "1");
+}
+
+async fn a_username_of_a_sign_up_that_nobody_verified_is_free_again(ground: Ground) {
+    let world = ground.world_with(|config| config.policy.usernames = true).await;
+    let sign_up =
+        |email: &str| post("signup/").json(json!({ "email": email, "username": "ada", "password": PASSWORD }));
+    assert_eq!(world.send(sign_up("eve@example.org")).await.status, 201);
+    let refused = world.send(sign_up("ada@example.org")).await;
+    assert_eq!(refused.refused(400, "invalid_fields").field("username"), ["taken"]);
+    world.mails().await;
+    world.advance(world.auth.system().policy().verify_link_lifetime);
+    assert_eq!(world.send(sign_up("ada@example.org")).await.status, 201);
+    let link = world.link("ada@example.org", MailPurpose::VerifyEmail).await;
+    assert_eq!(world.send(link.verify()).await.status, 200);
+    let login = post("login/").json(json!({ "username": "ada", "password": PASSWORD }));
+    let jar = world.send(login).await.jar();
+    assert_eq!(world.me(&jar).await.json()["email"], "ada@example.org");
 }
 
 async fn usernames_are_unique_where_they_are_on(ground: Ground) {

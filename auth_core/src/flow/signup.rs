@@ -124,6 +124,7 @@ impl AuthSystem {
                     self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
                     return Ok(SignedUp);
                 }
+                UserInsert::Conflict(Unique::Username) if self.free_username(client, &fields).await? => {}
                 UserInsert::Conflict(Unique::Username) => {
                     // Two writes, as for a known address.
                     self.ports().users.dummy_write(&format!("account of {row}")).await?;
@@ -134,6 +135,30 @@ impl AuthSystem {
             }
         }
         Err(contended())
+    }
+
+    async fn namesake(&self, client: &Client, fields: &Fields) -> Result<Option<User>, Error> {
+        match &fields.username {
+            Some(username) => Ok(self.ports().users.find(&client.tenant, UserKey::Username(username)).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether another sign-up may have the username of this account: no mailbox was proven while the first link worked.
+    fn forfeits_username(&self, user: &User) -> bool {
+        user.is_unclaimed() && user.created_at + self.policy().verify_link_lifetime <= self.ports().clock.now()
+    }
+
+    /// Takes the username from an account that forfeits it. Returns `false` if the username stays taken.
+    async fn free_username(&self, client: &Client, fields: &Fields) -> Result<bool, Error> {
+        let Some(namesake) = self.namesake(client, fields).await? else { return Ok(true) };
+        if !self.forfeits_username(&namesake) {
+            return Ok(false);
+        }
+        let nameless = UserChange { clear_username: true, ..UserChange::default() };
+        // Another sign-up may have been faster; then the next attempt to insert tells.
+        self.ports().users.update_if(&namesake, &nameless).await?;
+        Ok(true)
     }
 
     pub(super) fn sign_up_budget(&self, client: &Client, email: &Email) -> Budget {
@@ -169,10 +194,7 @@ impl AuthSystem {
         }
         let against = open.filter(|_| counted);
         let proof = verify_password(hasher, clock, ports.events.as_ref(), ticket, against, &fields.password).await?;
-        let namesake = match &fields.username {
-            Some(username) => ports.users.find(&client.tenant, UserKey::Username(username)).await?,
-            None => None,
-        };
+        let namesake = self.namesake(client, fields).await?.filter(|namesake| !self.forfeits_username(namesake));
         let named = namesake.is_some();
         // Another spelling may be another mailbox: until one is proven, mail goes to the one that was typed last, and what
         // the other one was told counts no more.
