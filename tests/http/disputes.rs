@@ -203,6 +203,10 @@ async fn an_account_that_an_operator_shut_stays_shut(ground: Ground) {
             // The operator takes the matter over.
             world.auth.admin().enable(&user).await.unwrap();
             world.auth.admin().disable(&user).await.unwrap();
+            let mails = world.mails().await;
+            for mail in mails.iter().filter(|mail| mail.purpose == MailPurpose::AccountDisputed) {
+                with_code(&world, &Link::of(mail), "000000").await.refused(400, "link_invalid");
+            }
         }
         world.advance(DAYS);
         set_password(&world, OLD).await;

@@ -26,7 +26,8 @@ impl Sides {
     /// Reads them from the account, for a link that a side of them got.
     fn of(user: &User, link: &SealedLink, now: Timestamp) -> Option<Self> {
         let in_time = now < link.expires_at && user.status != UserStatus::Deleted;
-        let sides = match user.recoveries.dispute() {
+        // An operator who changed the account since then has decided the dispute.
+        let sides = match user.recoveries.dispute().filter(|dispute| dispute.stands(user)) {
             Some(Dispute { home, rival, displaced, from, .. }) => {
                 Self { home: home.clone(), rival: rival.clone(), displaced: displaced.clone(), from: *from, open: true }
             }

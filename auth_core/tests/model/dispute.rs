@@ -157,7 +157,7 @@ impl Step {
         let contest = contest.map(|span| (span.from, span.contest.unwrap()));
         // An address that has the account by an even older notice does not object to itself.
         let may_object = |contest: &Contest| contest.home != mail.to && contest.by.is_none_or(|only| only == mail.to);
-        let (home, from, sides, open) = match (&account.dispute, contest) {
+        let (home, from, sides, open) = match (account.standing(), contest) {
             (Some(dispute), _) => (dispute.home, dispute.from, dispute.claimants(), true),
             (None, Some((from, contest))) if may_object(&contest) => {
                 (contest.home, from, vec![contest.home, mail.to], false)
