@@ -1,15 +1,13 @@
-//! Payloads of JWTs, without signatures: the scanner beside serde_json, then all the claims.
+//! Payloads of JWTs, without signatures, beside what serde_json says of them.
 
 #![no_main]
 
-use auth_core::token::fuzzing::scanner_agrees_with_serde;
 use auth_core::types::Timestamp;
 use auth_fuzz::{NOW, check_access_claims, members, number, text, tokens};
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
 fuzz_target!(|data: &[u8]| {
-    scanner_agrees_with_serde(data);
     let now = Timestamp::from_seconds(NOW);
     let access = tokens().read_access_payload(data, now);
     let refresh = tokens().read_refresh_payload(data, now);

@@ -1,8 +1,12 @@
 //! The claims of our JWTs: what they must say, and the reading of any spelling of them.
 
+use std::fmt;
+
+use serde_core::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::scanner::{self, Malformed, Value};
+use super::cursor::Malformed;
 use super::written::token_version;
 use super::{LEEWAY_SECONDS, TokenError, Tokens};
 use crate::types::{AuthMethods, Channel, Scope, SessionId, TenantId, Timestamp, TokenVersion, UserId};
@@ -83,43 +87,77 @@ impl Tokens {
     /// Reads the claims in whatever order and spelling they come, between others or not.
     #[cold] // Ours come as we write them.
     pub(super) fn scan<'a>(&self, payload: &'a str, token_type: &str) -> Result<Claims<'a>, Malformed> {
+        let Members(members) = serde_json::from_str(payload).map_err(|_| Malformed)?;
         let mut claims = Claims::default();
-        scanner::object(payload, |name, value| {
-            let text = || match value {
-                Value::Text(text) => Ok(text),
-                _ => Err(Malformed),
-            };
-            let integer = || match value {
-                Value::Integer(integer) => Ok(integer),
-                _ => Err(Malformed),
-            };
+        for (name, value) in members {
             match name {
-                "iss" => once(&mut claims.issuer_fits, text()? == &*self.issuer),
-                "aud" => once(&mut claims.audience_fits, text()? == &*self.audience),
-                "token_type" => once(&mut claims.token_type_fits, text()? == token_type),
-                "tid" => once(&mut claims.tenant, text()?),
-                "sub" => once(&mut claims.user, text()?),
-                "sid" => once(&mut claims.session, SessionId(Uuid::try_parse(text()?).map_err(|_| Malformed)?)),
-                "token_version" => once(&mut claims.token_version, token_version(integer()?)?),
-                "channel" => once(&mut claims.channel, Channel::parse(text()?).ok_or(Malformed)?),
+                "iss" => once(&mut claims.issuer_fits, text(value)? == &*self.issuer),
+                "aud" => once(&mut claims.audience_fits, text(value)? == &*self.audience),
+                "token_type" => once(&mut claims.token_type_fits, text(value)? == token_type),
+                "tid" => once(&mut claims.tenant, text(value)?),
+                "sub" => once(&mut claims.user, text(value)?),
+                "sid" => once(&mut claims.session, SessionId(Uuid::try_parse(text(value)?).map_err(|_| Malformed)?)),
+                "token_version" => once(&mut claims.token_version, token_version(integer(value)?)?),
+                "channel" => once(&mut claims.channel, Channel::parse(text(value)?).ok_or(Malformed)?),
                 // A restriction that this build does not know must not be read as none.
-                "scope" => once(&mut claims.scope, Scope::parse(text()?).ok_or(Malformed)?),
-                "generation" => once(&mut claims.generation, u32::try_from(integer()?).map_err(|_| Malformed)?),
-                "auth_time" => once(&mut claims.auth_time, integer()?),
-                "iat" => once(&mut claims.issued_at, integer()?),
-                "exp" => once(&mut claims.expires_at, integer()?),
-                "jti" => text().and_then(|_| once(&mut claims.token_id, ())),
+                "scope" => once(&mut claims.scope, Scope::parse(text(value)?).ok_or(Malformed)?),
+                "generation" => once(&mut claims.generation, read(value)?),
+                "auth_time" => once(&mut claims.auth_time, integer(value)?),
+                "iat" => once(&mut claims.issued_at, integer(value)?),
+                "exp" => once(&mut claims.expires_at, integer(value)?),
+                "jti" => text(value).and_then(|_| once(&mut claims.token_id, ())),
                 "amr" => {
-                    let Value::Array(array) = value else { return Err(Malformed) };
-                    let mut methods = AuthMethods::default();
-                    scanner::texts(array, |name| methods = methods.and(AuthMethods::from_name(name)))?;
-                    once(&mut claims.methods, methods)
+                    let names: Vec<&str> = read(value)?;
+                    let methods = names.into_iter().map(AuthMethods::from_name);
+                    once(&mut claims.methods, methods.fold(AuthMethods::default(), AuthMethods::and))
                 }
                 _ => Ok(()),
-            }
-        })?;
+            }?;
+        }
         Ok(claims)
     }
+}
+
+/// The members of a JSON object in their order, those that come twice included. Names are plain: one with an escape is
+/// refused, so that no claim comes in two spellings.
+struct Members<'a>(Vec<(&'a str, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, Malformed> {
+    serde_json::from_str(value.get()).map_err(|_| Malformed)
+}
+
+/// An integer that has an opposite, so that no difference of times is out of range by it alone.
+fn integer(value: &RawValue) -> Result<i64, Malformed> {
+    read(value).and_then(|integer| if integer == i64::MIN { Err(Malformed) } else { Ok(integer) })
+}
+
+/// A text without escapes.
+fn text(value: &RawValue) -> Result<&str, Malformed> {
+    read(value)
 }
 
 /// A claim that comes twice means two things to two readers.

@@ -1,12 +1,7 @@
 //! Doors for the fuzz targets, which are a crate of their own. They exist under `--cfg fuzzing` only.
 
-use super::{AccessClaims, RefreshClaims, TokenError, Tokens, scanner};
+use super::{AccessClaims, RefreshClaims, TokenError, Tokens};
 use crate::types::Timestamp;
-
-/// Panics where the scanner accepts what serde_json refuses, or reads it otherwise.
-pub fn scanner_agrees_with_serde(json: &[u8]) {
-    scanner::check::agrees_with_serde(json);
-}
 
 impl Tokens {
     /// Reads a payload as if it had been signed as an access token.

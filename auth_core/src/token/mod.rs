@@ -2,6 +2,7 @@
 
 mod access;
 mod claims;
+mod cursor;
 mod device;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -9,7 +10,6 @@ mod jwt;
 mod link;
 mod refresh;
 mod ring;
-mod scanner;
 mod seal;
 mod sealed_link;
 pub(crate) mod vault;

@@ -1,5 +1,5 @@
 //! The one form in which we write claims, and a reader of exactly that form, beside each other. Nearly all tokens that
-//! come in are ours, so nearly all are read by comparing; whatever differs goes to the [scanner](super::scanner).
+//! come in are ours, so nearly all are read by comparing; [`Tokens::scan`] reads all others.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Tokens;
 use super::claims::Claims;
-use super::scanner::{Cursor, Malformed};
+use super::cursor::{Cursor, Malformed};
 use crate::types::{AuthMethods, Channel, Scope, Session, SessionId, Timestamp, TokenVersion};
 
 /// What every payload of this issuer for this audience begins with.
@@ -178,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_by_comparing_the_scanner_reads_alike(
+        fn whatever_is_read_by_comparing_scanning_reads_alike(
             version in any::<u32>(),
             at in any::<prop::sample::Index>(),
             drop in 0..3_usize,
