@@ -9,7 +9,7 @@ use auth_core::flow::{LoginOutcome, LoginRequest, SignUpRequest};
 use auth_core::port::{Event, HashError, LoginRefusal, MailPurpose, UserChange, UserStore};
 use auth_core::proof::Authenticated;
 use auth_core::types::{
-    AuthMethods, Channel, Client, CredentialId, EnrolledFactor, FactorKind, Password, PasswordHash, TenantId,
+    AuthMethods, Channel, Client, CredentialId, EnrolledFactor, FactorKind, Password, PasswordHash, Scope, TenantId,
     TokenVersion, User, UserStatus,
 };
 use common::{ADA, DAY, Fault, Look, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, World, login, refused};
@@ -21,6 +21,18 @@ fn factor() -> EnrolledFactor {
         kind: FactorKind::totp(),
         since: TokenVersion::new(0),
     }
+}
+
+#[tokio::test]
+async fn a_session_for_enrolment_is_refused_unless_it_is_asked_for() {
+    let world = World::with(|policy| policy.require_second_factor = true);
+    world.verified(ADA, PASSWORD).await;
+    let tokens = world.login(ADA, PASSWORD).await.unwrap();
+    let token = tokens.access.token.expose();
+    assert_eq!(refused(world.auth.authenticate(token).await), Reason::SecondFactorRequired);
+    let live = world.auth.authenticate_within(token, &Scope::ALL).await.unwrap();
+    assert_eq!(live.scope(), Scope::EnrolFactor);
+    assert_eq!(refused(world.auth.current_user(&live).await), Reason::SecondFactorRequired);
 }
 
 #[tokio::test]
