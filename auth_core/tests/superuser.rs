@@ -9,7 +9,7 @@ use auth_core::Reason;
 use auth_core::flow::{Admin, NewAccount, SignUpRequest};
 use auth_core::port::{AdminAction, CredentialStore, Event, MailPurpose, UserChange, UserStore};
 use auth_core::types::{Credential, CredentialId, FactorKind, Payload, User, UserStatus};
-use common::{ADA, Fault, OTHER_PASSWORD, PASSWORD, World, refused};
+use common::{ADA, Fault, OTHER_PASSWORD, PASSWORD, SECOND, World, refused};
 use uuid::Uuid;
 
 const ROOT: &str = "root@example.org";
@@ -260,6 +260,26 @@ async fn every_session_of_every_account_ends_at_once() {
     world.verify(&waiting).await.unwrap();
     let ended = |event: &Event| matches!(event, Event::Administered { action: AdminAction::EndedAllSessions, .. });
     assert!(world.events.take().iter().any(ended));
+}
+
+#[tokio::test]
+async fn the_sessions_of_more_accounts_than_a_page_holds_end() {
+    let world = World::new();
+    let mut sessions = Vec::new();
+    // Far more than one page: the first and the last account are on different ones.
+    for number in 0..=1000 {
+        world.clock.advance(SECOND);
+        let email = format!("ada{number}@example.org");
+        let account = NewAccount { email: &email, password: Some(PASSWORD), verified: true, ..NewAccount::default() };
+        admin(&world).create_user(account).await.unwrap();
+        if number % 500 == 0 {
+            sessions.push(world.login(&email, PASSWORD).await.unwrap());
+        }
+    }
+    assert_eq!(admin(&world).end_all_sessions().await.unwrap(), 1001);
+    for session in &sessions {
+        assert_eq!(refused(world.auth.refresh(session.refresh.token.expose()).await), Reason::RefreshInvalid);
+    }
 }
 
 #[tokio::test]
