@@ -110,7 +110,7 @@ impl http_body::Body for Body {
         }
     }
 
-    /// A 204 must not have a length (RFC 9110 section 8.6), so [`Kind::None`] tells none.
+    /// A 204 must not have a length (RFC 9110 section 8.6), so an answer without a body tells none.
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::None => SizeHint::default(),
