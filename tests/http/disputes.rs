@@ -15,6 +15,7 @@ scenarios![
     an_objection_shuts_the_account_until_the_older_address_gets_it_back,
     a_second_factor_from_before_both_changes_decides_at_once,
     a_backup_code_decides_after_the_account_is_shut,
+    an_authenticator_that_took_the_place_of_an_older_one_decides_in_its_stead,
     a_second_factor_from_after_the_first_change_decides_nothing,
     where_an_operator_decides_no_time_ends_a_dispute,
     an_account_that_an_operator_shut_stays_shut,
@@ -151,6 +152,32 @@ async fn a_backup_code_decides_after_the_account_is_shut(ground: Ground) {
     assert_eq!(world.send(reset.set_password("a fresh password")).await.status, 200);
     assert_eq!(world.log_in(OLD, "a fresh password").await.json()["requires_2fa"], true);
     with_code(&world, &link, &authenticator.backup_codes[1]).await.refused(400, "link_invalid");
+}
+
+/// Its owner showed a code of the older one, which was on before both changes.
+async fn an_authenticator_that_took_the_place_of_an_older_one_decides_in_its_stead(ground: Ground) {
+    let world = ground.world().await;
+    let (jar, old) = Authenticator::enrolled(&world, OLD).await;
+    let link = pulled_back(&world, &jar).await;
+    assert_eq!(set_password(&world, OLD).await.status, 200);
+    let token = world.log_in(OLD, "a fresh password").await.json()["session_token"].clone();
+    world.advance(Duration::from_secs(30));
+    let body = json!({ "session_token": token, "code": old.code(&world) });
+    let jar = world.send(post("2fa/verify-login/").json(body)).await.jar();
+    let new = Authenticator::set_up_with(&world, &jar, json!({ "replace": true })).await;
+    world.advance(Duration::from_secs(30));
+    let body = json!({ "code": new.code(&world), "current_code": old.code(&world) });
+    assert_eq!(world.send(post("2fa/replace/").jar(&jar).json(body)).await.status, 200);
+    world.mails().await;
+    assert_eq!(world.send(link.not_me()).await.status, 200);
+    let mails = world.mails().await;
+    let link = Link::of(mails.iter().find(|mail| mail.to == OLD).unwrap());
+    world.advance(Duration::from_secs(30));
+    with_code(&world, &link, &old.code(&world)).await.refused(400, "invalid_code");
+    let answer = with_code(&world, &link, &new.code(&world)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(set_password(&world, OLD).await.status, 200);
+    assert_eq!(world.log_in(OLD, "a fresh password").await.json()["requires_2fa"], true);
 }
 
 /// An attacker who has the account turns a factor on. It proves nothing.
