@@ -16,6 +16,7 @@ scenarios![
     a_password_alone_does_not_keep_two_factors,
     a_backup_code_confirms_nothing,
     a_session_that_was_vouched_for_is_fresh_for_a_while,
+    a_code_in_a_session_that_was_vouched_for_proves_no_password,
     a_wrong_code_is_counted_wherever_it_is_sent,
 ];
 
@@ -106,20 +107,33 @@ async fn a_backup_code_confirms_nothing(ground: Ground) {
     send(&world, "reauthenticate/", &jar, body).await.refused(400, "invalid_fields");
 }
 
-async fn a_session_that_was_vouched_for_is_fresh_for_a_while(ground: Ground) {
-    let world = ground.world().await;
+/// A session that the application vouches for.
+async fn vouched(world: &World) -> Jar {
     world.account("ada@example.org").await;
     let system = world.auth.system();
     let email = Email::parse("ada@example.org").unwrap();
     let user = system.ports().users.find(&TenantId::default(), UserKey::Email(&email)).await.unwrap().unwrap();
     let proof = Authenticated::dangerously_vouched_for(&user, AuthMethods::default(), world.clock.now()).unwrap();
     let tokens = system.issue_session(&Client::default(), Channel::Cookie, proof).await.unwrap();
-    let jar = Jar::of(world.access_cookie(), tokens.access.token.expose());
+    Jar::of(world.access_cookie(), tokens.access.token.expose())
+}
+
+async fn a_session_that_was_vouched_for_is_fresh_for_a_while(ground: Ground) {
+    let world = ground.world().await;
+    let jar = vouched(&world).await;
     assert_eq!(send(&world, "change-email/", &jar, address(&json!({}))).await.status, 200);
     world.advance(Duration::from_secs(890));
     assert_eq!(send(&world, "change-email/", &jar, address(&json!({}))).await.status, 200);
     let answer = send(&world, "reauthenticate/", &jar, json!({ "password": PASSWORD })).await;
     assert_eq!(claims(answer.jar().access())["amr"], json!(["pwd"]));
+}
+
+async fn a_code_in_a_session_that_was_vouched_for_proves_no_password(ground: Ground) {
+    let world = ground.world().await;
+    let jar = vouched(&world).await;
+    let authenticator = Authenticator::set_up(&world, &jar).await;
+    let answer = send(&world, "2fa/enable/", &jar, json!({ "code": authenticator.code(&world) })).await;
+    assert_eq!(claims(answer.jar().access())["amr"], json!(["otp"]));
 }
 
 async fn a_wrong_code_is_counted_wherever_it_is_sent(ground: Ground) {
