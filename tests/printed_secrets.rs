@@ -16,7 +16,9 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         // Built or of the version control; the lock file has checksums of crates alone.
-        if ["target", ".git", "corpus", "artifacts", "Cargo.lock"].contains(&name) {
+        if ["target", ".git", "corpus", "artifacts", "Cargo.lock"].contains(&name)
+            || name.ends_with(".proptest-regressions")
+        {
             continue;
         }
         if path.is_dir() {

@@ -168,9 +168,9 @@ impl AuthSystem {
 
     /// Puts the authenticator that this session set up in the place of the one that is on, in one write.
     ///
-    /// The new one counts as enrolled when the old one was: a notice of an earlier change does not take it off. The same
+    /// The new one counts as enrolled when the old one was, so it decides a dispute as the old one would have. The same
     /// write revokes every session and link; the caller gets a new session. Backup codes stay. A mail tells the owner,
-    /// with a link that puts the old authenticator on again.
+    /// with a link that puts the old authenticator on again, as does taking back an earlier change.
     ///
     /// # Errors
     /// `two_factor_disabled`; `two_factor_not_set_up`; `invalid_code` for a wrong code of either authenticator or a wrong
