@@ -263,7 +263,7 @@ fn link(model: &Model, mailed: usize) -> Link {
     Link::from_parts(user.as_str(), token)
 }
 
-/// What an answer hands out, in cookies and in its body.
+/// The secrets that an answer hands out, in cookies and in its body.
 fn given(answer: &Answer) -> Given {
     let (jar, body) = (answer.jar(), answer.json());
     let text = |name: &str| body[name].as_str().map(str::to_owned);

@@ -61,7 +61,7 @@ pub(crate) struct Account {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) account: usize,
-    /// Unknown while its tokens are in no one's hands.
+    /// Unknown until a principal has its tokens.
     pub(crate) id: Option<SessionId>,
     version: u32,
     pub(crate) generation: u32,
@@ -115,7 +115,7 @@ pub(crate) struct Issued {
     pub(crate) tokens: Tokens,
 }
 
-/// What a login hands out.
+/// The tokens that a login hands out.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tokens {
     pub(crate) session: SessionId,
@@ -159,7 +159,7 @@ pub(crate) struct Model {
     pub(crate) pendings: Vec<Pending>,
 }
 
-/// What an operation comes to.
+/// The predicted result of an operation.
 pub(crate) struct Step {
     pub(crate) by: Principal,
     pub(crate) outcome: Result<(), Reason>,
@@ -174,7 +174,7 @@ pub(crate) struct Step {
     pub(crate) notices: Vec<Mail>,
     /// Mails that may be sent besides.
     pub(crate) possible: Vec<Mail>,
-    /// What the rows of the factors are from the moment that a code is used or the codes are replaced, even if the rest
+    /// The rows of the factors once a code is used or the codes are replaced. They stay so even if the rest of the operation
     /// does not happen.
     pub(crate) factors: Option<Factors>,
 }
@@ -210,8 +210,8 @@ impl Account {
         self.status == UserStatus::Deleted || self.gone
     }
 
-    /// Whether its row is to be removed: its owner closed it so long ago that nothing opens it any more, or its mailbox was
-    /// never verified for as long.
+    /// Whether the row is due to be removed: the owner closed the account 30 days ago, or no mailbox was verified within
+    /// 30 days.
     pub(crate) fn is_lapsed(&self, now: Duration) -> bool {
         let since = match self.status {
             UserStatus::Active if !self.verified => Some(ManualClock::new().now() + self.created),
@@ -397,7 +397,7 @@ impl Step {
         self.notify_owner(MailPurpose::PasswordChanged);
     }
 
-    /// What the holder of an access token does who, where it is asked for, gives a password.
+    /// Runs a change that takes an access token and, where `password` is given, the right password.
     pub(crate) fn within(
         &mut self,
         token: usize,

@@ -8,7 +8,7 @@ use super::factors::Code;
 use super::ops::{Fixed, Kind, Op};
 use super::run::{Run, System};
 
-/// An address that no one had before.
+/// An address that no account had before.
 const FRESH: usize = ADDRESSES.len() - 1;
 
 impl<S: System> Run<S> {

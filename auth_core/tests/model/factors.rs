@@ -28,7 +28,7 @@ pub(crate) struct Totp {
     /// Which of the authenticators that were ever set up.
     pub(crate) authenticator: usize,
     last_step: u64,
-    /// How often its row was written.
+    /// The number of writes of its row.
     writes: u64,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Codes {
     writes: u64,
 }
 
-/// What one change took off.
+/// The factors that one change took off.
 #[derive(Clone, Debug)]
 pub(crate) struct Retired {
     /// The version that the change led to.
@@ -64,11 +64,11 @@ pub(crate) struct Pending {
     begun: Duration,
     end: Duration,
     pub(crate) taken: bool,
-    /// Unknown while it is in no one's hands.
+    /// Unknown until a principal has it.
     pub(crate) token: Option<String>,
 }
 
-/// What is typed where a code is asked for.
+/// A text that is typed where a code is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Code {
     /// Of an authenticator, so many steps from now.
@@ -104,12 +104,12 @@ impl Right {
 }
 
 impl Factors {
-    /// How often the rows of the authenticator and of the codes were written.
+    /// The numbers of writes of the rows of the authenticator and of the codes.
     pub(crate) fn writes(&self) -> (u64, u64) {
         (self.totp.writes, self.codes.writes)
     }
 
-    /// What the rows are after a right code; `None` for a wrong or a used one.
+    /// Returns the rows after a right code; `None` for a wrong or a used one.
     fn spend(&self, code: Code, now: Duration) -> Option<Self> {
         let mut after = self.clone();
         match code {

@@ -20,7 +20,7 @@ use crate::model::run::{Given, Refusal, System};
 
 pub(crate) struct Flows<S> {
     world: World<S>,
-    /// What each access token was when it last was good: a flow that still holds it must see what changed since.
+    /// The session of each access token when it last was good. A flow that still holds it must see later changes.
     held: HashMap<String, LiveSession>,
 }
 

@@ -62,7 +62,7 @@ impl Seen<'_> {
     }
 }
 
-/// What an account was in one of its versions.
+/// An account in one of its versions.
 #[derive(Clone)]
 struct Past {
     email: String,
@@ -85,7 +85,7 @@ struct Shut {
     by_operator: bool,
 }
 
-/// What was seen of the accounts so far.
+/// The history of the accounts.
 #[derive(Default)]
 pub(super) struct Ledger {
     pasts: Vec<BTreeMap<u32, Past>>,
@@ -97,7 +97,7 @@ pub(super) struct Ledger {
     shut: BTreeMap<usize, Shut>,
     /// The version of the first change of the last dispute of an account.
     disputed_from: BTreeMap<usize, u32>,
-    /// What the row was when a verification mail was sent: for each link, the password and the attributes.
+    /// For each link of a verification mail, the password and the attributes of the row when the mail was sent.
     asked: Vec<Option<(Option<String>, String)>>,
 }
 
@@ -338,7 +338,7 @@ fn is_unavailable(answer: &Result<(), Refusal>) -> bool {
 }
 
 /// Invariant 16. A second factor comes off by a code of it, by an operator, or by taking back a change from before it. No
-/// other link takes one off, whoever reads the mailbox.
+/// other link takes one off.
 fn no_mailbox_takes_a_factor_off(seen: &Seen<'_>) {
     for (_, before, after) in seen.pairs() {
         let listed = factors(after);
@@ -394,7 +394,7 @@ fn the_owner_is_told_at_the_address_that_loses_the_account(seen: &Seen<'_>) {
         };
         assert!(
             seen.sent.iter().any(|mail| frees(&mail)),
-            "invariant 16: {:?} changed {} and told no one there: {:?}",
+            "invariant 16: {:?} changed {} and sent no notice there: {:?}",
             seen.op,
             before.email,
             seen.sent
@@ -402,7 +402,7 @@ fn the_owner_is_told_at_the_address_that_loses_the_account(seen: &Seen<'_>) {
     }
 }
 
-/// Invariant 17. A change of address that its owner proves does not fail because of an account that no one verified.
+/// Invariant 17. A change of address that its owner proves does not fail because of an unverified account.
 fn no_unverified_account_keeps_its_address_from_the_owner_of_the_mailbox(seen: &Seen<'_>) {
     let (Op::Move(link, _) | Op::Object(link, _) | Op::UseLink(Kind::NotMe, link, _)) = seen.op else { return };
     let to = seen.model.mailed[*link].mail.to;
@@ -445,8 +445,8 @@ fn no_answer_tells_of_a_secret_without_a_counted_attempt(seen: &Seen<'_>) {
 }
 
 impl Fixed {
-    /// The same operation with each other password, or with a wrong code in place of the one that was typed. Empty where
-    /// nothing is guessed.
+    /// Returns the operation with each of the passwords, or with a wrong code in place of the one that was typed. Empty
+    /// where nothing is guessed.
     fn other_guesses(&self) -> Vec<Self> {
         let passwords = |make: &dyn Fn(usize) -> Self| (0..PASSWORDS.len()).map(make).collect();
         match *self {

@@ -84,7 +84,7 @@ impl<S: System> Run<S> {
         Received { to, purpose: mail.purpose, account, link }
     }
 
-    /// What is owed must be among the mails that were sent, and nothing but that and what is possible.
+    /// Checks that all owed mails were sent, and besides them possible ones only. Takes note of their links.
     pub(super) async fn deliver(&mut self, sent: Vec<SentMail>, owed: Vec<Mail>, mut possible: Vec<Mail>) {
         let sent: Vec<_> = sent.iter().map(|mail| self.receive(mail)).collect();
         let mut expected = owed;

@@ -1,4 +1,4 @@
-//! What principals may do, and what happens to accounts.
+//! The operations: deeds of principals, and events that befall accounts.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) enum Op<I, C, R> {
     SetUp(I, bool),
     /// With the code of now of an authenticator.
     Enable(I, I),
-    /// The same, with the right to replace the old one.
+    /// With such a code, and the right to replace the old authenticator.
     Replace(I, I, R),
     /// With a password and such a code.
     Disable(I, usize, I),
@@ -132,7 +132,7 @@ pub(crate) fn lives(usual: u32) -> u32 {
     std::env::var("AUTH_MODEL_LIVES").ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
 }
 
-/// How a life begins. Most of what can happen needs an account that was verified; much needs one with two factors.
+/// The parts of a beginning. Most operations need an account that was verified; many need one with two factors.
 #[derive(Clone, Debug)]
 struct Beginning {
     index: Index,
@@ -316,7 +316,7 @@ fn crash() -> impl Strategy<Value = (usize, Fault)> {
     (0..12_usize, select(faults.to_vec()))
 }
 
-/// What a principal can choose from.
+/// The tokens, links and codes that a principal can use.
 struct Reach<'a> {
     by: Principal,
     model: &'a Model,

@@ -26,7 +26,7 @@ pub(crate) trait System {
     /// Does what a principal asks for from outside.
     async fn perform(&self, by: Principal, model: &Model, op: &Fixed) -> Result<Given, Refusal>;
 
-    /// How it says no, where the model knows why.
+    /// Returns the refusal that a client sees for a reason of the model.
     fn refusal(&self, model: &Model, op: &Fixed, reason: Reason) -> Refusal;
 
     /// Whether an access token opens anything; `Some(true)` if two factors were shown for it.
@@ -39,11 +39,11 @@ pub(crate) trait System {
 /// The code of a refusal.
 pub(crate) type Refusal = String;
 
-/// What an operation hands out.
+/// The secrets that an operation hands out.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
     pub(crate) tokens: Option<Tokens>,
-    /// What the second step of a login needs.
+    /// The token for the second step of a login.
     pub(crate) pending: Option<String>,
     /// Of an authenticator.
     pub(crate) secret: Option<String>,
@@ -195,7 +195,7 @@ impl<S: System> Run<S> {
     async fn mails_of(&mut self, op: &Fixed, step: &Step, whole: bool, made: bool) -> (Vec<Mail>, Vec<Mail>) {
         let (mut owed, mut possible) = (step.notices.clone(), std::mem::take(&mut self.aborted));
         possible.extend(step.possible.clone());
-        // The owner is told of codes that were replaced, even if the new ones reached no one.
+        // The owner is told of codes that were replaced, even if the new ones reached no client.
         let replaced = match (op, &step.factors, step.subject) {
             (Op::Regenerate(..), Some(burnt), Some(subject)) => self.factor_rows(subject).await == Some(burnt.writes()),
             _ => false,
@@ -235,7 +235,7 @@ impl<S: System> Run<S> {
         done.map(|()| Given::default()).map_err(|error| error.reason().code().to_owned())
     }
 
-    /// What an operation that ended well hands out is all that it ought to.
+    /// Checks that an operation that ended well handed out the right secrets, and takes note of them.
     fn learn(&mut self, by: Principal, op: &Fixed, subject: Option<usize>, session: Option<usize>, given: Given) {
         let Given { tokens, pending, secret, codes } = &given;
         assert_eq!(tokens.is_some(), session.is_some());
@@ -256,7 +256,7 @@ impl<S: System> Run<S> {
         }
     }
 
-    /// What a flow that broke off has used up is used up: each row is as before or as after.
+    /// Adopts the state after a flow that broke off: each row is as before or as after, and used codes stay used.
     async fn settle(&mut self, op: &Fixed, step: Step, made: bool) {
         let Step { after, subject, factors: burnt, .. } = step;
         let before = std::mem::replace(&mut self.model, after.clone());
@@ -324,7 +324,7 @@ impl<S: System> Run<S> {
         }
     }
 
-    /// How often the rows of the listed factors were written: of the authenticator, and of the backup codes.
+    /// The numbers of writes of the rows of the listed authenticator and of its backup codes.
     async fn factor_rows(&self, account: usize) -> Option<(u64, u64)> {
         let user = self.row(account).await?;
         let mut writes = (0, 0);
@@ -491,7 +491,7 @@ impl<S: System> Run<S> {
     }
 }
 
-/// What calls none cannot break off at a call of theirs.
+/// Whether an operation calls a flow, which can break off at a store call.
 fn calls_a_flow(op: &Fixed) -> bool {
     !matches!(op, Op::Operator(..) | Op::Steal(_) | Op::Purge | Op::Pass(_))
 }
