@@ -271,7 +271,7 @@ impl Ledger {
         }
         let Some((account, before, after)) = seen.change() else { return };
         let mail = &seen.model.mailed[*link].mail;
-        let dispute = seen.rows[0][account].as_ref().is_some_and(|row| row.recoveries.dispute().is_some());
+        let dispute = seen.rows[0][account].as_ref().is_some_and(User::is_disputed);
         let from = self.disputed_from.get(&account).filter(|_| dispute).copied();
         let from = from.unwrap_or_else(|| self.first_taken_back(account, mail.version));
         let on_before = &self.before(account, from).factors;
