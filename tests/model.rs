@@ -47,7 +47,7 @@ fn block_on(life: impl Future<Output = ()>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ops::lives(25), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ops::config(25))]
 
     #[test]
     fn what_is_alive_in_the_model_is_what_authenticates_on_sqlite(

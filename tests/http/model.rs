@@ -10,7 +10,7 @@ use auth_system::auth_core::types::SessionId;
 use auth_system::auth_core::{AuthSystem, Reason};
 use http::Method;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -38,8 +38,7 @@ async fn a_crash_leaves_each_account_as_before_or_as_after(ground: Ground) {
 
 /// Several lives, each in a world of its own.
 fn lives(ground: Ground, deed: BoxedStrategy<Deed>) {
-    let cases = ops::lives(if ground.is_durable() { 25 } else { 100 });
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = ops::config(if ground.is_durable() { 25 } else { 100 });
     let life = (ops::start(), proptest::collection::vec(deed, 1..40));
     let outcome = TestRunner::new(config).run(&life, |(start, deeds)| {
         let life = [start, deeds].concat();

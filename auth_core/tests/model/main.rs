@@ -21,7 +21,7 @@ fn live(life: &[Deed]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ops::lives(250), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ops::config(250))]
 
     #[test]
     fn what_is_alive_in_the_model_is_what_authenticates(

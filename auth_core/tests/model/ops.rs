@@ -6,6 +6,7 @@ use auth_core::port::MailPurpose;
 use auth_core::types::UserStatus;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use proptest::test_runner::{Config, RngSeed};
 
 use super::account::{ADDRESSES, Model, PASSWORDS, Principal};
 use super::common::{DAY, Fault, HOUR, MINUTE, SECOND, TICK};
@@ -127,9 +128,12 @@ impl Kind {
     }
 }
 
-/// The number of lives: that of `AUTH_MODEL_LIVES` or, without it, the usual one.
-pub(crate) fn lives(usual: u32) -> u32 {
-    std::env::var("AUTH_MODEL_LIVES").ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
+/// Returns how many lives to run: the usual ones, which are the same in each run, or as many random ones as
+/// `AUTH_MODEL_LIVES` says.
+pub(crate) fn config(usual: u32) -> Config {
+    let number = std::env::var("AUTH_MODEL_LIVES").ok().and_then(|number| number.parse().ok());
+    let rng_seed = if number.is_some() { RngSeed::Random } else { RngSeed::Fixed(1) };
+    Config { cases: number.unwrap_or(usual), rng_seed, failure_persistence: None, ..Config::default() }
 }
 
 /// The parts of a beginning. Most operations need an account that was verified; many need one with two factors.
