@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a step that fails fails its test")]
 #![allow(clippy::disallowed_methods, reason = "what is measured is the time of a clock on the wall")]
 
+#[path = "common/ports.rs"]
+mod ports;
 #[path = "common/postgres_server.rs"]
 mod postgres_server;
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::ports::free_port;
+
 /// A PostgreSQL that waits for the disk at each commit, as by default.
 pub(crate) struct Postgres {
     folder: TempDir,
@@ -89,10 +91,6 @@ fn postgres(program: &str, folder: &Path) -> Command {
 
 fn number(version: &Path) -> u32 {
     version.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0)
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn children(process: u32) -> Vec<u32> {

@@ -1,10 +1,12 @@
 //! A Redis of a test's own, which it may kill.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+
+use crate::ports::free_port;
 
 /// A Redis without persistence, on a port that stays the same.
 pub(crate) struct Redis {
@@ -46,11 +48,6 @@ impl Redis {
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port())
     }
-}
-
-/// A port of the loopback interface that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for Redis {

@@ -7,6 +7,8 @@ mod browser;
 mod killed;
 mod life;
 mod minimal;
+#[path = "../common/ports.rs"]
+mod ports;
 mod redis;
 #[path = "../common/redis_server.rs"]
 mod redis_server;

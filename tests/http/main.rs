@@ -56,6 +56,8 @@ mod outbox;
 mod parity;
 mod password_reset;
 mod place;
+#[path = "../common/ports.rs"]
+mod ports;
 #[path = "../common/postgres_server.rs"]
 #[allow(dead_code, reason = "each of its users needs a part")]
 mod postgres_server;

@@ -2,7 +2,6 @@
 //! the server does, each mail arrives once; twice where nobody could know that it had; and never not at all.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use auth_system::auth_core::port::Event;
@@ -11,6 +10,7 @@ use serde_json::json;
 
 use crate::fake_smtp::{FakeServer, Fault, Mode};
 use crate::faults::Faults;
+use crate::ports::free_port;
 use crate::scenarios;
 use crate::workers::eventually;
 use crate::world::{self, Ground, PASSWORD, World, post};
@@ -26,10 +26,6 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2 * 60 * 60);
 const LEASE: Duration = Duration::from_secs(120);
 
 /// The place of a mail server where there is none yet.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 async fn server_on(port: u16) -> FakeServer {
     FakeServer::start_on(port, "localhost", Mode::Plaintext, &[]).await
 }

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::{attempts, name_of};
 use crate::cluster_servers::{Cluster, command, until};
 use crate::fake_node::FakeNode;
-use crate::redis_server::{Redis, free_port};
+use crate::ports::free_port;
+use crate::redis_server::Redis;
 
 /// A call answers within a second; the rest is for a busy machine.
 const SOON: Duration = Duration::from_millis(1800);

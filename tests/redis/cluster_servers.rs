@@ -8,7 +8,8 @@ use redis::{Cmd, FromRedisValue};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::redis_server::{Redis, free_port};
+use crate::ports::free_port;
+use crate::redis_server::Redis;
 use crate::server;
 
 /// The first and the last slot that each of the masters has at the start.

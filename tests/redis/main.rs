@@ -11,6 +11,8 @@ mod cluster_servers;
 mod down;
 mod dump;
 mod fake_node;
+#[path = "../common/ports.rs"]
+mod ports;
 mod races;
 #[path = "../common/redis_server.rs"]
 mod redis_server;

@@ -7,7 +7,8 @@ use auth_system::auth_core::port::{AttemptKey, AttemptStore as _, StoreError};
 use auth_system::auth_core::types::Limit;
 use auth_system::store::{RedisConfig, RedisStore};
 
-use crate::redis_server::{Redis, free_port};
+use crate::ports::free_port;
+use crate::redis_server::Redis;
 use crate::server;
 
 const MINUTE: Limit = Limit::new(1, Duration::from_secs(60));
