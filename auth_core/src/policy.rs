@@ -46,7 +46,7 @@ pub struct Policy {
     pub change_email_link_lifetime: Duration,
     /// How long the link of a notice takes back the change that it reports: 1 h to 30 d. Default 72 h.
     pub not_me_link_lifetime: Duration,
-    /// The way back to an account that two addresses claim. Default [`Disputes::Wait`].
+    /// The way back to an account that more than one address claims. Default [`Disputes::Wait`].
     pub disputes: Disputes,
     /// The time that a sign-up waits for its mailbox to be verified before it is removed: 1 d to 3650 d, and at least
     /// `verify_link_lifetime`. Default 30 d.

@@ -1,5 +1,5 @@
 // Where the links lead that say "this was not me". Each kind of link has words of its own: one reverts a change, one
-// removes an account, one objects to a revert.
+// removes an account, one claims an account.
 
 import { send } from './api.js';
 import { code, form, showFailure, text } from './forms.js';
@@ -75,7 +75,7 @@ const KINDS = new Map(Object.entries({
   },
   account_disputed: {
     ...claim,
-    lead: 'Two addresses claim this account, so it is frozen. A code of an authentication method from before the changes '
+    lead: 'More than one address claims this account, so it is frozen. A code of an authentication method from before the changes '
       + 'decides, and the account is yours at once. If you have none, our mail says what happens next.',
     fields: () => code({ label: CODE }),
   },

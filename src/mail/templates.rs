@@ -26,7 +26,7 @@ use super::{RenderedMail, SetupError};
 /// | `subject` | the subject as rendered; in the bodies only |
 ///
 /// A link to `/not-me` has a third parameter, `kind`: the name of its mail by [`MailPurpose::as_str`]. The page there chooses
-/// its words by it, because a link may revert a change, remove an account or object to a revert. It proves nothing.
+/// its words by it, because a link may revert a change, remove an account or claim an account. It proves nothing.
 ///
 /// HTML templates may extend the built-in `layout.html`; it has the blocks `before`, `action` (the button's text) and
 /// `after`, and shows the link itself.

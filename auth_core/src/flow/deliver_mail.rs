@@ -72,6 +72,9 @@ impl AuthSystem {
             Ok(Content::Mail(mail)) => mail,
             Ok(Content::Nothing) => return Outcome::Dropped,
             Ok(Content::NotYet) => return self.wait_for_change(claim),
+            Ok(Content::NotBefore(until)) => {
+                return Outcome::Delayed { until, why: "the dispute over its account goes on".to_owned() };
+            }
             Err(error) => {
                 tracing::warn!(target: "auth", mail = %claim.id, %error, "no account could be looked up for a mail");
                 return self.put_off(claim, "the account could not be looked up".to_owned());
@@ -276,7 +279,12 @@ impl AuthSystem {
         if user.email != claim.intent.to || user.token_version != about.token_version {
             return Content::Nothing;
         }
-        self.compose_by_address(claim, user)
+        // A taking-back that broke off may have announced the same mail as due at once.
+        match user.recoveries.dispute().filter(|dispute| dispute.stands(user)).map(|dispute| dispute.until) {
+            Some(Some(end)) if end > self.ports().clock.now() => Content::NotBefore(end),
+            Some(None) => Content::Nothing,
+            _ => self.compose_by_address(claim, user),
+        }
     }
 
     /// Tells of what only somebody who knows the password can do. No change is to be taken back but those to come: what
@@ -315,7 +323,9 @@ impl AuthSystem {
 enum Content {
     Mail(Mail),
     Nothing,
+    /// The change that it reports was not made yet.
     NotYet,
+    NotBefore(Timestamp),
 }
 
 impl Content {

@@ -116,7 +116,7 @@ impl AuthSystem {
     }
 
     /// Whether a proof of the mailbox leads to an account in use: one that is, that its owner closed a while ago, or
-    /// that two addresses claim.
+    /// that more than one address claims.
     pub(super) fn may_be_reset(&self, user: &User) -> bool {
         match user.status {
             UserStatus::Active => true,

@@ -236,7 +236,7 @@ impl User {
         self.email_verified_at.is_some()
     }
 
-    /// Whether the account is shut because two addresses claim it.
+    /// Whether the account is shut because more than one address claims it.
     pub fn is_disputed(&self) -> bool {
         self.recoveries.dispute().is_some_and(|dispute| dispute.stands(self))
     }

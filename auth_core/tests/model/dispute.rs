@@ -74,7 +74,7 @@ impl Account {
         self.standing().is_some()
     }
 
-    /// Whether a reset opens the account that two addresses claim.
+    /// Whether a reset opens the account that more than one address claims.
     pub(crate) fn is_due_back(&self, now: Duration) -> bool {
         self.standing().is_some_and(|dispute| dispute.until.is_some_and(|until| until <= now))
     }

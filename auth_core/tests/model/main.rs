@@ -39,3 +39,26 @@ proptest! {
         live(&[start, deeds].concat());
     }
 }
+
+#[test]
+fn a_way_to_a_password_that_broke_off_does_not_replace_that_of_a_dispute() {
+    use common::{Fault, MINUTE};
+    use model::ops::{Kind, Mover, Op};
+    let before = [
+        Op::SignUp(0, 0),
+        Op::UseLink(Kind::Verify, 0, 0),
+        Op::Login(0, 0),
+        Op::SetUp(0, false),
+        Op::Enable(0, 0),
+        Op::Pass(MINUTE),
+        Op::AskEmail(1, 1, None),
+        Op::Move(2, Mover::Session(1)),
+        Op::UseLink(Kind::NotMe, 3, 0),
+        Op::ResetFactors(0),
+    ];
+    let mut life: Vec<_> = before.into_iter().map(|op| (op, None)).collect();
+    life.push((Op::UseLink(Kind::NotMe, 1, 0), Some((3, Fault::HangBefore))));
+    life.push((Op::Object(4, None), None));
+    life.push((Op::Pass(MINUTE), None));
+    now(Run::new(Flows::of(World::new())).live_again(&life));
+}

@@ -111,6 +111,15 @@ impl<S: System> Run<S> {
         }
     }
 
+    /// A life that went wrong once, to its end.
+    #[allow(dead_code, reason = "the lives over HTTP have none")]
+    pub(crate) async fn live_again(&mut self, life: &[(Fixed, Option<(usize, Fault)>)]) {
+        for (op, crash) in life {
+            self.step(Principal::Ada, op, crash.clone()).await;
+        }
+        self.every_account_gets_back_into_use().await;
+    }
+
     /// Does an operation; `true` if it ended well.
     pub(super) async fn step(&mut self, by: Principal, op: &Fixed, crash: Option<(usize, Fault)>) -> bool {
         let mut step = self.model.predict(by, op);

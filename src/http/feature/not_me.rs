@@ -56,8 +56,8 @@ impl Outcome {
                 "The account was restored and every session ended. Check your mail for a link to set a new password."
             }
             Self::Disputed => {
-                "Every session ended and the account is frozen, because two addresses claim it. Check your mail for what \
-                 happens next."
+                "Every session ended and the account is frozen, because more than one address claims it. Check your \
+                 mail for what happens next."
             }
             // Another account has its former address, or an authentication method that was on is lost.
             Self::Frozen => {

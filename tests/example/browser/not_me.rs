@@ -159,7 +159,7 @@ async fn an_objection_freezes_the_account_and_the_page_then_asks_for_a_code() {
     page.text("Without a code it is frozen").await;
     page.press("Claim the account").await;
     page.heading("The account is frozen").await;
-    page.text("two addresses claim it").await;
+    page.text("more than one address claims it").await;
     log_in(&page, ADA, SECOND_PASSWORD).await;
     page.notice("Email address or password is wrong").await;
     // Without a code the same link has nothing left to do.
