@@ -282,7 +282,7 @@ async fn nothing_of_the_old_password_outlives_a_reset(ground: Ground) {
         // Every other round nothing but the reset changes the password, and nothing may come before it.
         let with_changes = round % 2 == 0;
         let mut calls = busy(&email, PASSWORD, &jar);
-        calls.retain(|call| with_changes || call.path != "change-password/");
+        calls.retain(|call| with_changes || !call.path.ends_with("/change-password/"));
         calls.insert(round % calls.len(), reset.set_password("the password after the reset"));
         let answers = at_once(&world, calls).await;
         let mut links = change_email_links(&world).await;

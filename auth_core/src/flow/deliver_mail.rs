@@ -7,7 +7,7 @@ use crate::port::{
     UserKey,
 };
 use crate::token::{LinkPurpose, SealedLink, SealedPurpose};
-use crate::types::{Email, Timestamp, User, UserStatus};
+use crate::types::{Email, MailId, Timestamp, User, UserStatus};
 
 /// What one round of the outbox did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,9 +72,6 @@ impl AuthSystem {
             Ok(Content::Mail(mail)) => mail,
             Ok(Content::Nothing) => return Outcome::Dropped,
             Ok(Content::NotYet) => return self.wait_for_change(claim),
-            Ok(Content::NotBefore(until)) => {
-                return Outcome::Delayed { until, why: "the dispute over its account goes on".to_owned() };
-            }
             Err(error) => {
                 tracing::warn!(target: "auth", mail = %claim.id, %error, "no account could be looked up for a mail");
                 return self.put_off(claim, "the account could not be looked up".to_owned());
@@ -135,7 +132,9 @@ impl AuthSystem {
                 if over { Content::Nothing } else { Content::mail(claim, intent.purpose, &user.email, None) }
             }
             Some(about) if user.token_version.next() == about.token_version => Content::NotYet,
-            Some(about) if intent.purpose == MailPurpose::ResetPassword => self.compose_reset(claim, &user, about),
+            Some(about) if intent.purpose == MailPurpose::ResetPassword => {
+                self.compose_reset(claim, &user, about).await?
+            }
             Some(about)
                 if matches!(
                     intent.purpose,
@@ -273,18 +272,22 @@ impl AuthSystem {
         Some(now.since(Timestamp::from_seconds(queued)))
     }
 
-    /// The way to a password for the owner of an account that was taken back.
-    fn compose_reset(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Content {
+    /// The way to a password for the owner of an account that was taken back. While the account is disputed, another one
+    /// follows when the dispute ends.
+    async fn compose_reset(&self, claim: &ClaimedMail, user: &User, about: MailMatter) -> Result<Content, StoreError> {
         // Whoever has the address now, if it could not be restored, did not ask for this.
         if user.email != claim.intent.to || user.token_version != about.token_version {
-            return Content::Nothing;
+            return Ok(Content::Nothing);
         }
-        // A taking-back that broke off may have announced the same mail as due at once.
-        match user.recoveries.dispute().filter(|dispute| dispute.stands(user)).map(|dispute| dispute.until) {
-            Some(Some(end)) if end > self.ports().clock.now() => Content::NotBefore(end),
-            Some(None) => Content::Nothing,
-            _ => self.compose_by_address(claim, user),
+        let dispute = user.recoveries.dispute().filter(|dispute| dispute.stands(user));
+        let end = dispute.and_then(|dispute| dispute.until).filter(|end| *end > self.ports().clock.now());
+        if let Some(end) = end {
+            // A reset before the end leaves the account shut. The mail that waited for the end may have become one with
+            // this one in the outbox.
+            let id = MailId(self.new_id().map_err(StoreError::unavailable)?);
+            self.ports().outbox.enqueue(id, &claim.intent, end).await?;
         }
+        Ok(self.compose_by_address(claim, user))
     }
 
     /// Tells of what only somebody who knows the password can do. No change is to be taken back but those to come: what
@@ -325,7 +328,6 @@ enum Content {
     Nothing,
     /// The change that it reports was not made yet.
     NotYet,
-    NotBefore(Timestamp),
 }
 
 impl Content {

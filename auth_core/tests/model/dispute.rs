@@ -140,7 +140,18 @@ impl Step {
             self.notify(left, if disputed { MailPurpose::AccountDisputed } else { MailPurpose::AddressLost });
         }
         self.announce_reset(mail.to);
+        self.announce_end(mail.to);
         Ok(())
+    }
+
+    /// Another way to a password follows when a dispute that goes on ends.
+    fn announce_end(&mut self, to: usize) {
+        let now = self.after.now;
+        let account = self.account();
+        let (version, end) = (account.version, account.standing().and_then(|dispute| dispute.until));
+        if let (Some(end), Some(account)) = (end.filter(|end| *end > now), self.subject) {
+            self.after.later.push((end, Mail { account, to, purpose: MailPurpose::ResetPassword, version }));
+        }
     }
 
     /// The way to a password, which is announced before the change that it follows.

@@ -165,7 +165,7 @@ async fn an_objection_freezes_the_account_and_the_page_then_asks_for_a_code() {
     // Without a code the same link has nothing left to do.
     page.open(&lost).await;
     page.press("Claim the account").await;
-    page.text("Two addresses claim this account, so it is frozen.").await;
+    page.text("More than one address claims this account, so it is frozen.").await;
     page.press("Claim the account").await;
     page.mistake("code", "Enter the code.").await;
     page.fill("code", "000000").await;
