@@ -14,14 +14,12 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use auth_system::auth_core::port::Random as _;
-use auth_system::auth_core::token::RootSecret;
-use auth_system::auth_core::types::Limit;
 use auth_system::mail::ConsoleTransport;
 use auth_system::operation::{Answer, Call, Form, Method, Next, Operation, Refusal, StatusCode, field};
+use auth_system::port::Random as _;
 use auth_system::store::MemoryStore;
 use auth_system::system::{SystemClock, SystemRandom};
-use auth_system::{Auth, Config, auth_core};
+use auth_system::{Auth, Config, Limit, RootSecret};
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
@@ -43,7 +41,7 @@ impl Invitations {
     async fn make(self, call: Call) -> Result<Answer, Refusal> {
         let by = call.session().map(|live| live.user().to_string()).unwrap_or_default();
         let mut random = [0; 16];
-        call.system().ports().random.fill(&mut random).map_err(auth_core::Error::internal)?;
+        call.system().ports().random.fill(&mut random).map_err(auth_system::Error::internal)?;
         let code = Uuid::from_bytes(random).to_string();
         self.waiting().insert(code.clone(), by);
         Ok(Answer::json(StatusCode::CREATED, json!({ "invitation": code })))

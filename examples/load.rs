@@ -25,13 +25,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use auth_system::auth_core::port::{Clock as _, NewUser};
 use auth_system::auth_core::testing::root_secret;
-use auth_system::auth_core::types::{Claim, Email, Limit, Password, TenantId, TokenVersion, UserId};
 use auth_system::hash::HashConfig;
 use auth_system::mail::ConsoleTransport;
+use auth_system::port::{Clock as _, NewUser};
 use auth_system::store::SqliteStore;
 use auth_system::system::SystemClock;
+use auth_system::types::{Claim, Email, Limit, Password, TenantId, TokenVersion, UserId};
 use auth_system::{Auth, Config, CurrentUser};
 use axum::{Router, routing::get};
 use tokio::net::{TcpListener, TcpSocket};

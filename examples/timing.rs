@@ -25,14 +25,12 @@ use actix_web::dev::Service as _;
 use actix_web::rt::System;
 use actix_web::test::{TestRequest, init_service};
 use async_trait::async_trait;
-use auth_system::auth_core::port::{Mail, MailError, Mailer, NewUser, UserChange, UserInsert, UserUpdate};
 use auth_system::auth_core::testing::root_secret;
-use auth_system::auth_core::types::{
-    Attributes, Claim, Email, PasswordHash, TenantId, TokenVersion, UserId, UserStatus,
-};
 use auth_system::hash::{Argon2Params, HashConfig, HashPool};
+use auth_system::port::{Mail, MailError, Mailer, NewUser, UserChange, UserInsert, UserUpdate};
 use auth_system::store::{MemoryStore, PostgresStore, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
+use auth_system::types::{Attributes, Claim, Email, PasswordHash, TenantId, TokenVersion, UserId, UserStatus};
 use auth_system::{Auth, AuthBuilder, Config};
 use axum::body::Body;
 use http::{Request, Response, header};
@@ -230,8 +228,8 @@ impl Bench {
     }
 
     async fn hash(&self, pool: HashPool) -> Result<PasswordHash, Failed> {
-        use auth_system::auth_core::port::PasswordHasher;
-        let password = auth_system::auth_core::types::Password::new(PASSWORD).map_err(|_| "too long")?;
+        use auth_system::port::PasswordHasher;
+        let password = auth_system::types::Password::new(PASSWORD).map_err(|_| "too long")?;
         Ok(pool.hash(pool.admit(0)?, &password).await?)
     }
 

@@ -60,7 +60,7 @@ impl Auth {
     /// right passwords are refused. It costs a few look-ups, however many accounts there are.
     ///
     /// The built-in stores tell which keys their rows name; a store of your own does with
-    /// [`DataKeyUse`](auth_core::port::DataKeyUse), by [`AuthBuilder::data_key_use`](crate::AuthBuilder::data_key_use).
+    /// [`DataKeyUse`](crate::port::DataKeyUse), by [`AuthBuilder::data_key_use`](crate::AuthBuilder::data_key_use).
     ///
     /// # Errors
     /// [`DataKeyError`] names the keys by their ids.

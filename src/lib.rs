@@ -62,14 +62,14 @@
 //! | mount the endpoints in axum | `router` |
 //! | mount the endpoints in actix-web | `scope` |
 //! | protect routes of your own | [`Auth`]`::layer` in axum, [`Auth`]`::middleware` in actix-web, [`CurrentUser`], [`CurrentSession`], [`EnrollingUser`] |
-//! | change lifetimes, limits, password rules | [`auth_core::policy::Policy`] in [`Config::policy`] |
+//! | change lifetimes, limits, password rules | [`Policy`] in [`Config::policy`] |
 //! | ask a service of your own about new passwords | [`AuthBuilder::password_check`] |
 //! | move a user table here and keep its passwords | the recipe in `import` |
 //! | send mails, in words of your own | [`mail`] |
 //! | keep accounts in a table of your own | [the recipe](store#your-own-user-table), `examples/custom_store.rs` |
-//! | log or count what happens | [`auth_core::port::EventSink`] |
+//! | log or count what happens | [`EventSink`] |
 //! | take endpoints away, change them or add your own | [`AuthBuilder::operations`], `examples/custom_operation.rs` |
-//! | build something without HTTP | [`Auth::system`] and [`auth_core::flow`] |
+//! | build something without HTTP | [`Auth::system`], whose methods are the flows |
 //! | serve another framework | [`Auth::respond`] |
 //!
 //! # Features
@@ -88,7 +88,7 @@
 //! | `import` | `import`: user tables of other systems; the hashes of Django and others are checked until their owners' next login |
 //! | `openapi` | [`Auth`]`::openapi`, the endpoints as an OpenAPI 3.1 document; with [`Config::openapi`] also served, with a page |
 //! | `full` | all of the above |
-//! | `conformance` | `auth_core::conformance`: the tests that a store of your own must pass |
+//! | `conformance` | `conformance`: the tests that a store of your own must pass |
 //!
 //! None is on by default, and each only adds.
 //!
@@ -137,6 +137,13 @@ pub mod operation {
 }
 
 pub use auth_core;
+#[cfg(feature = "conformance")]
+pub use auth_core::conformance;
+pub use auth_core::policy::{InvalidSetting, Policy};
+pub use auth_core::port::{self, Event, EventSink};
+pub use auth_core::token::RootSecret;
+pub use auth_core::types::{self, Channel, Client, Email, Limit, Password, User, UserId};
+pub use auth_core::{AuthSystem, Error, Reason};
 
 #[cfg(feature = "actix")]
 pub use self::actix::{AuthMiddleware, AuthMiddlewareService, scope};

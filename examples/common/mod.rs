@@ -11,13 +11,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_system::auth_core::policy::InvalidSetting;
-use auth_system::auth_core::port::Random as _;
-use auth_system::auth_core::token::RootSecret;
 use auth_system::mail::transport_from;
+use auth_system::port::Random as _;
 use auth_system::store::{MemoryStore, PostgresStore, RedisConfig, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
-use auth_system::{Auth, Config, CurrentUser};
+use auth_system::{Auth, Config, CurrentUser, InvalidSetting, RootSecret};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 

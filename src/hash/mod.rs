@@ -1,13 +1,13 @@
 //! Passwords to hashes and back: Argon2id (RFC 9106) on threads of its own.
 //!
-//! [`HashPool`] is the [`PasswordHasher`](auth_core::port::PasswordHasher) to mount. It holds its working memory,
+//! [`HashPool`] is the [`PasswordHasher`](crate::port::PasswordHasher) to mount. It holds its working memory,
 //! [`threads`](HashConfig::threads) × [`memory_kib`](Argon2Params::memory_kib), for as long as it lives, and lends one
 //! stored hash at a time what it needs beyond that: at most 256 MiB, or four times `memory_kib` up to 1 GiB. It runs at a
 //! lower priority than the server, so that a storm of logins slows down logins and little else. Checks that need the lent
 //! memory (imported scrypt, larger Argon2) run one at a time and leave the other threads to all others.
 //!
 //! A stored hash names its scheme, parameters and pepper, and is checked by what it names. Whatever differs from today's
-//! choice still matches, as [`MatchOutdated`](auth_core::port::Verdict::MatchOutdated), so that a login renews it:
+//! choice still matches, as [`MatchOutdated`](crate::port::Verdict::MatchOutdated), so that a login renews it:
 //! raising parameters, rotating the pepper and leaving a [`legacy`](HashConfig::legacy) scheme need no migration.
 
 mod argon2id;

@@ -9,7 +9,7 @@
 //! Another way to send (the HTTP interface of a provider, say) is one method:
 //!
 //! ```
-//! use auth_core::port::MailError;
+//! use auth_system::port::MailError;
 //! use auth_system::mail::{RenderedMail, TemplateMailer, Templates, Transport};
 //!
 //! struct Provider;

@@ -8,23 +8,24 @@
 //!
 //! # Your own user table
 //!
-//! An application that has a table of users keeps it: implement [`UserStore`](auth_core::port::UserStore) over it, and
+//! An application that has a table of users keeps it: implement [`UserStore`](crate::port::UserStore) over it, and
 //! leave sessions, mails and attempts to a built-in store, in the same database or another one. The account system
 //! needs four columns:
 //!
 //! | column | holds |
 //! |---|---|
-//! | your id | any text or number; [`UserInsert::Created`](auth_core::port::UserInsert) tells which one a new row got |
+//! | your id | any text or number; [`UserInsert::Created`](crate::port::UserInsert) tells which one a new row got |
 //! | the address, by its key | unique, compared byte by byte: no collation that folds case or accents; the opaque text has the spelling |
-//! | one opaque text | the rest: [`User::to_opaque`](auth_core::types::User::to_opaque) and back |
+//! | one opaque text | the rest: [`User::to_opaque`](crate::types::User::to_opaque) and back |
 //! | time of the last change | microseconds, with an index: what other nodes ask for |
 //!
 //! Every write of the account system is then one statement that names only these columns, so your own are never
 //! overwritten, and compares the opaque text with the one that was read, so nothing of an account is lost:
 //!
 //! ```
-//! use auth_core::port::{StoreError, UserChange};
-//! use auth_core::types::{Email, TenantId, Timestamp, User, UserId, UserKeys};
+//! use auth_system::port::{StoreError, UserChange};
+//! use auth_system::types::{TenantId, Timestamp, UserKeys};
+//! use auth_system::{Email, User, UserId};
 //!
 //! /// Our columns of a row.
 //! struct Row { id: i64, email: String, auth: String, auth_changed_at: i64 }
@@ -54,9 +55,9 @@
 //! }
 //! ```
 //!
-//! [`LoginRecord::apply`](auth_core::port::LoginRecord::apply) does the same for `record_login`, `count_failure` adds
+//! [`LoginRecord::apply`](crate::port::LoginRecord::apply) does the same for `record_login`, `count_failure` adds
 //! one to a field, and `dummy_write` changes some other row of the same database. `examples/custom_store.rs` is the whole of it with sqlx, and `tests/custom_store.rs` runs the public
-//! conformance suite over it (`auth_core::conformance`, feature `conformance`), as you should over yours:
+//! conformance suite over it (`auth_system::conformance`, feature `conformance`), as you should over yours:
 //!
 //! ```
 //! # #[cfg(all(feature = "conformance", feature = "memory"))]
@@ -66,7 +67,7 @@
 //!     (AppUsers::new(std::sync::Arc::new(clock)), ())
 //! }
 //!
-//! auth_core::conformance::user_store!(store);
+//! auth_system::conformance::user_store!(store);
 //! # }
 //! ```
 
