@@ -4,6 +4,7 @@ mod common;
 
 use std::process::ExitCode;
 
+use actix_web::error::ErrorServiceUnavailable;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, Responder};
 use auth_system::CurrentUser;
@@ -34,8 +35,9 @@ async fn serve() -> Outcome {
 }
 
 /// A route of the app's own: the extractor lets only users in.
-async fn hello(user: CurrentUser) -> impl Responder {
-    HttpResponse::Ok().content_type("application/json").body(common::hello(&user))
+async fn hello(user: CurrentUser) -> actix_web::Result<impl Responder> {
+    let message = common::hello(&user).await.map_err(ErrorServiceUnavailable)?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(message))
 }
 
 /// The page and its assets.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use auth_system::CurrentUser;
 use axum::Router;
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use common::{Asset, Outcome};
 
@@ -36,8 +37,9 @@ async fn serve() -> Outcome {
 }
 
 /// A route of the app's own: the extractor lets only users in.
-async fn hello(user: CurrentUser) -> ([(&'static str, &'static str); 1], String) {
-    ([("content-type", "application/json")], common::hello(&user))
+async fn hello(user: CurrentUser) -> Result<impl IntoResponse, StatusCode> {
+    let message = common::hello(&user).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(([("content-type", "application/json")], message))
 }
 
 /// The page and its assets.

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use auth_core::proof::LiveSession;
-use auth_core::types::Scope;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, OriginalUri, Request};
@@ -11,7 +9,7 @@ use axum::response::Response;
 use axum::routing::any;
 use http::request::Parts;
 
-use crate::http::guard::access::{self, Identified};
+use crate::http::guard::access::{self, Identified, OfSession};
 use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
 
 /// All endpoints, at the configured [`public_path`](crate::Config::public_path): merge it into your router.
@@ -44,48 +42,44 @@ pub type Rejection = Response;
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        required(parts, FULL).map(Self::new)
+        required(parts)
     }
 }
 
 impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentUser {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
-        Ok(optional(parts)?.map(Self::new))
+        optional(parts)
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for CurrentSession {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        required(parts, FULL).map(Self::new)
+        required(parts)
     }
 }
 
 impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentSession {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
-        Ok(optional(parts)?.map(Self::new))
+        optional(parts)
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for EnrollingUser {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        required(parts, Self::SCOPES).map(Self::new)
+        required(parts)
     }
 }
 
-/// The scopes that the other extractors take.
-const FULL: &[Scope] = &[Scope::Full];
-
-fn required(parts: &Parts, scopes: &[Scope]) -> Result<LiveSession, Rejection> {
-    let allowed = identified(parts)?.required(scopes, &parts.headers);
-    allowed.map_err(|refusal| refusal.map(Body::from))
+fn required<T: OfSession>(parts: &Parts) -> Result<T, Rejection> {
+    identified(parts)?.required(&parts.headers).map_err(|refusal| refusal.map(Body::from))
 }
 
-fn optional(parts: &Parts) -> Result<Option<LiveSession>, Rejection> {
-    identified(parts)?.optional(FULL).map_err(|refusal| refusal.map(Body::from))
+fn optional<T: OfSession>(parts: &Parts) -> Result<Option<T>, Rejection> {
+    identified(parts)?.optional().map_err(|refusal| refusal.map(Body::from))
 }
 
 fn identified(parts: &Parts) -> Result<&Identified, Rejection> {

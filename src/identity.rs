@@ -1,23 +1,32 @@
-//! What an application's own handlers learn of their caller. All of it is from the access token: no store is asked.
+//! Extractors: what an application's own handlers learn of their caller. All of it is from the access token: no store is asked.
+
+use std::fmt;
+use std::sync::Arc;
 
 use auth_core::error::Error;
 use auth_core::proof::LiveSession;
 use auth_core::types::{AuthMethods, Channel, Scope, SessionId, TenantId, Timestamp, User, UserId};
 
-use crate::Auth;
+use crate::http::Service;
+#[cfg(any(feature = "axum", feature = "actix"))]
+use crate::http::guard::access::OfSession;
 
 /// The user who is logged in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct CurrentUser {
     live: LiveSession,
+    /// The service of the middleware, for [`load`](Self::load).
+    service: Arc<Service>,
+}
+
+#[cfg(any(feature = "axum", feature = "actix"))]
+impl OfSession for CurrentUser {
+    fn of(live: LiveSession, service: &Arc<Service>) -> Self {
+        Self { live, service: Arc::clone(service) }
+    }
 }
 
 impl CurrentUser {
-    #[cfg(any(feature = "axum", feature = "actix"))]
-    pub(crate) fn new(live: LiveSession) -> Self {
-        Self { live }
-    }
-
     /// The user's id.
     pub fn id(&self) -> UserId {
         self.live.user()
@@ -32,8 +41,14 @@ impl CurrentUser {
     ///
     /// # Errors
     /// `user_not_found`, `user_inactive`, `not_authenticated` when the account changed since the login; `unavailable`.
-    pub async fn load(&self, auth: &Auth) -> Result<User, Error> {
-        auth.system().current_user(&self.live).await
+    pub async fn load(&self) -> Result<User, Error> {
+        self.service.system.current_user(&self.live).await
+    }
+}
+
+impl fmt::Debug for CurrentUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CurrentUser").field("live", &self.live).finish_non_exhaustive()
     }
 }
 
@@ -43,12 +58,14 @@ pub struct CurrentSession {
     live: LiveSession,
 }
 
-impl CurrentSession {
-    #[cfg(any(feature = "axum", feature = "actix"))]
-    pub(crate) fn new(live: LiveSession) -> Self {
+#[cfg(any(feature = "axum", feature = "actix"))]
+impl OfSession for CurrentSession {
+    fn of(live: LiveSession, _: &Arc<Service>) -> Self {
         Self { live }
     }
+}
 
+impl CurrentSession {
     /// The session's id.
     pub fn id(&self) -> SessionId {
         self.live.session()
@@ -84,16 +101,16 @@ pub struct EnrollingUser {
     live: LiveSession,
 }
 
-impl EnrollingUser {
-    /// The scopes that the extractor takes.
-    #[cfg(any(feature = "axum", feature = "actix"))]
-    pub(crate) const SCOPES: &[Scope] = &[Scope::Full, Scope::EnrolFactor];
+#[cfg(any(feature = "axum", feature = "actix"))]
+impl OfSession for EnrollingUser {
+    const SCOPES: &[Scope] = &[Scope::Full, Scope::EnrolFactor];
 
-    #[cfg(any(feature = "axum", feature = "actix"))]
-    pub(crate) fn new(live: LiveSession) -> Self {
+    fn of(live: LiveSession, _: &Arc<Service>) -> Self {
         Self { live }
     }
+}
 
+impl EnrollingUser {
     /// The user's id.
     pub fn id(&self) -> UserId {
         self.live.user()

@@ -66,9 +66,10 @@ pub(crate) fn assets() -> impl Iterator<Item = Asset> {
     pages.chain(ASSETS).map(|(path, content_type, text)| Asset { path, content_type, text })
 }
 
-/// What the app's own route says, as JSON.
-pub(crate) fn hello(user: &CurrentUser) -> String {
-    json!({ "message": format!("Hello, user {}.", user.id()) }).to_string()
+/// Returns what the app's own route says, as JSON.
+pub(crate) async fn hello(user: &CurrentUser) -> Result<String, auth_system::Error> {
+    let account = user.load().await?;
+    Ok(json!({ "message": format!("Hello, user {}.", account.email) }).to_string())
 }
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;

@@ -12,12 +12,11 @@ use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transfor
 use actix_web::error::InternalError;
 use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue};
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
-use auth_core::proof::LiveSession;
 use auth_core::types::Scope;
 use bytes::Bytes;
 
 use super::{answer, translate};
-use crate::http::guard::access::{self, Identified};
+use crate::http::guard::access::{self, Identified, OfSession};
 use crate::http::guard::{caller, cookie};
 use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
 
@@ -128,7 +127,7 @@ where
                 let refused = answer(access::unstrippable(request.head().uri.path()).map(crate::Body::from));
                 return Ok(request.into_response(refused).map_into_right_body());
             }
-            let unavailable = identified.optional(FULL).err();
+            let unavailable = identified.optional::<CurrentUser>().err();
             let is_stuck = Rc::new(Cell::new(false));
             request.extensions_mut().insert(Seen { identified, is_stuck: Rc::downgrade(&is_stuck) });
             let mut inner = pin!(inner.call(request));
@@ -183,7 +182,7 @@ impl FromRequest for CurrentUser {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request, FULL, Self::new)
+        extract(request)
     }
 }
 
@@ -192,7 +191,7 @@ impl FromRequest for EnrollingUser {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request, Self::SCOPES, Self::new)
+        extract(request)
     }
 }
 
@@ -201,20 +200,17 @@ impl FromRequest for CurrentSession {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request, FULL, Self::new)
+        extract(request)
     }
 }
 
-/// The scopes that most extractors take.
-const FULL: &[Scope] = &[Scope::Full];
-
 type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, Error>>>>;
 
-fn extract<T: 'static>(request: &HttpRequest, scopes: &[Scope], new: fn(LiveSession) -> T) -> Extraction<T> {
-    let found = live(request, scopes);
+fn extract<T: OfSession + 'static>(request: &HttpRequest) -> Extraction<T> {
+    let found = of_request(request);
     Box::pin(async move {
         match found {
-            Some(found) => found.map(new),
+            Some(found) => found,
             None => pending().await,
         }
     })
@@ -223,15 +219,15 @@ fn extract<T: 'static>(request: &HttpRequest, scopes: &[Scope], new: fn(LiveSess
 /// The caller's session, or the refusal. `None` where the check could not be made: actix-web takes every error of an
 /// extractor in an `Option` for `None`, and would let somebody in as nobody. So the extractor does not end, and the
 /// middleware, which sees that, answers in its place.
-fn live(request: &HttpRequest, scopes: &[Scope]) -> Option<Result<LiveSession, Error>> {
+fn of_request<T: OfSession>(request: &HttpRequest) -> Option<Result<T, Error>> {
     let extensions = request.extensions();
     let Some(Seen { identified, is_stuck }) = extensions.get() else {
         return Some(Err(refusal(access::unidentified(".wrap(auth.middleware())", request.uri().path()))));
     };
-    match identified.optional(scopes) {
-        Ok(Some(live)) => Some(Ok(live)),
+    match identified.optional() {
+        Ok(Some(found)) => Some(Ok(found)),
         Ok(None) => Some(match translate(request.head()) {
-            Ok(head) => identified.required(scopes, head.headers()).map_err(refusal),
+            Ok(head) => identified.required(head.headers()).map_err(refusal),
             Err(error) => Err(actix_web::error::ErrorBadRequest(error)),
         }),
         Err(refused) => match is_stuck.upgrade() {

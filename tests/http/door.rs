@@ -98,6 +98,7 @@ pub(crate) fn axum_app(auth: &Auth) -> Router {
         .route("/open", any(open))
         .route("/whoami", any(whoami))
         .route("/maybe", any(maybe))
+        .route("/my-address", any(account))
         .route("/cookies", any(cookies))
         .layer(auth.layer());
     let required = Router::new().route("/required", any(required)).layer(auth.layer().required());
@@ -125,6 +126,7 @@ pub(crate) fn actix_app(
         .service(own("/open").to(open))
         .service(own("/whoami").to(whoami))
         .service(own("/maybe").to(maybe))
+        .service(own("/my-address").to(account))
         .service(own("/cookies").to(cookies_in_actix))
         .service(web::resource("/required").wrap(auth.middleware().required()).to(required))
 }
@@ -139,6 +141,10 @@ async fn required() -> &'static str {
 
 async fn whoami(user: CurrentUser, session: CurrentSession) -> String {
     format!("{} {}", user.id(), session.id())
+}
+
+async fn account(user: CurrentUser) -> String {
+    user.load().await.map_or_else(|error| error.reason().code().to_owned(), |account| account.email.to_string())
 }
 
 async fn enrolling(user: EnrollingUser) -> String {

@@ -48,6 +48,7 @@ async fn extractors_tell_who_calls(ground: Ground) {
     let claims = claims(jar.access());
     let (id, sid) = (claims["sub"].as_str().unwrap(), claims["sid"].as_str().unwrap());
     assert_eq!(world.app(get("/whoami").jar(&jar)).await.text(), format!("{id} {sid}"));
+    assert_eq!(world.app(get("/my-address").jar(&jar)).await.text(), "ada@example.org");
     assert_eq!(world.app(get("/maybe").jar(&jar)).await.text(), id);
     assert_eq!(world.app(get("/maybe")).await.text(), "nobody");
     assert_eq!(world.app(get("/open")).await.text(), "open");

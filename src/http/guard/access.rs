@@ -13,6 +13,15 @@ use super::caller::{Checked, Source};
 use crate::http::refusal::Refusal;
 use crate::http::service::Service;
 
+/// An extractor for sessions of some scopes.
+#[cfg(any(feature = "axum", feature = "actix"))]
+pub(crate) trait OfSession: Sized {
+    /// The scopes that the extractor takes.
+    const SCOPES: &[Scope] = &[Scope::Full];
+
+    fn of(live: LiveSession, service: &Arc<Service>) -> Self;
+}
+
 /// What a middleware leaves for extractors.
 #[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
 #[derive(Clone)]
@@ -68,10 +77,10 @@ pub(crate) fn admit(
 
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl Identified {
-    /// For an extractor that needs a session of one of these scopes.
-    pub(crate) fn required(&self, scopes: &[Scope], headers: &HeaderMap) -> Result<LiveSession, Response<Bytes>> {
+    /// For an extractor that needs a session.
+    pub(crate) fn required<T: OfSession>(&self, headers: &HeaderMap) -> Result<T, Response<Bytes>> {
         match &self.caller {
-            Caller::Live(live) if scopes.contains(&live.scope()) => Ok(*live),
+            Caller::Live(live) if T::SCOPES.contains(&live.scope()) => Ok(T::of(*live, &self.service)),
             Caller::Live(_) => Err(self.service.respond_refused(Reason::SecondFactorRequired.into(), headers)),
             Caller::Refused(refusal) => Err(refusal.response.clone()),
             Caller::Anonymous => Err(self.service.respond_refused(not_authenticated(), headers)),
@@ -80,9 +89,9 @@ impl Identified {
 
     /// For an extractor that also takes an anonymous caller. A stale token or another scope is as good as none, but a
     /// check that could not be made is no answer.
-    pub(crate) fn optional(&self, scopes: &[Scope]) -> Result<Option<LiveSession>, Response<Bytes>> {
+    pub(crate) fn optional<T: OfSession>(&self) -> Result<Option<T>, Response<Bytes>> {
         match &self.caller {
-            Caller::Live(live) if scopes.contains(&live.scope()) => Ok(Some(*live)),
+            Caller::Live(live) if T::SCOPES.contains(&live.scope()) => Ok(Some(T::of(*live, &self.service))),
             Caller::Refused(refusal) if refusal.unavailable => Err(refusal.response.clone()),
             Caller::Refused(_) | Caller::Anonymous | Caller::Live(_) => Ok(None),
         }
