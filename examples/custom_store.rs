@@ -10,7 +10,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use auth_system::auth_core::flow::{LoginRequest, PasswordResetConfirm, SignUpRequest};
+use auth_system::auth_core::account::{PasswordResetConfirm, SignUpRequest};
+use auth_system::auth_core::login::LoginRequest;
 use auth_system::auth_core::port::{
     ChangePage, Clock, FeedPosition, LoginRecord, Mail, MailError, Mailer, NewUser, Random as _, Since, StoreError,
     Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Once};
 
 use auth_core::error::Error;
-use auth_core::flow::Admin;
+use auth_core::operator::Admin;
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
     AttemptStore, Clock, CredentialStore, DataKeyUse, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck,

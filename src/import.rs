@@ -18,7 +18,7 @@
 //!
 //! ```
 //! use auth_system::Auth;
-//! use auth_system::auth_core::flow::{ImportedUser, UserImport};
+//! use auth_system::auth_core::account::{ImportedUser, UserImport};
 //! use auth_system::auth_core::types::{Attributes, Email, TenantId, Timestamp, UserId, UserStatus, Username};
 //! use auth_system::import;
 //!

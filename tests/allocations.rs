@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use auth_system::auth_core::error::Reason;
-use auth_system::auth_core::flow::{LoginRequest, SessionTokens};
+use auth_system::auth_core::login::LoginRequest;
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher as _, UserChange, UserKey, UserStore as _};
+use auth_system::auth_core::session::SessionTokens;
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer, root_secret_of};
 use auth_system::auth_core::types::{
     Channel, Claim, Client, Email, Password, Scope, TenantId, TokenVersion, UserId, UserStatus,

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use auth_system::auth_core::flow::{ImportedUser, UserImport};
+use auth_system::auth_core::account::{ImportedUser, UserImport};
 use auth_system::auth_core::port::{MailPurpose, UserKey};
 use auth_system::auth_core::testing::RecordingMailer;
 use auth_system::auth_core::token::RootSecret;

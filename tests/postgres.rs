@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use auth_system::auth_core::flow::NewAccount;
+use auth_system::auth_core::operator::NewAccount;
 use auth_system::auth_core::port::{MailPurpose, UserKey, UserStore};
 use auth_system::auth_core::testing::{InsecurePlainHasher, RecordingMailer};
 use auth_system::auth_core::token::RootSecret;

@@ -9,7 +9,15 @@
 //! | [`token`] | access, refresh and link tokens; the key rings | types, policy |
 //! | [`port`] | what flows need from outside, one trait each | types |
 //! | [`proof`] | witness values that only a check can make | port, token |
-//! | [`flow`] | one file per feature, all methods of [`AuthSystem`] | all of the above |
+//! | [`account`] | accounts: how they begin, change, are recovered and end | factor, session and what they know |
+//! | [`login`] | ways into an account | factor, session and what they know |
+//! | [`factor`] | authentication factors beside the password | session and what it knows |
+//! | [`session`] | sessions: issued, checked, refreshed and ended | proof and what it knows |
+//! | [`message`] | mails: queued by a flow, composed and sent by the worker | proof and what it knows |
+//! | [`operator`] | administration, clean-up, checks at start | proof and what it knows |
+//!
+//! The last six hold the flows, one file per feature. Each flow is a method of [`AuthSystem`]: it loads, decides, commits
+//! by one atomic write, and notifies.
 //!
 //! # Rules that everything here keeps
 //!
@@ -28,7 +36,8 @@
 //! ```
 //! # #[cfg(feature = "testing")] {
 //! # use std::sync::Arc;
-//! use auth_core::flow::{LoginRequest, SignUpRequest};
+//! use auth_core::account::SignUpRequest;
+//! use auth_core::login::LoginRequest;
 //! use auth_core::policy::Policy;
 //! # #[cfg(any())]
 //! use auth_core::token::RootSecret;
@@ -67,16 +76,23 @@
 //! # }
 //! ```
 
+pub mod account;
+mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
-pub mod flow;
+pub mod factor;
+pub mod login;
 #[cfg(feature = "memory")]
 pub mod memory;
+pub mod message;
+pub mod operator;
 pub mod policy;
 pub mod port;
 pub mod proof;
+mod retry;
 mod revocation;
+pub mod session;
 mod system;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -55,7 +55,8 @@ pub struct Ports {
     pub data_key_use: Vec<Arc<dyn DataKeyUse>>,
 }
 
-/// The account system. Its methods are the flows; each file under [`flow`](crate::flow) adds its own.
+/// The account system. Its methods are the flows; each file under [`account`](crate::account), [`login`](crate::login) and their
+/// siblings adds its own.
 #[derive(Clone)]
 pub struct AuthSystem {
     inner: Arc<Inner>,

@@ -8,7 +8,8 @@ mod common;
 use std::time::Duration;
 
 use auth_core::Reason;
-use auth_core::flow::{ImportedUser, NewAccount, UserImport};
+use auth_core::account::{ImportedUser, UserImport};
+use auth_core::operator::NewAccount;
 use auth_core::port::{Event, MailPurpose, UserKey};
 use auth_core::types::{Attributes, Client, Email, Password, PasswordHash, TenantId, Timestamp, UserId, UserStatus};
 use common::{ADA, DAY, Fault, HOUR, Look, OTHER_PASSWORD, PASSWORD, TICK, World, refused};
@@ -267,7 +268,8 @@ async fn a_verification_that_comes_first_keeps_the_account_from_the_purge() {
 async fn a_mail_tells_of_a_sign_up_and_its_second_link_removes_the_account() {
     let world = World::new();
     let client = Client { address: "203.0.113.9".parse().ok(), ..Client::default() };
-    let request = auth_core::flow::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
+    let request =
+        auth_core::account::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
     world.auth.sign_up(&client, request).await.unwrap();
     // A mail that another client asks for names the client address of the sign-up.
     world.mails().await;

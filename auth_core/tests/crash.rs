@@ -8,9 +8,9 @@ mod common;
 
 use std::time::Duration;
 
-use auth_core::flow::SessionTokens;
 use auth_core::port::{MailPurpose, UserChange};
 use auth_core::proof::LiveSession;
+use auth_core::session::SessionTokens;
 use auth_core::types::{Password, PasswordHash};
 use auth_core::{AuthSystem, Error, Reason};
 use common::{

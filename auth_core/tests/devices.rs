@@ -5,7 +5,11 @@
 
 mod common;
 
-use auth_core::flow::{Confirmation, LoggedIn, LoginRequest, PasswordChangeRequest, PasswordResetConfirm};
+use auth_core::account::{PasswordChangeRequest, PasswordResetConfirm};
+
+use auth_core::factor::Confirmation;
+
+use auth_core::login::{LoggedIn, LoginRequest};
 use auth_core::policy::Policy;
 use auth_core::port::{Event, LoginRefusal, MailPurpose};
 use auth_core::types::{Channel, Client, Password, Token};
@@ -77,7 +81,7 @@ async fn a_reset_ends_the_window_of_the_username_as_well() {
         policy.usernames = true;
     });
     let request =
-        auth_core::flow::SignUpRequest { email: ADA, username: Some("ada"), password: PASSWORD, attributes: vec![] };
+        auth_core::account::SignUpRequest { email: ADA, username: Some("ada"), password: PASSWORD, attributes: vec![] };
     world.auth.sign_up(&world.client, request).await.unwrap();
     let link = world.link().await;
     world.verify(&link).await.unwrap();

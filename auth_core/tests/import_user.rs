@@ -4,7 +4,7 @@
 
 mod common;
 
-use auth_core::flow::{ImportedUser, UserImport};
+use auth_core::account::{ImportedUser, UserImport};
 use auth_core::port::Event;
 use auth_core::types::{Attributes, Email, PasswordHash, TenantId, Timestamp, User, UserId, UserStatus, Username};
 use auth_core::{Error, Reason};

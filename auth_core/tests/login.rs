@@ -5,7 +5,8 @@ mod common;
 use std::net::IpAddr;
 
 use auth_core::Reason;
-use auth_core::flow::{LoginOutcome, LoginRequest, SignUpRequest};
+use auth_core::account::SignUpRequest;
+use auth_core::login::{LoginOutcome, LoginRequest};
 use auth_core::port::{Event, HashError, LoginRefusal, MailPurpose, UserChange, UserStore};
 use auth_core::proof::Authenticated;
 use auth_core::types::{

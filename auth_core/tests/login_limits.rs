@@ -9,7 +9,7 @@ mod common;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use auth_core::flow::{LoggedIn, LoginRequest};
+use auth_core::login::{LoggedIn, LoginRequest};
 use auth_core::policy::Policy;
 use auth_core::port::{Event, HashError, LoginRefusal, PasswordHasher, Ticket, Verdict};
 use auth_core::token::{DeviceId, TokenRing, Tokens};

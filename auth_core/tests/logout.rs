@@ -6,8 +6,8 @@
 mod common;
 
 use auth_core::Reason;
-use auth_core::flow::SessionTokens;
 use auth_core::port::Event;
+use auth_core::session::SessionTokens;
 use common::{ADA, DAY, Fault, Look, MINUTE, PASSWORD, World, refused, session};
 
 async fn assert_dead(world: &World, tokens: &SessionTokens) {

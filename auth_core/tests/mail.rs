@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::Reason;
-use auth_core::flow::{Delivery, PasswordChangeRequest};
+use auth_core::account::PasswordChangeRequest;
+use auth_core::message::Delivery;
 use auth_core::port::{Event, Mail, MailError, MailOutbox, MailPurpose, Mailer, UserChange};
 use auth_core::testing::RecordingMailer;
 use auth_core::types::{Client, Locale, Password, TenantId, UserStatus};
@@ -66,7 +67,8 @@ async fn a_mail_says_what_its_template_needs() {
     });
     let (tenant, locale) = (TenantId::parse("acme").unwrap(), Locale::parse_or_default("pt-BR"));
     let client = Client { tenant, locale, ..Client::default() };
-    let request = auth_core::flow::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
+    let request =
+        auth_core::account::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
     world.auth.sign_up(&client, request).await.unwrap();
     world.auth.request_password_reset(&client, ADA).await.unwrap();
     node.deliver_mail().await.unwrap();

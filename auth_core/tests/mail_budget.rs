@@ -7,7 +7,11 @@ mod common;
 
 use std::time::Duration;
 
-use auth_core::flow::{Confirmation, EmailChangeRequest, LoggedIn, LoginRequest, PasswordChangeRequest};
+use auth_core::account::{EmailChangeRequest, PasswordChangeRequest};
+
+use auth_core::factor::Confirmation;
+
+use auth_core::login::{LoggedIn, LoginRequest};
 use auth_core::policy::Policy;
 use auth_core::port::{Event, MailPurpose};
 use auth_core::types::{Channel, Client, Limit, Password, TenantId};

@@ -7,8 +7,8 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use auth_core::account::{PasswordResetConfirm, SignUpRequest};
 use auth_core::error::{FieldReason, KnownText};
-use auth_core::flow::{PasswordResetConfirm, SignUpRequest};
 use auth_core::policy::PasswordPolicy;
 use auth_core::port::{PasswordCheck, PasswordCheckError};
 use auth_core::types::{Client, Email, MAX_PASSWORD_BYTES, Password, Personal, Username};

@@ -3,8 +3,9 @@
 mod common;
 
 use auth_core::Reason;
+use auth_core::account::{PasswordResetConfirm, SignUpRequest};
 use auth_core::error::{FieldReason, KnownText};
-use auth_core::flow::{NewAccount, PasswordResetConfirm, SignUpRequest};
+use auth_core::operator::NewAccount;
 use auth_core::port::{Event, MailPurpose};
 use auth_core::types::{Claim, Client, TenantId, UserId, UserStatus};
 use common::{ADA, Fault, HOUR, Link, MINUTE, OTHER_PASSWORD, PASSWORD, TICK, World, login, refused, wrong_fields};

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::Reason;
-use auth_core::flow::SessionTokens;
 use auth_core::policy::Policy;
 use auth_core::port::{Event, SessionStore, UserChange};
+use auth_core::session::SessionTokens;
 use auth_core::testing::ManualClock;
 use auth_core::types::{EnrolledFactor, PasswordHash, UserStatus};
 use common::{ADA, DAY, Fault, Look, MINUTE, PASSWORD, SECOND, SkewedClock, TICK, World, bytes, refused, session};

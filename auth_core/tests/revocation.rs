@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use auth_core::flow::SessionTokens;
 use auth_core::policy::Policy;
 use auth_core::port::{NewUser, SessionStore, UserChange, UserStore};
 use auth_core::proof::LiveSession;
+use auth_core::session::SessionTokens;
 use auth_core::testing::ManualClock;
 use auth_core::types::{
     Claim, Email, PasswordHash, Scope, Session, SessionId, TenantId, TokenVersion, User, UserId, UserStatus,

@@ -4,7 +4,9 @@ mod common;
 
 use std::fmt::Write as _;
 
-use auth_core::flow::{LoginRequest, PasswordResetConfirm, SignUpRequest};
+use auth_core::account::{PasswordResetConfirm, SignUpRequest};
+
+use auth_core::login::LoginRequest;
 use auth_core::port::{Event, HashError, MailError, MailPurpose, StoreError};
 use auth_core::types::{Channel, Password};
 use auth_core::{Error, Reason};

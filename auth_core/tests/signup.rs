@@ -8,8 +8,9 @@ mod common;
 use std::time::Duration;
 
 use auth_core::Reason;
+use auth_core::account::{SignUpRequest, SignedUp};
 use auth_core::error::FieldReason;
-use auth_core::flow::{NewAccount, SignUpRequest, SignedUp};
+use auth_core::operator::NewAccount;
 use auth_core::policy::AttributeRule;
 use auth_core::port::{Event, MailPurpose, UserStore};
 use auth_core::types::{Client, TenantId, UserStatus};

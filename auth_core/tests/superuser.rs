@@ -6,7 +6,8 @@
 mod common;
 
 use auth_core::Reason;
-use auth_core::flow::{Admin, NewAccount, SignUpRequest};
+use auth_core::account::SignUpRequest;
+use auth_core::operator::{Admin, NewAccount};
 use auth_core::port::{AdminAction, CredentialStore, Event, MailPurpose, UserChange, UserStore};
 use auth_core::types::{Credential, CredentialId, FactorKind, Payload, User, UserStatus};
 use common::{ADA, Fault, OTHER_PASSWORD, PASSWORD, SECOND, World, refused};

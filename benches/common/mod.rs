@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_system::auth_core::flow::LoginRequest;
+use auth_system::auth_core::login::LoginRequest;
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher, UserStore as _};
 use auth_system::auth_core::testing::{RecordingMailer, root_secret};

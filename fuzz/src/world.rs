@@ -4,7 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use auth_core::flow::{Confirmation, LoginOutcome, LoginRequest, SessionTokens, TotpPurpose, TotpSetup};
+use auth_core::factor::{Confirmation, TotpPurpose, TotpSetup};
+
+use auth_core::login::{LoginOutcome, LoginRequest};
+
+use auth_core::session::SessionTokens;
 use auth_core::memory::MemoryStore;
 use auth_core::port::{PendingSessionStore, SessionStore, Since, UserKey, UserStore};
 use auth_core::proof::LiveSession;

@@ -1,6 +1,6 @@
 //! What an endpoint answers when it does not refuse.
 
-use auth_core::flow::SessionTokens;
+use auth_core::session::SessionTokens;
 use auth_core::token::IssuedToken;
 use auth_core::types::Token;
 use bytes::Bytes;

@@ -15,5 +15,5 @@ pub(crate) fn free_port() -> u16 {
     let start = u16::try_from(std::process::id() % u32::from(COUNT / 40)).unwrap() * 40;
     let candidates = std::iter::repeat_with(|| FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT);
     let mut candidates = candidates.take(usize::from(COUNT));
-    candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+    candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }

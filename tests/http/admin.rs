@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth_system::auth_core::Error;
 use auth_system::auth_core::Reason;
-use auth_system::auth_core::flow::{Admin, NewAccount};
+use auth_system::auth_core::operator::{Admin, NewAccount};
 use auth_system::auth_core::port::{AdminAction, Event, MailPurpose, UserKey};
 use auth_system::auth_core::types::{Email, TenantId, User, UserStatus};
 use auth_system::config::{Secret, Superuser};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use auth_system::auth_core::flow::NewAccount;
+use auth_system::auth_core::operator::NewAccount;
 use auth_system::auth_core::port::{Event, MailPurpose};
 use auth_system::auth_core::types::UserId;
 use http::Method;

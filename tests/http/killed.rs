@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use auth_system::Config;
-use auth_system::auth_core::flow::NewAccount;
+use auth_system::auth_core::operator::NewAccount;
 use auth_system::auth_core::types::Limit;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, query_scalar};

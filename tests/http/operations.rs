@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth_system::Config;
-use auth_system::auth_core::flow::Confirmation;
+use auth_system::auth_core::factor::Confirmation;
 use auth_system::auth_core::types::Limit;
 use auth_system::config::Profile;
 use auth_system::operation::{

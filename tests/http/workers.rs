@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_system::Auth;
-use auth_system::auth_core::flow::NewAccount;
 use auth_system::auth_core::memory::MemoryStore;
+use auth_system::auth_core::operator::NewAccount;
 use auth_system::auth_core::port::{Event, Mail, MailError, MailPurpose, Mailer, UserKey};
 use auth_system::auth_core::testing::{InsecurePlainHasher, RecordingMailer};
 use auth_system::auth_core::types::{Email, SessionId, TenantId};

@@ -2,7 +2,7 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use super::{InvalidSetting, common_passwords};
-use crate::error::{FieldError, FieldReason, KnownText};
+use crate::types::{FieldError, FieldReason, KnownText};
 use crate::types::{MAX_PASSWORD_BYTES, Password, Personal};
 
 /// What makes an acceptable password (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 section 6.2).

@@ -3,7 +3,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::StoreError;
-use crate::token::KeyId;
+use crate::types::KeyId;
 use crate::types::{Credential, FactorKind, PasswordHash};
 
 /// Tells which data keys stored values still need. Optional: without it, nothing notices a key that was dropped too

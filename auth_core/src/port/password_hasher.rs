@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::token::KeyId;
+use crate::types::KeyId;
 use crate::types::{Password, PasswordHash};
 
 /// Hashes passwords, off the async threads and within bounds.

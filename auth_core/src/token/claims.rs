@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::cursor::Malformed;
-use super::written::token_version;
 use super::{LEEWAY_SECONDS, TokenError, Tokens};
 use crate::types::{AuthMethods, Channel, Scope, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
@@ -168,4 +167,11 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Malformed> {
     }
     *slot = Some(value);
     Ok(())
+}
+
+/// A version as a token states it.
+pub(super) fn token_version(stated: i64) -> Result<TokenVersion, Malformed> {
+    let version = u32::try_from(stated).map(TokenVersion::new).map_err(|_| Malformed)?;
+    // Versions have 31 bits.
+    if i64::from(version.get()) == stated { Ok(version) } else { Err(Malformed) }
 }

@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use constant_time_eq::constant_time_eq_32;
 
-use super::ring::{TokenKey, mac};
+use super::ring::TokenKey;
+use super::secret::mac;
 use super::{MAX_SKEW, Tokens};
 use crate::types::{PasswordHash, Timestamp, Token, User};
 

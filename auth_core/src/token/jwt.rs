@@ -9,7 +9,8 @@ use hmac::Hmac;
 use sha2::Sha256;
 
 use super::TokenError;
-use super::ring::{TokenKey, TokenRing, mac};
+use super::ring::{TokenKey, TokenRing};
+use super::secret::mac;
 use crate::types::Token;
 
 /// Longer tokens are refused unread. Ours stay below: two names of 200 bytes, two ids of 64, and about 400 of the rest.

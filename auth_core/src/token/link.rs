@@ -6,32 +6,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use constant_time_eq::constant_time_eq_32;
 
 use super::Tokens;
-use super::ring::{TokenKey, mac};
+use super::purpose::LinkPurpose;
+use super::ring::TokenKey;
+use super::secret::mac;
 use crate::types::{TenantId, Timestamp, Token, User, UserId};
-
-/// What a link is for. A link of one purpose is garbage to the others: each has a key of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkPurpose {
-    /// Prove the mailbox.
-    VerifyEmail,
-    /// Set a new password.
-    SetPassword,
-    /// Remove an account that a stranger signed up with the mailbox.
-    DenySignUp,
-}
-
-impl LinkPurpose {
-    pub(super) const ALL: [Self; 3] = [Self::VerifyEmail, Self::SetPassword, Self::DenySignUp];
-
-    /// The context of the derived key.
-    pub(super) const fn context(self) -> &'static str {
-        match self {
-            Self::VerifyEmail => "link/verify-email",
-            Self::SetPassword => "link/set-password",
-            Self::DenySignUp => "link/deny-sign-up",
-        }
-    }
-}
 
 impl Tokens {
     /// A link token for the account as it is now: tenant, id, address and token version.

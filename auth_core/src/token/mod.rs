@@ -8,20 +8,24 @@ mod device;
 pub mod fuzzing;
 mod jwt;
 mod link;
+mod purpose;
 mod refresh;
 mod ring;
 mod seal;
 mod sealed_link;
+mod secret;
 pub(crate) mod vault;
 mod weak_secret;
 mod written;
 
+pub use crate::types::KeyId;
 pub use access::AccessClaims;
 pub use device::DeviceId;
-pub use link::LinkPurpose;
+pub use purpose::{LinkPurpose, SealedPurpose};
 pub use refresh::RefreshClaims;
-pub use ring::{DataRing, KeyId, RootSecret, TokenRing};
-pub use sealed_link::{SealedLink, SealedPurpose};
+pub use ring::{DataRing, TokenRing};
+pub use sealed_link::SealedLink;
+pub use secret::RootSecret;
 pub use weak_secret::WeakSecret;
 
 use std::fmt;

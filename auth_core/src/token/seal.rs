@@ -6,7 +6,7 @@ use hmac::Hmac;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::ring::{RootSecret, mac};
+use super::secret::{RootSecret, mac};
 
 const NONCE_BYTES: usize = 24;
 

@@ -4,31 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Tokens;
+use super::purpose::SealedPurpose;
 use crate::types::{Email, TenantId, Timestamp, Token, TokenVersion, UserId};
-
-/// What a sealed link is for. A link of one purpose is garbage to the others: each has a key of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SealedPurpose {
-    /// Move an account to another address.
-    ChangeEmail,
-    /// Take back a change that the owner did not make.
-    NotMe,
-    /// Object to a taking-back, or decide a dispute with a second factor.
-    TakenBack,
-}
-
-impl SealedPurpose {
-    pub(super) const ALL: [Self; 3] = [Self::ChangeEmail, Self::NotMe, Self::TakenBack];
-
-    /// The context of the derived key.
-    pub(super) const fn context(self) -> &'static str {
-        match self {
-            Self::ChangeEmail => "link/change-email",
-            Self::NotMe => "link/not-me",
-            Self::TakenBack => "link/taken-back",
-        }
-    }
-}
 
 /// The content of a sealed link. Whether it still fits the account is for its flow to judge.
 #[derive(Clone, Debug, PartialEq, Eq)]

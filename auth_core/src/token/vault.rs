@@ -7,8 +7,10 @@ use hmac::Hmac;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::ring::{DataRing, KeyId, mac};
+use super::ring::DataRing;
 use super::seal::Sealer;
+use super::secret::mac;
+use crate::types::KeyId;
 
 /// Seals and hashes for one purpose with the ring's current key; reads values under any of its keys.
 #[derive(Clone)]

@@ -4,7 +4,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::ring::MIN_SECRET_BYTES;
+/// The shortest root secret, in bytes.
+const MIN_SECRET_BYTES: usize = 32;
 
 /// Why a text or some bytes make no root secret. Never shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

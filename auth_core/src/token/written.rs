@@ -7,9 +7,9 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::Tokens;
-use super::claims::Claims;
+use super::claims::{Claims, token_version};
 use super::cursor::{Cursor, Malformed};
-use crate::types::{AuthMethods, Channel, Scope, Session, SessionId, Timestamp, TokenVersion};
+use crate::types::{AuthMethods, Channel, Scope, Session, SessionId, Timestamp};
 
 /// What every payload of this issuer for this audience begins with.
 pub(super) fn payload_head(issuer: &str, audience: &str) -> Box<str> {
@@ -103,13 +103,6 @@ impl Tokens {
     }
 }
 
-/// A version as a token states it.
-pub(super) fn token_version(stated: i64) -> Result<TokenVersion, Malformed> {
-    let version = u32::try_from(stated).map(TokenVersion::new).map_err(|_| Malformed)?;
-    // Versions have 31 bits.
-    if i64::from(version.get()) == stated { Ok(version) } else { Err(Malformed) }
-}
-
 /// The same for all who derive the token of one generation, different for all others.
 fn token_id(token_type: &str, session: SessionId, generation: u32) -> u128 {
     let digest = Sha256::new()
@@ -127,7 +120,7 @@ mod tests {
     use super::*;
     use crate::policy::Policy;
     use crate::token::{RootSecret, TokenRing};
-    use crate::types::{MethodTimes, TenantId, UserId};
+    use crate::types::{MethodTimes, TenantId, TokenVersion, UserId};
 
     fn tokens() -> Tokens {
         let secret: Vec<u8> = (0..32).collect();

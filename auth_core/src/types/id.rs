@@ -5,6 +5,8 @@ use std::fmt;
 use arrayvec::ArrayString;
 use uuid::Uuid;
 
+use super::Timestamp;
+
 /// Why a text is not an identifier: empty, longer than allowed, or with a character outside visible ASCII, `"` or `\`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidId;
@@ -130,6 +132,47 @@ uuid_id! {
 uuid_id! {
     /// A queued mail (UUIDv7).
     MailId
+}
+
+/// Names a key: eight characters derived from its secret, of which they tell nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; Self::LEN]);
+
+impl KeyId {
+    pub(crate) const LEN: usize = 8;
+
+    pub(crate) const fn new(id: [u8; Self::LEN]) -> Self {
+        Self(id)
+    }
+
+    /// Reads an id from where a stored value names it; `None` for what is no id.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let id: [u8; Self::LEN] = bytes.try_into().ok()?;
+        id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).then_some(Self(id))
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("")
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl CredentialId {
+    /// The first id that could have been made at a time: ids begin with it.
+    pub(crate) fn first_at(time: Timestamp) -> Self {
+        let millis = u64::try_from(time.micros() / 1000).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Email, Timestamp, TokenVersion, User};
+use super::{Email, Timestamp, TokenVersion};
 
 /// Security changes that the owner of an account declared not to be theirs: spans of token versions. Also the dispute
 /// that is open, if another address claims the account.
@@ -58,11 +58,6 @@ pub struct Dispute {
 impl Dispute {
     /// The most displaced addresses that are kept. The oldest one is dropped for a further one.
     const MAX_DISPLACED: usize = 8;
-
-    /// Whether the account is still as the dispute left it.
-    pub fn stands(&self, user: &User) -> bool {
-        user.token_version == self.version && !user.is_active()
-    }
 
     /// Returns all addresses that claim the account.
     pub fn claimants(&self) -> impl Iterator<Item = &Email> {

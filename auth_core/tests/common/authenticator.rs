@@ -2,10 +2,10 @@
 
 use auth_core::AuthSystem;
 use auth_core::error::Error;
-use auth_core::flow::{
-    Confirmation, LoginOutcome, LoginRequest, SecondFactorRequest, SessionTokens, TotpPurpose, VerifiedLogin,
-};
+use auth_core::factor::{Confirmation, TotpPurpose};
+use auth_core::login::{LoginOutcome, LoginRequest, SecondFactorRequest, VerifiedLogin};
 use auth_core::port::Clock;
+use auth_core::session::SessionTokens;
 use auth_core::testing::ManualClock;
 use auth_core::types::{Channel, Client, Password};
 use totp_rs::{Builder, Secret};

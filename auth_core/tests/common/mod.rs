@@ -15,14 +15,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use auth_core::account::{PasswordResetConfirm, SignUpRequest, SignedUp};
 use auth_core::error::{Error, FieldReason};
-use auth_core::flow::{LoginRequest, PasswordResetConfirm, SessionTokens, SignUpRequest, SignedUp};
+use auth_core::login::LoginRequest;
 use auth_core::memory::MemoryStore;
 use auth_core::policy::Policy;
 use auth_core::port::{
     AttemptStore, Clock, CredentialStore, DeadMails, HashError, MailOutbox, MailPurpose, NewUser, PasswordHasher,
     PendingSessionStore, SessionStore, Ticket, UserChange, UserDirectory, UserKey, UserStore, UserUpdate, Verdict,
 };
+use auth_core::session::SessionTokens;
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{DataRing, RootSecret, TokenRing, Tokens};
 use auth_core::types::{

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use auth_core::flow::{
-    Confirmation, EmailChangeConfirm, EmailChangeRequest, LoginOutcome, LoginRequest, Mover, PasswordChangeRequest,
-    ReplacementRight, SessionTokens, SignUpRequest, TotpPurpose, TotpReplacement,
-};
+use auth_core::account::{EmailChangeConfirm, EmailChangeRequest, Mover, PasswordChangeRequest, SignUpRequest};
+
+use auth_core::factor::{Confirmation, ReplacementRight, TotpPurpose, TotpReplacement};
+
+use auth_core::login::{LoginOutcome, LoginRequest};
+
 use auth_core::proof::LiveSession;
+use auth_core::session::SessionTokens;
 use auth_core::testing::{ManualClock, RecordingMailer};
 use auth_core::types::{AuthMethods, Channel, Password, Token};
 use auth_core::{AuthSystem, Error, Reason};

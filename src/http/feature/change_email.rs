@@ -1,8 +1,9 @@
 //! `change-email/`, `change-email-confirm/`: moving to another address.
 
 use auth_core::Reason;
+use auth_core::account::{EmailChangeConfirm, EmailChangeRequest, Mover};
 use auth_core::error::FieldReason;
-use auth_core::flow::{Confirmation, EmailChangeConfirm, EmailChangeRequest, Mover};
+use auth_core::factor::Confirmation;
 use auth_core::types::{Password, Scope};
 use http::{Method, StatusCode};
 

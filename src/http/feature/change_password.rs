@@ -1,7 +1,7 @@
 //! `change-password/`: another password, by the present one.
 
 use auth_core::Reason;
-use auth_core::flow::PasswordChangeRequest;
+use auth_core::account::PasswordChangeRequest;
 use auth_core::types::Password;
 use http::{Method, StatusCode};
 use zeroize::Zeroizing;

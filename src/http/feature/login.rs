@@ -1,7 +1,7 @@
 //! `login/`: the first step of a login, or all of it.
 
 use auth_core::Reason;
-use auth_core::flow::{LoginOutcome, LoginRequest};
+use auth_core::login::{LoginOutcome, LoginRequest};
 use auth_core::types::{Channel, Password, Scope};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};

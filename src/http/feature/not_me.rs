@@ -1,7 +1,7 @@
 //! `not-me/`: reverting what the owner of an account did not do.
 
 use auth_core::Reason;
-use auth_core::flow::TakenBack;
+use auth_core::account::TakenBack;
 use auth_core::types::BACKUP_CODE_CHARS;
 use http::{Method, StatusCode};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! `password-reset/`, `password-reset-confirm/`: a password by a mailed link.
 
 use auth_core::Reason;
-use auth_core::flow::PasswordResetConfirm;
+use auth_core::account::PasswordResetConfirm;
 use http::{Method, StatusCode};
 use zeroize::Zeroizing;
 

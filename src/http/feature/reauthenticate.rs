@@ -1,7 +1,7 @@
 //! `reauthenticate/`: proofs before a sensitive change.
 
 use auth_core::Reason;
-use auth_core::flow::Confirmation;
+use auth_core::factor::Confirmation;
 use auth_core::types::Password;
 use http::{Method, StatusCode};
 

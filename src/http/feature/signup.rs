@@ -1,6 +1,6 @@
 //! `signup/`: making an account.
 
-use auth_core::flow::SignUpRequest;
+use auth_core::account::SignUpRequest;
 use http::{Method, StatusCode};
 use zeroize::Zeroizing;
 

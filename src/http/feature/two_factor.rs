@@ -1,7 +1,8 @@
 //! `2fa/`: an authenticator and backup codes, and the second step of a login.
 
 use auth_core::Reason;
-use auth_core::flow::{Confirmation, ReplacementRight, SecondFactorRequest, TotpPurpose, TotpReplacement};
+use auth_core::factor::{Confirmation, ReplacementRight, TotpPurpose, TotpReplacement};
+use auth_core::login::SecondFactorRequest;
 use auth_core::types::{BACKUP_CODE_CHARS, Password, Token};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -6,7 +6,9 @@ mod vault;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use auth_system::auth_core::flow::{Confirmation, LoginOutcome, LoginRequest, SecondFactorRequest, TotpPurpose};
+use auth_system::auth_core::factor::{Confirmation, TotpPurpose};
+
+use auth_system::auth_core::login::{LoginOutcome, LoginRequest, SecondFactorRequest};
 use auth_system::auth_core::port::Clock as _;
 use auth_system::auth_core::proof::LiveSession;
 use auth_system::auth_core::types::{Client, Password, PendingId, PendingPurpose};

@@ -1,0 +1,61 @@
+use std::fmt;
+
+use crate::AuthSystem;
+use crate::error::{Error, Reason};
+use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
+use crate::proof::{Authenticated, LiveSession};
+use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::session::SessionTokens;
+use crate::types::{Client, Password, Personal};
+
+/// A password in the place of another one.
+pub struct PasswordChangeRequest<'a> {
+    /// The present one.
+    pub old_password: &'a Password,
+    /// The new one, as the client sent it.
+    pub new_password: &'a str,
+}
+
+/// Shows nothing that the client sent.
+impl fmt::Debug for PasswordChangeRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordChangeRequest").finish_non_exhaustive()
+    }
+}
+
+impl AuthSystem {
+    /// Changes the password. Every session, link and pending login dies with the same write; the caller gets a new
+    /// session. A mail tells the owner, with a link that takes it back.
+    ///
+    /// # Errors
+    /// `invalid_fields` for an unacceptable password (`new_password`); `wrong_password`; `throttled`;
+    /// `not_authenticated` and its like when the account changed since the login; `overloaded`; `unavailable`.
+    pub async fn change_password(
+        &self,
+        client: &Client,
+        live: &LiveSession,
+        request: PasswordChangeRequest<'_>,
+    ) -> Result<SessionTokens, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let user = self.current_user(live).await?;
+            let recent = self.recent_methods(&self.current_session(live).await?);
+            let personal = Personal::of(&user);
+            let new = self.policy().password.accept("new_password", request.new_password, personal);
+            let new = new.map_err(Error::invalid_fields)?;
+            let proof = self.confirm_password(client, &user, request.old_password).await?;
+            let proof = proof.ok_or(Reason::WrongPassword)?;
+            self.ask_password_check(client, "new_password", &new, personal).await?;
+            let hash = self.hash(client, &new).await?;
+            self.announce(client, &user, MailPurpose::PasswordChanged, &user.email).await?;
+            let change = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
+            if let UserUpdate::Done(changed) = self.ports().users.update_if(&user, &change).await? {
+                self.changed_with_notice(&changed);
+                self.record(&user.tenant, Event::PasswordChanged { user: user.id });
+                let renewed = Authenticated::renewed(live, recent, &proof, &changed);
+                let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
+                return self.issue_session(client, live.channel(), renewed).await;
+            }
+        }
+        Err(contended())
+    }
+}

@@ -1,0 +1,31 @@
+use crate::AuthSystem;
+use crate::error::{Error, Reason};
+use crate::port::Event;
+use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::token::LinkPurpose;
+use crate::types::{Client, UserId};
+
+impl AuthSystem {
+    /// Removes an account whose verification mail reached a person who did not sign up, by the second link of that mail.
+    /// The address is free at once. `false` for a token that is no such link of this account as it is now.
+    ///
+    /// Only an account that was never verified is removed, so no session of it can be alive.
+    ///
+    /// # Errors
+    /// `already_verified` for a good link of an account that was verified meanwhile; `unavailable`.
+    pub async fn deny_sign_up(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<bool, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let found = self.account_of_link(client, LinkPurpose::DenySignUp, user.as_ref(), token).await?;
+            let Some(user) = found else { return Ok(false) };
+            if !user.is_unclaimed() || user.last_login_at.is_some() {
+                return Err(Reason::AlreadyVerified.into());
+            }
+            if self.ports().users.remove_if(&user).await? {
+                self.remove_credentials_of(&user).await;
+                self.record(&client.tenant, Event::SignUpDenied { user: user.id });
+                return Ok(true);
+            }
+        }
+        Err(contended())
+    }
+}

@@ -1,0 +1,128 @@
+use std::fmt;
+
+use super::verify_email::parse_email;
+use crate::AuthSystem;
+use crate::error::{Error, Reason};
+use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
+use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::token::LinkPurpose;
+use crate::types::{Client, Personal, Token, User, UserId, UserStatus};
+
+/// A new password, with the link that entitles to set it.
+pub struct PasswordResetConfirm<'a> {
+    /// The user that the link names.
+    pub user: Option<UserId>,
+    /// The link's token.
+    pub token: &'a str,
+    /// The new password, as the client sent it.
+    pub password: &'a str,
+}
+
+/// Shows nothing that the client sent.
+impl fmt::Debug for PasswordResetConfirm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordResetConfirm").finish_non_exhaustive()
+    }
+}
+
+/// A password that was set by a mailed link.
+#[derive(Debug)]
+pub struct PasswordWasReset {
+    /// Shows at the next login that this device is known. It opens nothing.
+    pub device: Token,
+}
+
+impl AuthSystem {
+    /// Queues a mail with a link that sets a new password. The answer and the work are the same for any address.
+    ///
+    /// # Errors
+    /// `invalid_fields` for what is no address; `unavailable`.
+    pub async fn request_password_reset(&self, client: &Client, email: &str) -> Result<(), Error> {
+        let email = parse_email(email)?;
+        self.queue_mail(client, &email, MailPurpose::ResetPassword).await
+    }
+
+    /// Sets the password with a mailed link. That bumps the account's version in the same write: the link itself, all
+    /// other links and every session die. It proves the mailbox and does not log in. A mail tells the owner.
+    ///
+    /// It reopens an account that its owner closed. No link works for a disabled account. An account that was never
+    /// verified loses all that its sign-up chose.
+    ///
+    /// The device that does it is known from now on, and no other one. The windows that strangers used up end, so the
+    /// owner can log in at once.
+    ///
+    /// # Errors
+    /// `invalid_fields` for an unacceptable password; `link_invalid`; `overloaded`; `unavailable`.
+    pub async fn confirm_password_reset(
+        &self,
+        client: &Client,
+        request: PasswordResetConfirm<'_>,
+    ) -> Result<PasswordWasReset, Error> {
+        // What is wrong with it for anybody. What is known of the owner counts once the link is proven good.
+        self.policy()
+            .password
+            .accept("password", request.password, Personal::default())
+            .map_err(Error::invalid_fields)?;
+        let ports = self.ports();
+        let device = self.new_device()?;
+        let mut hash = None;
+        for _ in 0..MAX_ATTEMPTS {
+            let (id, token) = (request.user.as_ref(), request.token);
+            let found = self.account_of_link(client, LinkPurpose::SetPassword, id, token).await?;
+            let user = found.filter(|user| self.may_be_reset(user)).ok_or(Reason::LinkInvalid)?;
+            let now = ports.clock.now();
+            let (verifies, stranger) = (!user.is_verified(), user.is_unclaimed());
+            if verifies && self.left_by_another(&user.tenant, &user.email, Some(&user.id)).await?.is_some() {
+                return Err(Reason::LinkInvalid.into());
+            }
+            // Judged and hashed only for a good link, and once: a flood of bad ones costs nothing. A link is for one
+            // address, so a second round has the same owner.
+            let hash = match &hash {
+                Some(hash) => hash,
+                None => {
+                    let personal = Personal::of(&user);
+                    let password = self.accept_password(client, "password", request.password, personal).await?;
+                    hash.insert(self.hash(client, &password).await?)
+                }
+            };
+            let reopens = matches!(user.status, UserStatus::Deactivated { .. });
+            let mut change = UserChange {
+                password_hash: Some(Some(hash.clone())),
+                email_verified_at: verifies.then_some(Some(now)),
+                status: reopens.then_some(UserStatus::Active),
+                ..if stranger { UserChange::disowning() } else { UserChange::default() }
+            };
+            let settles = self.settle_by_reset(client, &user, &mut change, now).await?;
+            let theirs = if stranger { user.factors.as_slice() } else { &[] };
+            self.announce(client, &user, MailPurpose::PasswordChanged, &user.email).await?;
+            if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
+                self.changed_with_notice(&changed);
+                self.remove_credentials(&user.tenant, theirs).await;
+                if verifies {
+                    self.record(&client.tenant, Event::EmailVerified { user: user.id });
+                }
+                if settles {
+                    self.record(&client.tenant, Event::DisputeSettled { user: user.id });
+                }
+                if reopens {
+                    self.record(&client.tenant, Event::Reactivated { user: user.id });
+                }
+                self.record(&client.tenant, Event::PasswordReset { user: user.id });
+                self.forget_strangers_attempts(&changed).await;
+                return Ok(PasswordWasReset { device: self.device_token(&changed, device) });
+            }
+        }
+        Err(contended())
+    }
+
+    /// Whether a proof of the mailbox leads to an account in use: one that is, that its owner closed a while ago, or
+    /// that more than one address claims.
+    pub(crate) fn may_be_reset(&self, user: &User) -> bool {
+        match user.status {
+            UserStatus::Active => true,
+            UserStatus::Deactivated { .. } => !self.is_lapsed(user),
+            UserStatus::Disabled => user.is_disputed(),
+            UserStatus::Deleted => false,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+use crate::AuthSystem;
+use crate::error::{Error, FieldError, FieldReason, Reason};
+use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
+use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::token::LinkPurpose;
+use crate::types::{Client, Email, UserId};
+
+impl AuthSystem {
+    /// Proves a mailbox with the link that was mailed to it. It does not log in.
+    ///
+    /// # Errors
+    /// `link_invalid`; `already_verified` for a good link of an account that is verified; `unavailable`.
+    pub async fn verify_email(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<(), Error> {
+        let ports = self.ports();
+        for _ in 0..MAX_ATTEMPTS {
+            let found = self.account_of_link(client, LinkPurpose::VerifyEmail, user.as_ref(), token).await?;
+            let user = found.ok_or(Reason::LinkInvalid)?;
+            if user.is_verified() {
+                return Err(Reason::AlreadyVerified.into());
+            }
+            if self.left_by_another(&user.tenant, &user.email, Some(&user.id)).await?.is_some() {
+                return Err(Reason::LinkInvalid.into());
+            }
+            let now = Some(ports.clock.now());
+            let change = UserChange { email_verified_at: Some(now), ..UserChange::default() };
+            if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
+                self.record(&client.tenant, Event::EmailVerified { user: user.id });
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Queues another verification mail. The answer and the work are the same for any address; whether there is an
+    /// account to verify is looked at when the mail is sent.
+    ///
+    /// # Errors
+    /// `invalid_fields` for what is no address; `unavailable`.
+    pub async fn resend_verification(&self, client: &Client, email: &str) -> Result<(), Error> {
+        let email = parse_email(email)?;
+        self.queue_mail(client, &email, MailPurpose::VerifyEmail).await
+    }
+}
+
+pub(crate) fn parse_email(email: &str) -> Result<Email, Error> {
+    let wrong = FieldError { field: "email", reason: FieldReason::InvalidEmail };
+    Email::parse(email).map_err(|_| Error::invalid_fields(vec![wrong]))
+}

@@ -1,0 +1,13 @@
+//! Authentication factors beside the password: enrolling, checking, replacing and turning them off.
+
+mod backup_codes;
+pub(crate) mod code;
+pub(crate) mod retired;
+mod spend;
+pub(crate) mod step_up;
+mod totp;
+mod two_factor;
+
+pub use step_up::Confirmation;
+pub use totp::{TotpPurpose, TotpSetup};
+pub use two_factor::{ReplacementRight, TotpReplaced, TotpReplacement, TwoFactorEnabled};

@@ -1,0 +1,6 @@
+//! Messages to account owners: queued by a flow, composed and sent by the worker.
+
+mod deliver;
+mod queue;
+
+pub use deliver::Delivery;

@@ -1,0 +1,400 @@
+use crate::retry::{MAX_ATTEMPTS, contended};
+
+use crate::AuthSystem;
+use crate::error::{Error, FieldError, FieldReason, Reason};
+use crate::port::{
+    AdminAction, DeadMail, DeadMails, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserDirectory,
+    UserInsert, UserKey, UserUpdate,
+};
+use crate::types::{
+    Attributes, Claim, Client, CredentialId, Email, MailId, Personal, SUPERUSER, TenantId, TokenVersion, User, UserId,
+    UserStatus, Username,
+};
+use std::fmt;
+
+/// Accounts a page, where all are gone through.
+const PAGE: usize = 500;
+
+/// The operator's verbs. Each change raises [`Event::Administered`] with the name of who acts.
+///
+/// Nothing here asks who calls: whoever can reach this does anything with any account. Over HTTP, guard it yourself.
+#[derive(Clone)]
+pub struct Admin<'a> {
+    pub(crate) system: &'a AuthSystem,
+    actor: Box<str>,
+    pub(crate) client: Client,
+}
+
+/// An account that an operator makes.
+#[derive(Clone, Default)]
+pub struct NewAccount<'a> {
+    /// The address.
+    pub email: &'a str,
+    /// The username, where usernames are on.
+    pub username: Option<&'a str>,
+    /// The password; without one, its owner sets it by [`Admin::start_reset`].
+    pub password: Option<&'a str>,
+    /// Whether the address counts as proven.
+    pub verified: bool,
+    /// Whether the account is a super-user's.
+    pub superuser: bool,
+    /// The application's own fields, taken as they are.
+    pub attributes: Attributes,
+}
+
+/// Shows no password.
+impl fmt::Debug for NewAccount<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewAccount").field("superuser", &self.superuser).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Admin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("actor", &self.actor).finish_non_exhaustive()
+    }
+}
+
+impl AuthSystem {
+    /// The operator's verbs, for the default tenant, by an actor called `operator`.
+    pub fn admin(&self) -> Admin<'_> {
+        Admin { system: self, actor: "operator".into(), client: Client::default() }
+    }
+}
+
+pub(crate) fn wrong(field: &'static str, reason: FieldReason) -> Error {
+    Error::invalid_fields(vec![FieldError { field, reason }])
+}
+
+impl Admin<'_> {
+    /// Names who acts, for the events: a person, a job.
+    #[must_use]
+    pub fn acting_as(self, actor: impl Into<Box<str>>) -> Self {
+        Self { actor: actor.into(), ..self }
+    }
+
+    /// Acts on the accounts of another tenant.
+    #[must_use]
+    pub fn in_tenant(self, tenant: TenantId) -> Self {
+        Self { client: Client { tenant, ..self.client }, ..self }
+    }
+
+    /// Makes an account. The password keeps the same rules as everybody's.
+    ///
+    /// # Errors
+    /// `invalid_fields` (`email`, `username`, `password`), with `taken` for a value that another account has;
+    /// `overloaded`; `unavailable`.
+    pub async fn create_user(&self, account: NewAccount<'_>) -> Result<User, Error> {
+        let system = self.system;
+        let email = Email::parse(account.email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
+        let username = account.username.filter(|_| system.policy().usernames).map(Username::parse).transpose();
+        let username = username.map_err(|_| wrong("username", FieldReason::InvalidUsername))?;
+        let personal = Personal { email: Some(&email), username: username.as_ref() };
+        let password_hash = match account.password {
+            Some(text) => {
+                let password = system.accept_password(&self.client, "password", text, personal).await?;
+                Some(system.hash(&self.client, &password).await?)
+            }
+            None => None,
+        };
+        let mut attributes = account.attributes;
+        if account.superuser {
+            attributes.insert(SUPERUSER.to_owned(), true.into());
+        }
+        let now = system.ports().clock.now();
+        let new = NewUser {
+            tenant: self.client.tenant,
+            id: UserId::from(system.new_id()?),
+            email,
+            username,
+            email_verified_at: account.verified.then_some(now),
+            claim: Claim::Settled,
+            password_hash,
+            token_version: TokenVersion::new(system.random_bits()?),
+            attributes,
+            created_at: now,
+        };
+        match system.ports().users.insert(&new).await? {
+            UserInsert::Created(user) => {
+                self.record(Some(user.id), AdminAction::CreatedUser);
+                Ok(user)
+            }
+            UserInsert::Conflict(Unique::Email) => Err(wrong("email", FieldReason::Taken)),
+            UserInsert::Conflict(Unique::Username) => Err(wrong("username", FieldReason::Taken)),
+        }
+    }
+
+    /// Finds an account, deleted ones included.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn find(&self, key: UserKey<'_>) -> Result<Option<User>, Error> {
+        Ok(self.system.ports().users.find(&self.client.tenant, key).await?)
+    }
+
+    /// A page of accounts in the order of their ids, from the first after `after`: at most `limit`. With a `status`,
+    /// those that have it.
+    ///
+    /// # Errors
+    /// `not_supported` without a [`UserDirectory`]; `unavailable`.
+    pub async fn list(
+        &self,
+        status: Option<UserStatus>,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, Error> {
+        let directory = self.directory()?;
+        Ok(directory.list(&self.client.tenant, status, after, limit).await?)
+    }
+
+    /// Shuts an account: every session, link and pending step of it ends.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn disable(&self, user: &UserId) -> Result<User, Error> {
+        self.set_status(user, UserStatus::Disabled, AdminAction::Disabled).await
+    }
+
+    /// Opens an account that was shut. One that is marked as deleted stays so.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn enable(&self, user: &UserId) -> Result<User, Error> {
+        self.set_status(user, UserStatus::Active, AdminAction::Enabled).await
+    }
+
+    /// Marks an account as deleted: it ends at once, and its row goes as soon as no token of it can be alive, from then
+    /// on its address is free. Its credentials go now.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn delete(&self, user: &UserId) -> Result<User, Error> {
+        let deleted = self.set_status(user, UserStatus::Deleted, AdminAction::Deleted).await?;
+        self.system.remove_credentials_of(&deleted).await;
+        Ok(deleted)
+    }
+
+    /// Ends every session of an account, and every link of it.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn end_sessions(&self, user: &UserId) -> Result<User, Error> {
+        let change = |_: &User| Some(UserChange { end_sessions: true, ..UserChange::default() });
+        self.change(user, AdminAction::EndedSessions, change).await
+    }
+
+    /// Ends every session, link and pending step of every account of the tenant that may have one, and returns the
+    /// number of accounts. Sessions that begin meanwhile may stay. A call that failed halfway can be repeated.
+    ///
+    /// # Errors
+    /// `not_supported` without a [`UserDirectory`]; `unavailable`.
+    pub async fn end_all_sessions(&self) -> Result<usize, Error> {
+        let mut ended = 0;
+        let mut after = None;
+        loop {
+            let page = self.list(None, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for user in page {
+                ended += usize::from(self.end_sessions_of(user).await?);
+            }
+        }
+        self.record(None, AdminAction::EndedAllSessions);
+        Ok(ended)
+    }
+
+    /// Ends the sessions of an account. `false` for one that can have none.
+    async fn end_sessions_of(&self, mut user: User) -> Result<bool, Error> {
+        let users = &self.system.ports().users;
+        let change = UserChange { end_sessions: true, ..UserChange::default() };
+        for _ in 0..MAX_ATTEMPTS {
+            // The links of a sign-up that waits for its mailbox would die for nothing.
+            if !user.is_active() || !user.is_verified() {
+                return Ok(false);
+            }
+            if let UserUpdate::Done(user) = users.update_if(&user, &change).await? {
+                self.system.account_changed(&user);
+                return Ok(true);
+            }
+            match self.find(UserKey::Id(&user.id)).await? {
+                Some(changed) => user = changed,
+                None => return Ok(false),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Moves an account to an address that counts as verified. Ends every session and link, and tells both addresses.
+    /// An unverified sign-up for the address gives way.
+    ///
+    /// # Errors
+    /// `invalid_fields` (`email`), with `taken` for an address that another account has; `user_not_found`; `unavailable`.
+    pub async fn set_email(&self, user: &UserId, email: &str) -> Result<User, Error> {
+        let system = self.system;
+        let email = Email::parse(email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
+        for _ in 0..MAX_ATTEMPTS {
+            let user = self.load(user).await?;
+            let moves = user.email != email;
+            if !moves && user.is_verified() {
+                return Ok(user);
+            }
+            if moves {
+                let holder = self.find(UserKey::Email(&email)).await?;
+                if let Some(stranger) = holder.filter(User::is_unclaimed)
+                    && system.ports().users.remove_if(&stranger).await?
+                {
+                    system.remove_credentials_of(&stranger).await;
+                }
+                system.announce(&self.client, &user, MailPurpose::EmailSet, &user.email).await?;
+                system.announce(&self.client, &user, MailPurpose::EmailConfirmed, &email).await?;
+            }
+            // The owner of the address did not choose what an unverified sign-up brought.
+            let stranger = user.is_unclaimed();
+            let change = UserChange {
+                email: Some(email.clone()),
+                email_verified_at: Some(Some(system.ports().clock.now())),
+                ..if stranger { UserChange::disowning() } else { UserChange::default() }
+            };
+            match system.ports().users.update_if(&user, &change).await? {
+                UserUpdate::Done(user) => {
+                    system.changed_with_notice(&user);
+                    if stranger {
+                        system.remove_credentials_of(&user).await;
+                    }
+                    self.record(Some(user.id), AdminAction::SetEmail);
+                    return Ok(user);
+                }
+                UserUpdate::Conflict(_) => return Err(wrong("email", FieldReason::Taken)),
+                UserUpdate::Stale => {}
+            }
+        }
+        Err(contended())
+    }
+
+    /// Clears the failures that were counted for the password and each second factor of an account, the durable ones and
+    /// those of timed windows. Windows of client addresses and known devices stay.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn unlock(&self, user: &UserId) -> Result<User, Error> {
+        let user = self.load(user).await?;
+        let ports = self.system.ports();
+        ports.users.record_login(&user.tenant, &user.id, &LoginRecord { at: None, rehash: None }).await?;
+        for factor in &user.factors {
+            self.clear_failures_of(&user, factor.credential).await?;
+        }
+        for budget in self.system.budgets_of(&self.client, &user) {
+            ports.attempts.clear(&budget.key).await?;
+        }
+        self.record(Some(user.id), AdminAction::Unlocked);
+        self.load(&user.id).await
+    }
+
+    async fn clear_failures_of(&self, user: &User, credential: CredentialId) -> Result<(), Error> {
+        let credentials = &self.system.ports().credentials;
+        for _ in 0..MAX_ATTEMPTS {
+            let found = credentials.find(&user.tenant, credential).await?;
+            let Some(row) = found.filter(|row| row.consecutive_failures > 0) else { return Ok(()) };
+            // A new payload starts with no failures, and the same one will do.
+            if credentials.update_if(&row, &row.payload).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Mails a link that sets a new password.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn start_reset(&self, user: &UserId) -> Result<(), Error> {
+        let user = self.load(user).await?;
+        self.system.queue_for_operator(&self.client, &user.email, MailPurpose::ResetPassword).await?;
+        self.record(Some(user.id), AdminAction::StartedReset);
+        Ok(())
+    }
+
+    /// Takes all second factors off an account whose owner has lost them, and ends its sessions.
+    ///
+    /// They come back if the owner takes back a change that was made before, by the link of its notice.
+    ///
+    /// # Errors
+    /// `user_not_found`; `unavailable`.
+    pub async fn reset_second_factors(&self, user: &UserId) -> Result<User, Error> {
+        let change = |user: &User| {
+            let listed = !user.factors.is_empty();
+            listed.then(|| UserChange { factors: Some(Vec::new()), ..UserChange::default() })
+        };
+        let before = self.load(user).await?;
+        if !before.factors.is_empty() {
+            self.system.retire(&before, &before.factors, None).await?;
+        }
+        self.change(user, AdminAction::ResetSecondFactors, change).await
+    }
+
+    /// The mails of all tenants that were given up, oldest first: at most `limit`.
+    ///
+    /// # Errors
+    /// `not_supported` without [`DeadMails`]; `unavailable`.
+    pub async fn dead_mails(&self, limit: usize) -> Result<Vec<DeadMail>, Error> {
+        Ok(self.dead_mail_store()?.dead_mails(limit).await?)
+    }
+
+    /// Queues a mail that was given up again. `false` when there is no such mail.
+    ///
+    /// # Errors
+    /// `not_supported` without [`DeadMails`]; `unavailable`.
+    pub async fn requeue_mail(&self, mail: MailId) -> Result<bool, Error> {
+        let requeued = self.dead_mail_store()?.revive(mail, self.system.ports().clock.now()).await?;
+        if requeued {
+            self.system.wake_mailer();
+            self.record(None, AdminAction::RequeuedMail(mail));
+        }
+        Ok(requeued)
+    }
+
+    pub(crate) async fn load(&self, user: &UserId) -> Result<User, Error> {
+        let found = self.find(UserKey::Id(user)).await?;
+        found.filter(|user| user.status != UserStatus::Deleted).ok_or_else(|| Reason::UserNotFound.into())
+    }
+
+    async fn set_status(&self, user: &UserId, status: UserStatus, action: AdminAction) -> Result<User, Error> {
+        let change = |user: &User| {
+            let other = user.status != status;
+            other.then(|| UserChange { status: Some(status), ..UserChange::default() })
+        };
+        self.change(user, action, change).await
+    }
+
+    /// Swaps the row by what `decide` wants of it; nothing to do is no event.
+    async fn change(
+        &self,
+        user: &UserId,
+        action: AdminAction,
+        decide: impl Fn(&User) -> Option<UserChange>,
+    ) -> Result<User, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let user = self.load(user).await?;
+            let Some(change) = decide(&user) else { return Ok(user) };
+            if let UserUpdate::Done(user) = self.system.ports().users.update_if(&user, &change).await? {
+                self.system.account_changed(&user);
+                self.record(Some(user.id), action);
+                return Ok(user);
+            }
+        }
+        Err(contended())
+    }
+
+    pub(crate) fn directory(&self) -> Result<&dyn UserDirectory, Error> {
+        self.system.ports().directory.as_deref().ok_or_else(|| Reason::NotSupported.into())
+    }
+
+    fn dead_mail_store(&self) -> Result<&dyn DeadMails, Error> {
+        self.system.ports().dead_mails.as_deref().ok_or_else(|| Reason::NotSupported.into())
+    }
+
+    pub(crate) fn record(&self, user: Option<UserId>, action: AdminAction) {
+        let actor = self.actor.clone();
+        self.system.record(&self.client.tenant, Event::Administered { actor, action, user });
+    }
+}
