@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, OriginalUri, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::request::Parts;
 
-use crate::http::guard::access::{self, Identified, OfSession};
-use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
+use crate::http::guard::access::{Identified, OfSession, Rejection};
+use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser, MaybeUser};
 
 /// All endpoints, at the configured [`public_path`](crate::Config::public_path): merge it into your router.
 ///
@@ -36,8 +36,11 @@ async fn respond(auth: &Auth, mut request: Request) -> Response {
     auth.respond(request, peer).await.map(Body::new)
 }
 
-/// The refusal of an extractor: a response in the account system's own shape.
-pub type Rejection = Response;
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.to_response().map(Body::from)
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     type Rejection = Rejection;
@@ -50,6 +53,13 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentUser {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
         optional(parts)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeUser {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        optional(parts).map(Self)
     }
 }
 
@@ -75,14 +85,13 @@ impl<S: Send + Sync> FromRequestParts<S> for EnrollingUser {
 }
 
 fn required<T: OfSession>(parts: &Parts) -> Result<T, Rejection> {
-    identified(parts)?.required(&parts.headers).map_err(|refusal| refusal.map(Body::from))
+    identified(parts)?.required(&parts.headers)
 }
 
 fn optional<T: OfSession>(parts: &Parts) -> Result<Option<T>, Rejection> {
-    identified(parts)?.optional().map_err(|refusal| refusal.map(Body::from))
+    identified(parts)?.optional()
 }
 
 fn identified(parts: &Parts) -> Result<&Identified, Rejection> {
-    let unidentified = || access::unidentified(".layer(auth.layer())", parts.uri.path()).map(Body::from);
-    parts.extensions.get().ok_or_else(unidentified)
+    parts.extensions.get().ok_or_else(|| Rejection::unidentified(".layer(auth.layer())", parts.uri.path()))
 }

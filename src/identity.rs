@@ -52,6 +52,15 @@ impl fmt::Debug for CurrentUser {
     }
 }
 
+/// The user who is logged in, or `None` for a caller without a session.
+///
+/// A stale token counts as none. If the session cannot be checked, the request is rejected with 503.
+///
+/// In axum, `Option<CurrentUser>` does the same. In actix-web it must not be used, because actix-web takes every rejection
+/// for `None`: while the store is down, a user would be treated as an anonymous caller.
+#[derive(Clone, Debug)]
+pub struct MaybeUser(pub Option<CurrentUser>);
+
 /// The session that the request came with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrentSession {

@@ -61,7 +61,7 @@
 //! |---|---|
 //! | mount the endpoints in axum | `router` |
 //! | mount the endpoints in actix-web | `scope` |
-//! | protect routes of your own | [`Auth`]`::layer` in axum, [`Auth`]`::middleware` in actix-web, [`CurrentUser`], [`CurrentSession`], [`EnrollingUser`] |
+//! | protect routes of your own | [`Auth`]`::layer` in axum, [`Auth`]`::middleware` in actix-web, [`CurrentUser`], [`MaybeUser`], [`CurrentSession`], [`EnrollingUser`] |
 //! | change lifetimes, limits, password rules | [`Policy`] in [`Config::policy`] |
 //! | ask a service of your own about new passwords | [`AuthBuilder::password_check`] |
 //! | move a user table here and keep its passwords | the recipe in `import` |
@@ -149,11 +149,13 @@ pub use auth_core::{AuthSystem, Error, Reason};
 pub use self::actix::{AuthMiddleware, AuthMiddlewareService, scope};
 pub use self::auth::{Auth, AuthBuilder};
 #[cfg(feature = "axum")]
-pub use self::axum::{Rejection, router};
+pub use self::axum::router;
 pub use self::config::Config;
 pub use self::data_keys::DataKeyError;
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub use self::http::guard::access::Rejection;
 pub use self::http::{Body, BodyError};
-pub use self::identity::{CurrentSession, CurrentUser, EnrollingUser};
+pub use self::identity::{CurrentSession, CurrentUser, EnrollingUser, MaybeUser};
 #[cfg(feature = "tower")]
 pub use self::tower::{AuthLayer, AuthService, ResponseFuture};
 

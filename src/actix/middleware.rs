@@ -1,33 +1,29 @@
 //! The middleware for an application's own routes, and the extractors that tell them who calls.
 
-use std::cell::Cell;
-use std::future::{Future, Ready, pending, poll_fn, ready};
+use std::future::{Future, Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
-use std::rc::{Rc, Weak};
-use std::task::Poll;
+use std::pin::Pin;
+use std::rc::Rc;
 
 use actix_web::body::EitherBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue};
-use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 use auth_core::types::Scope;
-use bytes::Bytes;
 
 use super::{answer, translate};
-use crate::http::guard::access::{self, Identified, OfSession};
+use crate::http::guard::access::{self, Identified, OfSession, Rejection};
 use crate::http::guard::{caller, cookie};
-use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser};
+use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser, MaybeUser};
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`] then tell who calls. A request that
     /// changes something or opens a WebSocket, and was authenticated by cookie, must come from an allowed origin. The
     /// routes see the request without its refresh cookie, which is for this library alone.
     ///
-    /// The middleware lets anonymous requests through; the extractor refuses them, and `Option<CurrentUser>` is `None`.
-    /// Use [`AuthMiddleware::required`] where every route needs a login. Without the middleware an extractor answers with
-    /// 500, but actix-web makes an `Option` of that, too: then the log alone tells that it is missing.
+    /// The middleware lets anonymous requests through; the extractor refuses them. [`MaybeUser`] takes both. Use
+    /// [`AuthMiddleware::required`] where every route needs a login. Without the middleware an extractor answers with 500.
     ///
     /// A middleware of yours that keeps a clone of the `HttpRequest` while it calls its inner service belongs inside this
     /// one: actix-web changes no request that has a clone. Outside of it, a request with a refresh cookie is answered with
@@ -94,13 +90,6 @@ pub struct AuthMiddlewareService<S> {
     middleware: AuthMiddleware,
 }
 
-/// What the middleware leaves for extractors.
-struct Seen {
-    identified: Identified,
-    /// Set by an extractor that waits for the middleware to answer, which it does as long as it holds this.
-    is_stuck: Weak<Cell<bool>>,
-}
-
 impl<S, B> Service<ServiceRequest> for AuthMiddlewareService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -127,21 +116,8 @@ where
                 let refused = answer(access::unstrippable(request.head().uri.path()).map(crate::Body::from));
                 return Ok(request.into_response(refused).map_into_right_body());
             }
-            let unavailable = identified.optional::<CurrentUser>().err();
-            let is_stuck = Rc::new(Cell::new(false));
-            request.extensions_mut().insert(Seen { identified, is_stuck: Rc::downgrade(&is_stuck) });
-            let mut inner = pin!(inner.call(request));
-            let response = match unavailable {
-                None => inner.await,
-                Some(refused) => {
-                    poll_fn(|cx| match inner.as_mut().poll(cx) {
-                        Poll::Pending if is_stuck.get() => Poll::Ready(Err(refusal(refused.clone()))),
-                        polled => polled,
-                    })
-                    .await
-                }
-            };
-            response.map(ServiceResponse::map_into_left_body)
+            request.extensions_mut().insert(identified);
+            inner.call(request).await.map(ServiceResponse::map_into_left_body)
         })
     }
 }
@@ -178,68 +154,62 @@ fn headers_mut(request: &mut ServiceRequest) -> Option<&mut HeaderMap> {
 }
 
 impl FromRequest for CurrentUser {
-    type Error = Error;
-    type Future = Extraction<Self>;
+    type Error = Rejection;
+    type Future = Ready<Result<Self, Rejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request)
+        ready(required(request))
+    }
+}
+
+impl FromRequest for MaybeUser {
+    type Error = Rejection;
+    type Future = Ready<Result<Self, Rejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(identified(request).and_then(|identified| identified.optional()).map(Self))
     }
 }
 
 impl FromRequest for EnrollingUser {
-    type Error = Error;
-    type Future = Extraction<Self>;
+    type Error = Rejection;
+    type Future = Ready<Result<Self, Rejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request)
+        ready(required(request))
     }
 }
 
 impl FromRequest for CurrentSession {
-    type Error = Error;
-    type Future = Extraction<Self>;
+    type Error = Rejection;
+    type Future = Ready<Result<Self, Rejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request)
+        ready(required(request))
     }
 }
 
-type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, Error>>>>;
-
-fn extract<T: OfSession + 'static>(request: &HttpRequest) -> Extraction<T> {
-    let found = of_request(request);
-    Box::pin(async move {
-        match found {
-            Some(found) => found,
-            None => pending().await,
-        }
-    })
-}
-
-/// The caller's session, or the refusal. `None` where the check could not be made: actix-web takes every error of an
-/// extractor in an `Option` for `None`, and would let somebody in as nobody. So the extractor does not end, and the
-/// middleware, which sees that, answers in its place.
-fn of_request<T: OfSession>(request: &HttpRequest) -> Option<Result<T, Error>> {
-    let extensions = request.extensions();
-    let Some(Seen { identified, is_stuck }) = extensions.get() else {
-        return Some(Err(refusal(access::unidentified(".wrap(auth.middleware())", request.uri().path()))));
-    };
-    match identified.optional() {
-        Ok(Some(found)) => Some(Ok(found)),
-        Ok(None) => Some(match translate(request.head()) {
-            Ok(head) => identified.required(head.headers()).map_err(refusal),
-            Err(error) => Err(actix_web::error::ErrorBadRequest(error)),
-        }),
-        Err(refused) => match is_stuck.upgrade() {
-            Some(is_stuck) => {
-                is_stuck.set(true);
-                None
-            }
-            None => Some(Err(refusal(refused))),
-        },
+fn required<T: OfSession>(request: &HttpRequest) -> Result<T, Rejection> {
+    let identified = identified(request)?;
+    if let Some(found) = identified.optional()? {
+        return Ok(found);
     }
+    // The middleware refuses a head that cannot be translated.
+    let head = translate(request.head()).unwrap_or_default();
+    identified.required(head.headers())
 }
 
-fn refusal(response: http::Response<Bytes>) -> Error {
-    InternalError::from_response("refused", answer(response.map(crate::Body::from))).into()
+fn identified(request: &HttpRequest) -> Result<Identified, Rejection> {
+    let unidentified = || Rejection::unidentified(".wrap(auth.middleware())", request.uri().path());
+    request.extensions().get().cloned().ok_or_else(unidentified)
+}
+
+impl ResponseError for Rejection {
+    fn status_code(&self) -> StatusCode {
+        self.error_response().status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        answer(self.to_response().map(crate::Body::from))
+    }
 }

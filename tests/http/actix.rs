@@ -11,7 +11,7 @@ use actix_web::dev::{Payload, Service as _, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, test, web};
-use auth_system::{CurrentSession, CurrentUser};
+use auth_system::{CurrentUser, MaybeUser, Reason, Rejection};
 use bytes::Bytes;
 use futures_core::Stream;
 use http::Method;
@@ -79,12 +79,15 @@ async fn within_a_scope_the_public_path_is_the_whole_one() {
 }
 
 #[tokio::test]
-async fn optional_extractors_of_both_kinds_tell_somebody_from_nobody() {
+async fn optional_extractors_of_both_kinds_tell_users_from_anonymous_callers() {
     let world = GROUND.world().await;
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
-    let optional = |session: Option<CurrentSession>| async move { session.is_some().to_string() };
-    let needed = |user: Result<CurrentUser, actix_web::Error>| async move { user.is_ok().to_string() };
+    let optional = |MaybeUser(user): MaybeUser| async move { user.is_some().to_string() };
+    let needed = |user: Result<CurrentUser, Rejection>| async move {
+        assert_eq!(user.as_ref().err().map(Rejection::reason), user.is_err().then_some(Reason::NotAuthenticated));
+        user.is_ok().to_string()
+    };
     let app = App::new().route("/optional", web::to(optional)).route("/result", web::to(needed));
     let app = test::init_service(app.wrap(world.auth.middleware())).await;
     for path in ["/optional", "/result"] {
@@ -94,14 +97,14 @@ async fn optional_extractors_of_both_kinds_tell_somebody_from_nobody() {
 }
 
 #[tokio::test]
-async fn no_handler_runs_for_somebody_whose_session_cannot_be_checked() {
+async fn no_handler_runs_for_a_caller_whose_session_cannot_be_checked() {
     let faults = Faults::default();
     let world = faults.around(GROUND.world().await, |_| {});
     world.account("ada@example.org").await;
     let jar = world.session("ada@example.org").await;
     let runs = Rc::new(Cell::new(0));
     let counted = runs.clone();
-    let handler = move |_user: Option<CurrentUser>| {
+    let handler = move |_user: MaybeUser| {
         counted.set(counted.get() + 1);
         async { "ran" }
     };
@@ -123,13 +126,13 @@ async fn no_handler_runs_for_somebody_whose_session_cannot_be_checked() {
 #[tokio::test]
 async fn a_route_without_the_middleware_says_so_in_the_log() {
     let (logs, _guard) = Logs::of_this_thread();
-    let optional = |user: Option<CurrentUser>| async move { user.is_some().to_string() };
+    let optional = |MaybeUser(user): MaybeUser| async move { user.is_some().to_string() };
     let app = App::new().route("/id", web::to(id)).route("/optional", web::to(optional));
     let app = test::init_service(app).await;
-    let answer = through(&app, call(Method::GET, "/id")).await;
-    assert_eq!((answer.status.as_u16(), answer.body.len()), (500, 0));
-    // actix-web swallows the refusal.
-    assert_eq!(through(&app, get("/optional")).await.text(), "false");
+    for path in ["/id", "/optional"] {
+        let answer = through(&app, call(Method::GET, path)).await;
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (500, 0), "{path}");
+    }
     let log = logs.take();
     assert_eq!(log.matches("this route lacks `.wrap(auth.middleware())`").count(), 2, "{log}");
 }

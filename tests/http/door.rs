@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, test, web};
-use auth_system::{Auth, CurrentSession, CurrentUser, EnrollingUser};
+use auth_system::{Auth, CurrentSession, CurrentUser, EnrollingUser, MaybeUser};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -162,7 +162,7 @@ async fn cookies_in_actix(request: actix_web::HttpRequest) -> String {
     values.join("|")
 }
 
-async fn maybe(user: Option<CurrentUser>) -> String {
+async fn maybe(MaybeUser(user): MaybeUser) -> String {
     user.map_or_else(|| "nobody".to_owned(), |user| user.id().to_string())
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use auth_system::auth_core::port::Event;
 use auth_system::auth_core::types::{SessionId, TenantId};
 use auth_system::config::Profile;
-use auth_system::{Config, CurrentSession, CurrentUser};
+use auth_system::{Config, CurrentSession, CurrentUser, Rejection};
 use axum::Router;
 use axum::routing::any;
 use http::{HeaderValue, Method};
@@ -65,12 +65,18 @@ async fn extractors_tell_who_calls(ground: Ground) {
         )
     };
     let optional = |session: Option<CurrentSession>| async move { session.is_some().to_string() };
+    let result = |user: Result<CurrentUser, Rejection>| async move {
+        user.map_or_else(|rejection| format!("{:?}", rejection.reason()), |user| user.id().to_string())
+    };
     let router =
-        Router::new().route("/detailed", any(detailed)).route("/optional", any(optional)).layer(world.auth.layer());
+        Router::new().route("/detailed", any(detailed)).route("/optional", any(optional)).route("/result", any(result));
+    let router = router.layer(world.auth.layer());
     let answer = through_axum(&router, get("/detailed").jar(&jar)).await;
     assert_eq!(answer.text(), "Cookie default pwd (1767225660, 1767226560)");
     assert_eq!(through_axum(&router, get("/optional").jar(&jar)).await.text(), "true");
     assert_eq!(through_axum(&router, get("/optional")).await.text(), "false");
+    assert_eq!(through_axum(&router, get("/result").jar(&jar)).await.text(), id);
+    assert_eq!(through_axum(&router, get("/result")).await.text(), "NotAuthenticated");
 }
 
 async fn a_bad_token_is_refused_where_somebody_is_needed(ground: Ground) {

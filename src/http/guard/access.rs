@@ -1,5 +1,6 @@
 //! Access to the application's own routes: what every middleware decides, and every extractor.
 
+use std::fmt;
 use std::sync::Arc;
 
 use auth_core::Reason;
@@ -38,17 +39,55 @@ enum Caller {
     Anonymous,
     /// A good one.
     Live(LiveSession),
-    /// A bad one, or the check could not be made: the refusal, ready to be sent.
-    Refused(Arc<Held>),
+    /// A bad one, or the check could not be made.
+    Refused(Rejection),
 }
 
-/// A refusal that an extractor may send, or may not.
+/// The rejection of a request by an extractor, as the response that the client gets. Clones share it.
 #[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
-struct Held {
-    response: Response<Bytes>,
-    /// The check could not be made: then even an optional caller is refused.
-    unavailable: bool,
+#[derive(Clone)]
+pub struct Rejection {
+    reason: Reason,
+    response: Arc<Response<Bytes>>,
 }
+
+impl Rejection {
+    fn new(service: &Service, refusal: Refusal, headers: &HeaderMap) -> Self {
+        let reason = refusal.reason().unwrap_or(Reason::Internal);
+        Self { reason, response: Arc::new(service.respond_refused(refusal, headers)) }
+    }
+
+    /// Rejects a request to a route without the middleware, which `remedy` adds: without it no caller is known.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(crate) fn unidentified(remedy: &str, path: &str) -> Self {
+        tracing::error!(target: "auth", path, "this route lacks `{remedy}`");
+        Self { reason: Reason::Internal, response: Arc::new(internal_server_error()) }
+    }
+
+    /// Returns the reason, for a handler that takes the extractor as a `Result` and answers in its own way.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(crate) fn to_response(&self) -> Response<Bytes> {
+        Response::clone(&self.response)
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason.code())
+    }
+}
+
+impl std::error::Error for Rejection {}
 
 /// Decides on a request whose token was checked: what extractors learn of it, or the answer to a request that must not
 /// reach a handler. With `required`, only a live session gets through.
@@ -67,10 +106,7 @@ pub(crate) fn admit(
         Ok(None) if required => return Err(refuse(not_authenticated())),
         Ok(None) => Caller::Anonymous,
         Err(refusal) if required => return Err(refuse(refusal)),
-        Err(refusal) => {
-            let unavailable = refusal.status().is_server_error();
-            Caller::Refused(Arc::new(Held { response: refuse(refusal), unavailable }))
-        }
+        Err(refusal) => Caller::Refused(Rejection::new(service, refusal, headers)),
     };
     Ok(Identified { service: Arc::clone(service), caller })
 }
@@ -78,31 +114,25 @@ pub(crate) fn admit(
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl Identified {
     /// For an extractor that needs a session.
-    pub(crate) fn required<T: OfSession>(&self, headers: &HeaderMap) -> Result<T, Response<Bytes>> {
+    pub(crate) fn required<T: OfSession>(&self, headers: &HeaderMap) -> Result<T, Rejection> {
+        let reject = |refusal| Err(Rejection::new(&self.service, refusal, headers));
         match &self.caller {
             Caller::Live(live) if T::SCOPES.contains(&live.scope()) => Ok(T::of(*live, &self.service)),
-            Caller::Live(_) => Err(self.service.respond_refused(Reason::SecondFactorRequired.into(), headers)),
-            Caller::Refused(refusal) => Err(refusal.response.clone()),
-            Caller::Anonymous => Err(self.service.respond_refused(not_authenticated(), headers)),
+            Caller::Live(_) => reject(Reason::SecondFactorRequired.into()),
+            Caller::Refused(rejection) => Err(rejection.clone()),
+            Caller::Anonymous => reject(not_authenticated()),
         }
     }
 
     /// For an extractor that also takes an anonymous caller. A stale token or another scope is as good as none, but a
     /// check that could not be made is no answer.
-    pub(crate) fn optional<T: OfSession>(&self) -> Result<Option<T>, Response<Bytes>> {
+    pub(crate) fn optional<T: OfSession>(&self) -> Result<Option<T>, Rejection> {
         match &self.caller {
             Caller::Live(live) if T::SCOPES.contains(&live.scope()) => Ok(Some(T::of(*live, &self.service))),
-            Caller::Refused(refusal) if refusal.unavailable => Err(refusal.response.clone()),
+            Caller::Refused(rejection) if rejection.response.status().is_server_error() => Err(rejection.clone()),
             Caller::Refused(_) | Caller::Anonymous | Caller::Live(_) => Ok(None),
         }
     }
-}
-
-/// The answer of an extractor on a route without the middleware, which `remedy` adds: nobody can be told from somebody.
-#[cfg(any(feature = "axum", feature = "actix"))]
-pub(crate) fn unidentified(remedy: &str, path: &str) -> Response<Bytes> {
-    tracing::error!(target: "auth", path, "this route lacks `{remedy}`");
-    internal_server_error()
 }
 
 #[cfg(any(feature = "axum", feature = "actix"))]
