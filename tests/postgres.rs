@@ -1,6 +1,6 @@
 //! The account service beside a PostgreSQL that is killed again and again.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a step that fails fails its test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a step that fails fails its test")]
 #![allow(clippy::disallowed_methods, reason = "what is measured is the time of a clock on the wall")]
 
 #[path = "common/ports.rs"]
