@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use auth_core::port::MailPurpose;
+use auth_core::port::{LinkPage, MailPurpose};
 use auth_core::types::Timestamp;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -55,24 +55,12 @@ impl FrontEnd {
 const NOT_ME: &str = "/not-me";
 
 /// Where the link of a mail leads. `None` for a mail without a token.
-pub(super) fn path(purpose: MailPurpose) -> Option<&'static str> {
-    match purpose {
-        MailPurpose::VerifyEmail => Some("/verify-account"),
-        MailPurpose::ResetPassword | MailPurpose::SetPassword | MailPurpose::AccountDeactivated => {
-            Some("/password-reset-confirm")
-        }
-        MailPurpose::ChangeEmail => Some("/verify-email-change"),
-        MailPurpose::Deactivated
-        | MailPurpose::PasswordChanged
-        | MailPurpose::EmailChanged
-        | MailPurpose::TwoFactorEnabled
-        | MailPurpose::TwoFactorDisabled
-        | MailPurpose::TwoFactorReplaced
-        | MailPurpose::BackupCodesReplaced
-        | MailPurpose::SecondFactorFailed
-        | MailPurpose::BackupCodeUsed
-        | MailPurpose::AddressLost
-        | MailPurpose::AccountDisputed => Some(NOT_ME),
+fn path(purpose: MailPurpose) -> Option<&'static str> {
+    match purpose.page()? {
+        LinkPage::VerifyAccount => Some("/verify-account"),
+        LinkPage::SetPassword => Some("/password-reset-confirm"),
+        LinkPage::ChangeEmail => Some("/verify-email-change"),
+        LinkPage::NotMe => Some(NOT_ME),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use auth_core::types::{Locale, Timestamp};
 use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior, context};
 
-use super::link::{FrontEnd, Lifetime, moment, path};
+use super::link::{FrontEnd, Lifetime, moment};
 use super::{RenderedMail, SetupError};
 
 /// The words of every mail: English ones are built in; each can be replaced, and other languages added, at run time.
@@ -49,42 +49,19 @@ pub struct TemplateSource<'a> {
 }
 
 macro_rules! english {
-    ($($purpose:ident $file:literal),*) => {
+    ($(
+        $(#[$doc:meta])*
+        $purpose:ident $name:literal $audience:ident $(budget $budget:literal)? $(page $page:ident)?;
+    )*) => {
         [$((MailPurpose::$purpose, TemplateSource {
-            subject: include_str!(concat!("templates/en/", $file, ".subject")),
-            text: include_str!(concat!("templates/en/", $file, ".txt")),
-            html: include_str!(concat!("templates/en/", $file, ".html")),
+            subject: include_str!(concat!("templates/en/", $name, ".subject")),
+            text: include_str!(concat!("templates/en/", $name, ".txt")),
+            html: include_str!(concat!("templates/en/", $name, ".html")),
         })),*]
     };
 }
 
-const ENGLISH: [(MailPurpose, TemplateSource<'static>); 25] = english![
-    VerifyEmail "verify_email",
-    AccountExists "account_exists",
-    AccountDisabled "account_disabled",
-    AccountDeactivated "account_deactivated",
-    Deactivated "deactivated",
-    ResetPassword "reset_password",
-    SetPassword "set_password",
-    ChangeEmail "change_email",
-    EmailTaken "email_taken",
-    PasswordChanged "password_changed",
-    EmailChanged "email_changed",
-    EmailConfirmed "email_confirmed",
-    EmailSet "email_set",
-    TwoFactorEnabled "two_factor_enabled",
-    TwoFactorDisabled "two_factor_disabled",
-    TwoFactorReplaced "two_factor_replaced",
-    BackupCodesReplaced "backup_codes_replaced",
-    SecondFactorFailed "second_factor_failed",
-    BackupCodeUsed "backup_code_used",
-    PasswordOff "password_off",
-    AddressReserved "address_reserved",
-    AccountShut "account_shut",
-    AddressLost "address_lost",
-    AccountDisputed "account_disputed",
-    DisputeSettled "dispute_settled"
-];
+const ENGLISH: [(MailPurpose, TemplateSource<'static>); MailPurpose::ALL.len()] = auth_core::messages!(english);
 
 /// The parts of a mail, by the endings of their templates' names.
 const SUBJECT: &str = "subject";
@@ -174,7 +151,7 @@ impl Templates {
                 let link = self.front_end.link_of(mail.purpose, user.as_str(), token.expose());
                 link.map(|link| (link, *lifetime))
             }
-            None if path(mail.purpose).is_some() => {
+            None if mail.purpose.page().is_some() => {
                 return Err(MailError::Permanent("the mail has no link".into()));
             }
             None => None,

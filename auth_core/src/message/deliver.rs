@@ -3,8 +3,8 @@ use std::time::Duration;
 use crate::AuthSystem;
 use crate::error::Error;
 use crate::port::{
-    ClaimedMail, Event, Mail, MailError, MailLink, MailMatter, MailPurpose, MailedSignUp, Settlement, StoreError,
-    UserKey,
+    Audience, ClaimedMail, Event, Mail, MailError, MailLink, MailMatter, MailPurpose, MailedSignUp, Settlement,
+    StoreError, UserKey,
 };
 use crate::token::{LinkPurpose, SealedLink, SealedPurpose};
 use crate::types::{Email, MailId, Timestamp, User, UserStatus};
@@ -104,8 +104,8 @@ impl AuthSystem {
 
     /// The mail for the account as it is now.
     async fn compose(&self, claim: &ClaimedMail) -> Result<Content, StoreError> {
-        let intent = &claim.intent;
-        if intent.purpose == MailPurpose::AddressReserved {
+        let (intent, audience) = (&claim.intent, claim.intent.purpose.audience());
+        if audience == Audience::FormerAddress {
             let left_by = self.left_by_another(&intent.tenant, &intent.to, None).await?;
             let mail = Content::mail(claim, intent.purpose, &intent.to, None);
             return Ok(left_by.map_or(Content::Nothing, |_| mail));
@@ -113,37 +113,19 @@ impl AuthSystem {
         let key = intent.about.as_ref().map_or(UserKey::Email(&intent.to), |about| UserKey::Id(&about.user));
         let user = self.ports().users.find(&intent.tenant, key).await?;
         let Some(user) = user.filter(|user| user.status != UserStatus::Deleted) else { return Ok(Content::Nothing) };
-        Ok(match intent.about {
-            None => self.compose_by_address(claim, &user),
-            Some(about) if intent.purpose == MailPurpose::ChangeEmail => {
-                self.compose_change(claim, &user, about).await?
-            }
-            Some(about)
-                if matches!(
-                    intent.purpose,
-                    MailPurpose::SecondFactorFailed | MailPurpose::BackupCodesReplaced | MailPurpose::BackupCodeUsed
-                ) =>
-            {
-                self.compose_warning(claim, &user, about)
-            }
-            Some(about) if intent.purpose == MailPurpose::PasswordOff => {
+        let Some(about) = intent.about else { return Ok(self.compose_by_address(claim, &user)) };
+        Ok(match audience {
+            Audience::Candidate => self.compose_change(claim, &user, about).await?,
+            Audience::Warning => self.compose_warning(claim, &user, about),
+            Audience::Lockout => {
                 // A password that was set since is not off.
                 let over = user.token_version != about.token_version || !user.is_active();
                 if over { Content::Nothing } else { Content::mail(claim, intent.purpose, &user.email, None) }
             }
-            Some(about) if user.token_version.next() == about.token_version => Content::NotYet,
-            Some(about) if intent.purpose == MailPurpose::ResetPassword => {
-                self.compose_reset(claim, &user, about).await?
-            }
-            Some(about)
-                if matches!(
-                    intent.purpose,
-                    MailPurpose::AddressLost | MailPurpose::AccountDisputed | MailPurpose::DisputeSettled
-                ) =>
-            {
-                self.compose_dispute(claim, &user, about)
-            }
-            Some(about) => self.compose_notice(claim, &user, about),
+            _ if user.token_version.next() == about.token_version => Content::NotYet,
+            Audience::Address => self.compose_reset(claim, &user, about).await?,
+            Audience::Dispute => self.compose_dispute(claim, &user, about),
+            Audience::Change | Audience::FormerAddress => self.compose_notice(claim, &user, about),
         })
     }
 
@@ -227,8 +209,8 @@ impl AuthSystem {
         }
         let lifetime = self.policy().not_me_link_lifetime;
         let link = match purpose {
-            // An operator's decision is not for the mailbox that is left to take back.
-            MailPurpose::EmailConfirmed | MailPurpose::EmailSet | MailPurpose::AccountShut => None,
+            // An operator's decision, for one, is not for the mailbox that is left to take back.
+            _ if purpose.page().is_none() => None,
             // The address is kept from others for as long, counted from the move.
             MailPurpose::EmailChanged => {
                 let left = lifetime.saturating_sub(self.age(claim).unwrap_or_default());
@@ -252,7 +234,7 @@ impl AuthSystem {
         if !stands || self.is_stale(claim) {
             return Content::Nothing;
         }
-        let link = (purpose != MailPurpose::DisputeSettled).then(|| {
+        let link = purpose.page().map(|_| {
             let lifetime = self.policy().not_me_link_lifetime.saturating_sub(self.age(claim).unwrap_or_default());
             self.sealed(SealedPurpose::TakenBack, claim, about, lifetime, vec![])
         });

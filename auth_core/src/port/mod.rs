@@ -12,6 +12,7 @@ mod event_sink;
 mod feed;
 mod forward;
 mod mail_outbox;
+mod mail_purpose;
 mod mailer;
 mod password_check;
 mod password_hasher;
@@ -29,7 +30,9 @@ pub use data_key_use::{DataKeyUse, DataKeysInUse, key_of_credential, key_of_pass
 pub use dead_mails::{DeadMail, DeadMails};
 pub use event_sink::{AdminAction, Event, EventSink, LoginRefusal, TokenKind, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
-pub use mail_outbox::{ClaimedMail, MailIntent, MailMatter, MailOutbox, MailPurpose, Settlement};
+pub use mail_outbox::{ClaimedMail, MailIntent, MailMatter, MailOutbox, Settlement};
+pub(crate) use mail_purpose::Audience;
+pub use mail_purpose::{LinkPage, MailPurpose};
 pub use mailer::{Mail, MailError, MailLink, MailedSignUp, Mailer};
 pub use password_check::{PasswordCheck, PasswordCheckError};
 pub use password_hasher::{HashError, PasswordHasher, Ticket, Verdict};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth_core::port::MailPurpose;
+use auth_core::port::{LinkPage, MailPurpose};
 use auth_core::types::UserStatus;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -107,23 +107,15 @@ pub(crate) enum Kind {
 impl Kind {
     /// `None` for mails without a link.
     pub(crate) fn of(purpose: MailPurpose) -> Option<Self> {
-        match purpose {
-            MailPurpose::VerifyEmail => Some(Self::Verify),
-            MailPurpose::SetPassword | MailPurpose::ResetPassword | MailPurpose::AccountDeactivated => {
-                Some(Self::SetPassword)
+        match purpose.page()? {
+            LinkPage::VerifyAccount => Some(Self::Verify),
+            LinkPage::SetPassword => Some(Self::SetPassword),
+            LinkPage::ChangeEmail => Some(Self::ChangeEmail),
+            LinkPage::NotMe if matches!(purpose, MailPurpose::AddressLost | MailPurpose::AccountDisputed) => {
+                Some(Self::Object)
             }
-            MailPurpose::ChangeEmail => Some(Self::ChangeEmail),
-            MailPurpose::Deactivated
-            | MailPurpose::PasswordChanged
-            | MailPurpose::EmailChanged
-            | MailPurpose::TwoFactorEnabled
-            | MailPurpose::TwoFactorDisabled
-            | MailPurpose::TwoFactorReplaced
-            | MailPurpose::BackupCodesReplaced
-            | MailPurpose::SecondFactorFailed
-            | MailPurpose::BackupCodeUsed => Some(Self::NotMe),
-            MailPurpose::AddressLost | MailPurpose::AccountDisputed => Some(Self::Object),
-            _ => None,
+            LinkPage::NotMe => Some(Self::NotMe),
+            page => unreachable!("{page:?}"),
         }
     }
 }
