@@ -1,10 +1,10 @@
 //! Checking a password against its budgets, at login and within a session.
 
 use crate::AuthSystem;
+use crate::commit::housekeeping;
 use crate::error::Error;
 use crate::port::{AttemptKey, Event, HashError, LoginRecord};
 use crate::proof::{PasswordVerified, verify_password};
-use crate::retry::housekeeping;
 use crate::types::{Client, Limit, Password, PasswordHash, Timestamp, User, Username};
 
 /// A timed window, and what it allows.

@@ -78,6 +78,7 @@
 
 pub mod account;
 mod budget;
+mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
@@ -90,7 +91,6 @@ pub mod operator;
 pub mod policy;
 pub mod port;
 pub mod proof;
-mod retry;
 mod revocation;
 pub mod session;
 mod system;

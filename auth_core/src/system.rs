@@ -16,7 +16,7 @@ use crate::port::{
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
 use crate::token::{DataRing, Tokens};
-use crate::types::{Client, Email, MailId, SessionId, TenantId, Timestamp, User, UserId};
+use crate::types::{Client, Email, MailId, SessionId, TenantId, User, UserId};
 
 /// Everything the flows need from the outside. Each port may be shared with others.
 #[derive(Clone)]
@@ -160,34 +160,6 @@ impl AuthSystem {
         Ok(())
     }
 
-    /// Queues the notice of a security change that is about to be made to this row: after a crash in between, a notice
-    /// too many is dropped, while one too few would leave a theft unseen. [`changed_with_notice`](Self::changed_with_notice)
-    /// follows.
-    pub(crate) async fn announce(
-        &self,
-        client: &Client,
-        before: &User,
-        purpose: MailPurpose,
-        to: &Email,
-    ) -> Result<(), Error> {
-        let about = MailMatter { user: before.id, token_version: before.token_version.next() };
-        self.enqueue(client, to, purpose, Some(about)).await
-    }
-
-    /// Announces a change, as [`announce`](Self::announce) does, with a mail that is due at a later time.
-    pub(crate) async fn announce_for(
-        &self,
-        client: &Client,
-        before: &User,
-        purpose: MailPurpose,
-        to: &Email,
-        due: Timestamp,
-    ) -> Result<(), Error> {
-        let about = Some(MailMatter { user: before.id, token_version: before.token_version.next() });
-        let intent = MailIntent { tenant: client.tenant, to: to.clone(), about, purpose, locale: client.locale };
-        Ok(self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, due).await?)
-    }
-
     pub(crate) async fn enqueue(
         &self,
         client: &Client,
@@ -207,12 +179,6 @@ impl AuthSystem {
 
     /// There may be something to send.
     pub(crate) fn wake_mailer(&self) {
-        self.inner.mail_queued.notify(usize::MAX);
-    }
-
-    /// As [`account_changed`](Self::account_changed); what was announced may be sent now.
-    pub(crate) fn changed_with_notice(&self, user: &User) {
-        self.account_changed(user);
         self.inner.mail_queued.notify(usize::MAX);
     }
 

@@ -5,12 +5,12 @@ use constant_time_eq::constant_time_eq;
 use sha2::{Digest as _, Sha256};
 
 use crate::AuthSystem;
+use crate::commit::{Change, housekeeping, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::factor::code::wrong_code;
 use crate::factor::step_up::{Confirmation, Strength};
-use crate::port::{Event, MailMatter, MailPurpose, StoreError, UserChange, UserKey, UserUpdate};
+use crate::port::{Event, MailMatter, MailPurpose, StoreError, UserChange, UserKey};
 use crate::proof::LiveSession;
-use crate::retry::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::token::{SealedLink, SealedPurpose};
 use crate::types::{
     Client, Email, FactorKind, Password, Payload, PendingId, PendingPurpose, PendingSession, Scope, User, UserId,
@@ -155,33 +155,30 @@ impl AuthSystem {
         let link = link.ok_or(Reason::LinkInvalid)?;
         let mut user = self.find_movable(client, &id, &link).await?;
         self.check_mover(client, &user, request.mover).await?;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             // Before the announcements. An account that takes the address from here on makes the write a conflict.
             let left_by = self.left_by_another(&user.tenant, &link.email, Some(&user.id)).await?;
-            if left_by.is_some() || !self.make_way(&user.tenant, &user.id, &link.email).await? {
+            if left_by.is_some() || !self.make_way(client, &user.id, &link.email).await? {
                 return Err(taken());
             }
             self.keep_address(&user).await?;
-            self.announce(client, &user, MailPurpose::EmailChanged, &user.email).await?;
-            self.announce(client, &user, MailPurpose::EmailConfirmed, &link.email).await?;
-            let change = UserChange {
+            let write = UserChange {
                 email: Some(link.email.clone()),
                 email_verified_at: Some(Some(self.ports().clock.now())),
                 ..UserChange::default()
             };
-            match self.ports().users.update_if(&user, &change).await? {
-                UserUpdate::Done(changed) => {
-                    self.changed_with_notice(&changed);
-                    self.record(&user.tenant, Event::EmailChanged { user: user.id });
-                    let (id, now) = (newest_id(&user), self.ports().clock.now());
-                    housekeeping(self.ports().pending.take(&id, now).await, "forgetting a change of address");
-                    return Ok(());
-                }
-                // The caller proved to hold an account of the link's version: a row with another version ends the loop.
-                UserUpdate::Conflict(_) | UserUpdate::Stale => user = self.find_movable(client, &id, &link).await?,
+            let change = Change::new(Event::EmailChanged { user: user.id }, write)
+                .notify(MailPurpose::EmailChanged, &user.email)
+                .notify(MailPurpose::EmailConfirmed, &link.email);
+            if self.commit(client, &user, change).await?.is_none() {
+                // The caller proved to hold an account of the link's version: a row with another version ends this.
+                user = self.find_movable(client, &id, &link).await?;
+                return Ok(None);
             }
-        }
-        Err(contended())
+            let (id, now) = (newest_id(&user), self.ports().clock.now());
+            housekeeping(self.ports().pending.take(&id, now).await, "forgetting a change of address");
+            Ok(Some(()))
+        })
     }
 
     /// The account, if it is still the one that the link was made for.

@@ -1,10 +1,10 @@
 use std::fmt;
 
 use crate::AuthSystem;
+use crate::commit::{Change, until_won};
 use crate::error::{Error, Reason};
-use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
+use crate::port::{Event, MailPurpose, UserChange};
 use crate::proof::{Authenticated, LiveSession};
-use crate::retry::{MAX_ATTEMPTS, contended};
 use crate::session::SessionTokens;
 use crate::types::{Client, Password, Personal};
 
@@ -36,7 +36,7 @@ impl AuthSystem {
         live: &LiveSession,
         request: PasswordChangeRequest<'_>,
     ) -> Result<SessionTokens, Error> {
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let user = self.current_user(live).await?;
             let recent = self.recent_methods(&self.current_session(live).await?);
             let personal = Personal::of(&user);
@@ -46,16 +46,13 @@ impl AuthSystem {
             let proof = proof.ok_or(Reason::WrongPassword)?;
             self.ask_password_check(client, "new_password", &new, personal).await?;
             let hash = self.hash(client, &new).await?;
-            self.announce(client, &user, MailPurpose::PasswordChanged, &user.email).await?;
-            let change = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
-            if let UserUpdate::Done(changed) = self.ports().users.update_if(&user, &change).await? {
-                self.changed_with_notice(&changed);
-                self.record(&user.tenant, Event::PasswordChanged { user: user.id });
-                let renewed = Authenticated::renewed(live, recent, &proof, &changed);
-                let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-                return self.issue_session(client, live.channel(), renewed).await;
-            }
-        }
-        Err(contended())
+            let write = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
+            let change = Change::new(Event::PasswordChanged { user: user.id }, write)
+                .notify(MailPurpose::PasswordChanged, &user.email);
+            let Some(changed) = self.commit(client, &user, change).await? else { return Ok(None) };
+            let renewed = Authenticated::renewed(live, recent, &proof, &changed);
+            let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
+            self.issue_session(client, live.channel(), renewed).await.map(Some)
+        })
     }
 }

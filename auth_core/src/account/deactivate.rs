@@ -1,10 +1,10 @@
 //! Closing the account by its owner. A reset within a time reopens it.
 
 use crate::AuthSystem;
+use crate::commit::{Change, until_won};
 use crate::error::{Error, Reason};
-use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
+use crate::port::{Event, MailPurpose, UserChange};
 use crate::proof::LiveSession;
-use crate::retry::{MAX_ATTEMPTS, contended};
 use crate::types::{Client, Password, UserStatus};
 
 impl AuthSystem {
@@ -17,18 +17,14 @@ impl AuthSystem {
     /// # Errors
     /// `wrong_password`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn deactivate(&self, client: &Client, live: &LiveSession, password: &Password) -> Result<(), Error> {
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let user = self.current_user(live).await?;
             self.confirm_password(client, &user, password).await?.ok_or(Reason::WrongPassword)?;
             let status = UserStatus::Deactivated { since: self.ports().clock.now() };
-            let change = UserChange { status: Some(status), ..UserChange::default() };
-            self.announce(client, &user, MailPurpose::Deactivated, &user.email).await?;
-            if let UserUpdate::Done(user) = self.ports().users.update_if(&user, &change).await? {
-                self.changed_with_notice(&user);
-                self.record(&user.tenant, Event::Deactivated { user: user.id });
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let write = UserChange { status: Some(status), ..UserChange::default() };
+            let change =
+                Change::new(Event::Deactivated { user: user.id }, write).notify(MailPurpose::Deactivated, &user.email);
+            Ok(self.commit(client, &user, change).await?.map(|_| ()))
+        })
     }
 }

@@ -1,7 +1,7 @@
 use crate::AuthSystem;
+use crate::commit::until_won;
 use crate::error::{Error, Reason};
 use crate::port::Event;
-use crate::retry::{MAX_ATTEMPTS, contended};
 use crate::token::LinkPurpose;
 use crate::types::{Client, UserId};
 
@@ -14,18 +14,18 @@ impl AuthSystem {
     /// # Errors
     /// `already_verified` for a good link of an account that was verified meanwhile; `unavailable`.
     pub async fn deny_sign_up(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<bool, Error> {
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let found = self.account_of_link(client, LinkPurpose::DenySignUp, user.as_ref(), token).await?;
-            let Some(user) = found else { return Ok(false) };
+            let Some(user) = found else { return Ok(Some(false)) };
             if !user.is_unclaimed() || user.last_login_at.is_some() {
                 return Err(Reason::AlreadyVerified.into());
             }
-            if self.ports().users.remove_if(&user).await? {
-                self.remove_credentials_of(&user).await;
-                self.record(&client.tenant, Event::SignUpDenied { user: user.id });
-                return Ok(true);
+            if !self.ports().users.remove_if(&user).await? {
+                return Ok(None);
             }
-        }
-        Err(contended())
+            self.remove_credentials_of(&user).await;
+            self.record(&client.tenant, Event::SignUpDenied { user: user.id });
+            Ok(Some(true))
+        })
     }
 }

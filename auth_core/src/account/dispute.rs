@@ -2,11 +2,11 @@
 
 use super::not_me::TakenBack;
 use crate::AuthSystem;
+use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::factor::code::wrong_code;
 use crate::policy::Disputes;
-use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
-use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::port::{Event, MailPurpose, UserChange, UserKey};
 use crate::token::SealedLink;
 use crate::types::{Client, Dispute, Email, Timestamp, TokenVersion, User, UserId, UserStatus};
 
@@ -65,12 +65,12 @@ impl AuthSystem {
         code: Option<&str>,
     ) -> Result<TakenBack, Error> {
         let mut shown = false;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let now = self.ports().clock.now();
             let found = self.ports().users.find(&client.tenant, UserKey::Id(user)).await?;
             let user = found.ok_or(Reason::LinkInvalid)?;
             let sides = Sides::of(&user, link, now).ok_or(Reason::LinkInvalid)?;
-            let done = match code {
+            match code {
                 Some(code) => {
                     // Spent once: a second round finds the factor still listed, or the code was of none that counts.
                     let before = with_older_factors(&user, sides.from);
@@ -78,19 +78,15 @@ impl AuthSystem {
                         return Err(wrong_code());
                     }
                     shown = true;
-                    self.decide_for(client, &user, &sides, &link.email, now).await?
+                    self.decide_for(client, &user, &sides, &link.email, now).await
                 }
                 None if sides.open => {
                     let field = FieldError { field: "code", reason: FieldReason::Required };
-                    return Err(Error::invalid_fields(vec![field]));
+                    Err(Error::invalid_fields(vec![field]))
                 }
-                None => self.shut_for(client, &user, &sides, now).await?,
-            };
-            if let Some(outcome) = done {
-                return Ok(outcome);
+                None => self.shut_for(client, &user, &sides, now).await,
             }
-        }
-        Err(contended())
+        })
     }
 
     /// Gives the account to the side that showed a second factor. Returns `None` when the row changed meanwhile.
@@ -105,7 +101,7 @@ impl AuthSystem {
         now: Timestamp,
     ) -> Result<Option<TakenBack>, Error> {
         let moved = user.email != *winner;
-        if !self.make_way(&user.tenant, &user.id, winner).await? {
+        if !self.make_way(client, &user.id, winner).await? {
             return Err(Reason::LinkInvalid.into());
         }
         if moved {
@@ -116,7 +112,7 @@ impl AuthSystem {
         let lifetime = self.policy().not_me_link_lifetime;
         let third = sides.third(user);
         let recoveries = user.recoveries.with(sides.from, user.token_version.next(), now, lifetime).settled();
-        let change = UserChange {
+        let write = UserChange {
             email: moved.then(|| winner.clone()),
             email_verified_at: moved.then_some(Some(now)),
             status: reopens.then_some(UserStatus::Active),
@@ -128,18 +124,17 @@ impl AuthSystem {
             }),
             ..UserChange::default()
         };
-        self.announce(client, user, MailPurpose::ResetPassword, winner).await?;
+        let mut change =
+            Change::new(Event::DisputeSettled { user: user.id }, write).notify(MailPurpose::ResetPassword, winner);
         for loser in sides.all().filter(|side| *side != winner) {
-            self.announce(client, user, MailPurpose::DisputeSettled, loser).await?;
+            change = change.notify(MailPurpose::DisputeSettled, loser);
         }
         if let Some(third) = third {
-            self.announce(client, user, MailPurpose::AddressLost, third).await?;
+            change = change.notify(MailPurpose::AddressLost, third);
         }
-        let UserUpdate::Done(changed) = self.ports().users.update_if(user, &change).await? else { return Ok(None) };
-        self.changed_with_notice(&changed);
+        let Some(changed) = self.commit(client, user, change).await? else { return Ok(None) };
         let gone: Vec<_> = user.factors.iter().filter(|it| !changed.factors.contains(it)).cloned().collect();
         self.remove_credentials(&user.tenant, &gone).await;
-        self.record(&user.tenant, Event::DisputeSettled { user: user.id });
         Ok(Some(TakenBack::Restored))
     }
 
@@ -153,7 +148,7 @@ impl AuthSystem {
         now: Timestamp,
     ) -> Result<Option<TakenBack>, Error> {
         let moved = user.email != sides.home;
-        if !self.make_way(&user.tenant, &user.id, &sides.home).await? {
+        if !self.make_way(client, &user.id, &sides.home).await? {
             return Err(Reason::LinkInvalid.into());
         }
         if moved {
@@ -171,48 +166,37 @@ impl AuthSystem {
             until: (reopens && self.policy().disputes == Disputes::Wait).then_some(ends),
             reopens,
         };
-        if dispute.until.is_some() {
-            self.announce_for(client, user, MailPurpose::ResetPassword, &sides.home, ends).await?;
-        }
-        for claimant in dispute.claimants() {
-            self.announce(client, user, MailPurpose::AccountDisputed, claimant).await?;
-        }
-        let change = UserChange {
+        let (waits, claimants) = (dispute.until.is_some(), dispute.claimants().cloned().collect::<Vec<_>>());
+        let write = UserChange {
             email: moved.then(|| sides.home.clone()),
             status: Some(UserStatus::Disabled),
             password_hash: Some(None),
             recoveries: Some(user.recoveries.disputed(dispute)),
             ..UserChange::default()
         };
-        let UserUpdate::Done(changed) = self.ports().users.update_if(user, &change).await? else { return Ok(None) };
-        self.changed_with_notice(&changed);
-        self.record(&user.tenant, Event::TakingBackDisputed { user: user.id });
-        Ok(Some(TakenBack::Disputed))
-    }
-
-    /// Adds to a reset of the password at the address that keeps a disputed account: once the time is over, it opens the
-    /// account and ends the dispute. Before that, the dispute goes on. Tells the other side.
-    pub(crate) async fn settle_by_reset(
-        &self,
-        client: &Client,
-        user: &User,
-        change: &mut UserChange,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        let Some(dispute) = user.dispute() else { return Ok(false) };
-        let settled = dispute.until.is_some_and(|until| until <= now);
-        if settled {
-            change.status = Some(UserStatus::Active);
-            change.recoveries = Some(user.recoveries.clone().settled());
-            for loser in dispute.claimants().filter(|claimant| **claimant != user.email) {
-                self.announce(client, user, MailPurpose::DisputeSettled, loser).await?;
-            }
-        } else {
-            let version = user.token_version.next();
-            change.recoveries = Some(user.recoveries.disputed(Dispute { version, ..dispute.clone() }));
+        let mut change = Change::new(Event::TakingBackDisputed { user: user.id }, write);
+        if waits {
+            change = change.notify_at(ends, MailPurpose::ResetPassword, &sides.home);
         }
-        Ok(settled)
+        for claimant in &claimants {
+            change = change.notify(MailPurpose::AccountDisputed, claimant);
+        }
+        Ok(self.commit(client, user, change).await?.map(|_| TakenBack::Disputed))
     }
+}
+
+/// Adds to a reset of the password at the address that keeps a disputed account: once the time is over, it opens the account
+/// and ends the dispute. Before that, the dispute goes on. Returns the addresses that lost it, if it ends.
+pub(super) fn settle_by_reset(user: &User, write: &mut UserChange, now: Timestamp) -> Option<Vec<Email>> {
+    let dispute = user.dispute()?;
+    if dispute.until.is_none_or(|until| until > now) {
+        let version = user.token_version.next();
+        write.recoveries = Some(user.recoveries.disputed(Dispute { version, ..dispute.clone() }));
+        return None;
+    }
+    write.status = Some(UserStatus::Active);
+    write.recoveries = Some(user.recoveries.clone().settled());
+    Some(dispute.claimants().filter(|claimant| **claimant != user.email).cloned().collect())
 }
 
 /// The account with those of its second factors alone that were on before a change.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::AuthSystem;
+use crate::commit::until_won;
 use crate::error::{Error, FieldError, FieldReason};
 use crate::port::{Event, MailPurpose, StoreError, UserKey};
-use crate::retry::{MAX_ATTEMPTS, contended};
 use crate::types::{
     Client, Credential, CredentialId, Email, FactorKind, Payload, TenantId, Timestamp, User, UserId, Username,
 };
@@ -45,7 +45,7 @@ impl AuthSystem {
     pub(crate) async fn keep_address(&self, user: &User) -> Result<(), Error> {
         let credentials = &self.ports().credentials;
         let key = lookup_key(&user.tenant, &user.email);
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let lasts = self.ports().clock.now() + self.policy().not_me_link_lifetime;
             let row = Credential {
                 id: CredentialId(self.new_id()?),
@@ -58,16 +58,16 @@ impl AuthSystem {
                 revision: 0,
             };
             if credentials.insert(&row).await? {
-                return Ok(());
+                return Ok(Some(()));
             }
-            let Some(found) = credentials.find_by_key(&user.tenant, &row.kind, &key).await? else { continue };
+            let Some(found) = credentials.find_by_key(&user.tenant, &row.kind, &key).await? else { return Ok(None) };
             let theirs = found.user != user.id && !is_over(&found, self.ports().clock.now());
             if theirs || !is_over(&found, lasts) {
-                return Ok(());
+                return Ok(Some(()));
             }
             credentials.remove(&found.tenant, found.id).await?;
-        }
-        Err(contended())
+            Ok(None)
+        })
     }
 
     /// Returns the account that left this address and can still take that back, unless it is `user` itself.

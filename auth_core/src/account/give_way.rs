@@ -3,10 +3,10 @@
 use uuid::Uuid;
 
 use crate::AuthSystem;
+use crate::commit::{Change, housekeeping, until_won};
 use crate::error::Error;
-use crate::port::{Event, UserChange, UserKey, UserUpdate};
-use crate::retry::{MAX_ATTEMPTS, contended, housekeeping};
-use crate::types::{Email, TenantId, User, UserId, UserStatus};
+use crate::port::{Event, UserChange, UserKey};
+use crate::types::{Client, Email, User, UserId, UserStatus};
 
 impl AuthSystem {
     /// Sees to it that no unverified account stands between an account and an address whose mailbox its owner proved.
@@ -14,27 +14,24 @@ impl AuthSystem {
     ///
     /// The unverified account is marked as deleted, and leaves the address and the username, in one compare-and-swap. The
     /// caller's own write follows. It meets a conflict when another account took the address in between, and starts again.
-    pub(crate) async fn make_way(&self, tenant: &TenantId, mover: &UserId, email: &Email) -> Result<bool, Error> {
+    pub(crate) async fn make_way(&self, client: &Client, mover: &UserId, email: &Email) -> Result<bool, Error> {
         let users = &self.ports().users;
-        for _ in 0..MAX_ATTEMPTS {
-            let found = users.find(tenant, UserKey::Email(email)).await?;
-            let Some(holder) = found.filter(|holder| holder.id != *mover) else { return Ok(true) };
+        until_won!({
+            let found = users.find(&client.tenant, UserKey::Email(email)).await?;
+            let Some(holder) = found.filter(|holder| holder.id != *mover) else { return Ok(Some(true)) };
             if holder.is_verified() {
-                return Ok(false);
+                return Ok(Some(false));
             }
-            let change = UserChange {
+            let write = UserChange {
                 status: Some(UserStatus::Deleted),
                 email: Some(tombstone(self.new_id()?)?),
                 ..UserChange::disowning()
             };
-            if let UserUpdate::Done(gone) = users.update_if(&holder, &change).await? {
-                self.account_changed(&gone);
-                self.record(tenant, Event::UnverifiedGaveWay { user: gone.id });
-                self.remove_all_credentials(&gone).await;
-                return Ok(true);
-            }
-        }
-        Err(contended())
+            let change = Change::new(Event::UnverifiedGaveWay { user: holder.id }, write);
+            let Some(gone) = self.commit(client, &holder, change).await? else { return Ok(None) };
+            self.remove_all_credentials(&gone).await;
+            Ok(Some(true))
+        })
     }
 
     async fn remove_all_credentials(&self, gone: &User) {

@@ -1,11 +1,12 @@
 use std::fmt;
 
 use crate::AuthSystem;
+use crate::commit::{Change, until_won};
 use crate::error::Error;
-use crate::port::{Event, LoginRecord, NewUser, Unique, UserChange, UserInsert, UserKey, UserUpdate};
-use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::port::{Event, LoginRecord, NewUser, Unique, UserChange, UserInsert, UserKey};
 use crate::types::{
-    Attributes, Claim, Email, PasswordHash, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
+    Attributes, Claim, Client, Email, PasswordHash, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus,
+    Username,
 };
 
 /// An account of another system.
@@ -63,26 +64,25 @@ impl AuthSystem {
     /// `unavailable`; `internal` when the store cannot keep the account, such as one of a second tenant.
     pub async fn import_user(&self, user: &ImportedUser) -> Result<UserImport, Error> {
         let users = &self.ports().users;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let row = match self.imported_before(user).await? {
-                Some(row) if is_active(user) || !is_inert(&row) => return Ok(UserImport::Exists(row.id)),
+                Some(row) if is_active(user) || !is_inert(&row) => return Ok(Some(UserImport::Exists(row.id))),
                 Some(row) => row,
                 None => match users.insert(&self.imported(user)?).await? {
                     UserInsert::Created(row) => row,
-                    UserInsert::Conflict(Unique::Username) => return Ok(UserImport::UsernameTaken),
-                    UserInsert::Conflict(Unique::Email) => continue,
+                    UserInsert::Conflict(Unique::Username) => return Ok(Some(UserImport::UsernameTaken)),
+                    UserInsert::Conflict(Unique::Email) => return Ok(None),
                 },
             };
             if !is_active(user) && !self.shut(user, &row).await? {
-                continue;
+                return Ok(None);
             }
             if let Some(at) = user.last_login_at {
                 users.record_login(&user.tenant, &row.id, &LoginRecord { at: Some(at), rehash: None }).await?;
             }
             self.record(&user.tenant, Event::UserImported { user: row.id });
-            return Ok(UserImport::Created(row.id));
-        }
-        Err(contended())
+            Ok(Some(UserImport::Created(row.id)))
+        })
     }
 
     /// The account under the id that is to be kept, even if its address is another one by now; or else under the address.
@@ -115,19 +115,14 @@ impl AuthSystem {
 
     /// Completes an account that is not in use, in one write. False when the row was changed meanwhile.
     async fn shut(&self, user: &ImportedUser, row: &User) -> Result<bool, Error> {
-        let change = UserChange {
+        let write = UserChange {
             status: Some(user.status),
             email_verified_at: Some(user.email_verified_at),
             password_hash: Some(user.password_hash.clone()),
             ..UserChange::default()
         };
-        match self.ports().users.update_if(row, &change).await? {
-            UserUpdate::Done(row) => {
-                self.account_changed(&row);
-                Ok(true)
-            }
-            UserUpdate::Stale | UserUpdate::Conflict(_) => Ok(false),
-        }
+        let client = Client { tenant: user.tenant, ..Client::default() };
+        Ok(self.commit(&client, row, Change::part(write)).await?.is_some())
     }
 }
 

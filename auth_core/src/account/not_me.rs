@@ -1,8 +1,8 @@
 use crate::AuthSystem;
+use crate::commit::{Change, housekeeping, until_won};
 use crate::error::{Error, Reason};
 use crate::factor::retired::{Retired, factors_before};
-use crate::port::{Event, MailPurpose, UserChange, UserKey, UserUpdate};
-use crate::retry::{MAX_ATTEMPTS, contended, housekeeping};
+use crate::port::{Event, MailPurpose, UserChange, UserKey};
 use crate::token::{SealedLink, SealedPurpose};
 use crate::types::{Client, Dispute, Email, Recoveries, Timestamp, User, UserId, UserStatus};
 
@@ -52,52 +52,46 @@ impl AuthSystem {
         let link = self.tokens().open_link(SealedPurpose::NotMe, client.tenant, user, token);
         let link = link.ok_or(Reason::LinkInvalid)?;
         let users = &self.ports().users;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let now = self.ports().clock.now();
             let found = users.find(&client.tenant, UserKey::Id(&user)).await?;
             let user = found.filter(|user| is_open(&link, user, now)).ok_or(Reason::LinkInvalid)?;
             let retired = self.retired_factors(&user).await?;
-            let mut change = self.recovery(&user, &link, &retired, now);
+            let mut write = self.recovery(&user, &link, &retired, now);
             let mut factor_lost = false;
-            if let Some(factors) = &change.factors {
+            if let Some(factors) = &write.factors {
                 factor_lost = !self.credentials_exist(&user, factors).await?;
             }
             if factor_lost {
                 // A factor that was on is lost. Without it the mailbox alone would do, so an operator decides.
-                change.factors = None;
-                change.status = Some(UserStatus::Disabled);
+                write.factors = None;
+                write.status = Some(UserStatus::Disabled);
             }
-            let gone = user.email != link.email && !self.make_way(&user.tenant, &user.id, &link.email).await?;
-            if gone {
-                change.email = None;
-                change.email_verified_at = None;
-                change.recoveries = change.recoveries.map(Recoveries::settled);
-                change.status = Some(UserStatus::Disabled);
-                self.announce(client, &user, MailPurpose::AccountShut, &link.email).await?;
+            let gone = user.email != link.email && !self.make_way(client, &user.id, &link.email).await?;
+            let event = Event::ChangeTakenBack { user: user.id, address_lost: gone };
+            let change = if gone {
+                write.email = None;
+                write.email_verified_at = None;
+                write.recoveries = write.recoveries.map(Recoveries::settled);
+                write.status = Some(UserStatus::Disabled);
+                Change::new(event, write).notify(MailPurpose::AccountShut, &link.email)
+            } else if user.email == link.email {
+                Change::new(event, write).notify(MailPurpose::ResetPassword, &link.email)
             } else {
-                if user.email != link.email {
-                    self.keep_address(&user).await?;
-                    // A disputed account is shut already. The address that loses it now stays one of its claimants.
-                    let purpose =
-                        if user.is_disputed() { MailPurpose::AccountDisputed } else { MailPurpose::AddressLost };
-                    self.announce(client, &user, purpose, &user.email).await?;
-                }
-                self.announce(client, &user, MailPurpose::ResetPassword, &link.email).await?;
+                self.keep_address(&user).await?;
+                // A disputed account is shut already. The address that loses it now stays one of its claimants.
+                let lost = if user.is_disputed() { MailPurpose::AccountDisputed } else { MailPurpose::AddressLost };
+                let change = Change::new(event, write).notify(lost, &user.email);
+                change.notify(MailPurpose::ResetPassword, &link.email)
+            };
+            // A lost race: another account took the address in between.
+            let Some(changed) = self.commit(client, &user, change).await? else { return Ok(None) };
+            for gone in user.factors.iter().filter(|factor| !changed.factors.contains(factor)) {
+                let removed = self.ports().credentials.remove(&user.tenant, gone.credential).await;
+                housekeeping(removed, "removing a credential");
             }
-            // A conflict: another account took the address in between.
-            let update = users.update_if(&user, &change).await?;
-            if let UserUpdate::Done(changed) = update {
-                self.changed_with_notice(&changed);
-                for gone in user.factors.iter().filter(|factor| !changed.factors.contains(factor)) {
-                    let removed = self.ports().credentials.remove(&user.tenant, gone.credential).await;
-                    housekeeping(removed, "removing a credential");
-                }
-                let event = Event::ChangeTakenBack { user: changed.id, address_lost: gone };
-                self.record(&changed.tenant, event);
-                return Ok(if gone || factor_lost { TakenBack::Shut } else { TakenBack::Restored });
-            }
-        }
-        Err(contended())
+            Ok(Some(if gone || factor_lost { TakenBack::Shut } else { TakenBack::Restored }))
+        })
     }
 
     fn recovery(&self, user: &User, link: &SealedLink, retired: &[Retired], now: Timestamp) -> UserChange {

@@ -1,10 +1,11 @@
 use std::fmt;
 
+use super::dispute::settle_by_reset;
 use super::verify_email::parse_email;
 use crate::AuthSystem;
+use crate::commit::{Change, until_won};
 use crate::error::{Error, Reason};
-use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
-use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::port::{Event, MailPurpose, UserChange};
 use crate::token::LinkPurpose;
 use crate::types::{Client, Personal, Token, User, UserId, UserStatus};
 
@@ -66,7 +67,7 @@ impl AuthSystem {
         let ports = self.ports();
         let device = self.new_device()?;
         let mut hash = None;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let (id, token) = (request.user.as_ref(), request.token);
             let found = self.account_of_link(client, LinkPurpose::SetPassword, id, token).await?;
             let user = found.filter(|user| self.may_be_reset(user)).ok_or(Reason::LinkInvalid)?;
@@ -86,33 +87,31 @@ impl AuthSystem {
                 }
             };
             let reopens = matches!(user.status, UserStatus::Deactivated { .. });
-            let mut change = UserChange {
+            let mut write = UserChange {
                 password_hash: Some(Some(hash.clone())),
                 email_verified_at: verifies.then_some(Some(now)),
                 status: reopens.then_some(UserStatus::Active),
                 ..if stranger { UserChange::disowning() } else { UserChange::default() }
             };
-            let settles = self.settle_by_reset(client, &user, &mut change, now).await?;
-            let theirs = if stranger { user.factors.as_slice() } else { &[] };
-            self.announce(client, &user, MailPurpose::PasswordChanged, &user.email).await?;
-            if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
-                self.changed_with_notice(&changed);
-                self.remove_credentials(&user.tenant, theirs).await;
-                if verifies {
-                    self.record(&client.tenant, Event::EmailVerified { user: user.id });
-                }
-                if settles {
-                    self.record(&client.tenant, Event::DisputeSettled { user: user.id });
-                }
-                if reopens {
-                    self.record(&client.tenant, Event::Reactivated { user: user.id });
-                }
-                self.record(&client.tenant, Event::PasswordReset { user: user.id });
-                self.forget_strangers_attempts(&changed).await;
-                return Ok(PasswordWasReset { device: self.device_token(&changed, device) });
+            let told = settle_by_reset(&user, &mut write, now);
+            let events = [
+                verifies.then_some(Event::EmailVerified { user: user.id }),
+                told.is_some().then_some(Event::DisputeSettled { user: user.id }),
+                reopens.then_some(Event::Reactivated { user: user.id }),
+            ];
+            let mut change =
+                Change::new(Event::PasswordReset { user: user.id }, write).after(events.into_iter().flatten());
+            for loser in told.iter().flatten() {
+                change = change.notify(MailPurpose::DisputeSettled, loser);
             }
-        }
-        Err(contended())
+            change = change.notify(MailPurpose::PasswordChanged, &user.email);
+            let Some(changed) = self.commit(client, &user, change).await? else { return Ok(None) };
+            if stranger {
+                self.remove_credentials(&user.tenant, &user.factors).await;
+            }
+            self.forget_strangers_attempts(&changed).await;
+            Ok(Some(PasswordWasReset { device: self.device_token(&changed, device) }))
+        })
     }
 
     /// Whether a proof of the mailbox leads to an account in use: one that is, that its owner closed a while ago, or

@@ -1,9 +1,9 @@
 use crate::AuthSystem;
+use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason};
-use crate::port::{Event, UserChange, UserUpdate};
+use crate::port::{Event, UserChange};
 use crate::proof::LiveSession;
-use crate::retry::{MAX_ATTEMPTS, contended};
-use crate::types::{Attributes, User};
+use crate::types::{Attributes, Client, User};
 
 impl AuthSystem {
     /// Changes the application's own fields of the account: those that the policy knows and the caller names. `None`
@@ -11,7 +11,12 @@ impl AuthSystem {
     ///
     /// # Errors
     /// `invalid_fields`; `not_authenticated` and its like when the account changed since the login; `unavailable`.
-    pub async fn change_profile(&self, live: &LiveSession, changes: &[(&str, Option<&str>)]) -> Result<User, Error> {
+    pub async fn change_profile(
+        &self,
+        client: &Client,
+        live: &LiveSession,
+        changes: &[(&str, Option<&str>)],
+    ) -> Result<User, Error> {
         let mut errors = Vec::new();
         let mut accepted = Vec::new();
         for rule in &self.policy().attributes {
@@ -26,19 +31,15 @@ impl AuthSystem {
         if !errors.is_empty() {
             return Err(Error::invalid_fields(errors));
         }
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let user = self.current_user(live).await?;
             let attributes = merged(&user.attributes, &accepted);
             if attributes == user.attributes {
-                return Ok(user);
+                return Ok(Some(user));
             }
-            let change = UserChange { attributes: Some(attributes), ..UserChange::default() };
-            if let UserUpdate::Done(user) = self.ports().users.update_if(&user, &change).await? {
-                self.record(&user.tenant, Event::ProfileChanged { user: user.id });
-                return Ok(user);
-            }
-        }
-        Err(contended())
+            let write = UserChange { attributes: Some(attributes), ..UserChange::default() };
+            self.commit(client, &user, Change::new(Event::ProfileChanged { user: user.id }, write)).await
+        })
     }
 }
 

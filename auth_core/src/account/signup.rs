@@ -2,12 +2,10 @@ use std::fmt;
 
 use crate::AuthSystem;
 use crate::budget::{Budget, Guesser};
+use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
-use crate::port::{
-    AttemptKey, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserInsert, UserKey, UserUpdate,
-};
+use crate::port::{AttemptKey, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserInsert, UserKey};
 use crate::proof::verify_password;
-use crate::retry::{MAX_ATTEMPTS, contended};
 use crate::types::{
     Attributes, Claim, Client, Email, Password, PasswordHash, Personal, TokenVersion, User, UserId, Username,
 };
@@ -97,16 +95,16 @@ impl AuthSystem {
         self.ask_password_check(client, "password", &fields.password, fields.personal()).await?;
         let in_time = self.count_sign_up(client, &fields).await?;
         let mut hash: Option<PasswordHash> = None;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             // Looked up for every address, so that a known one costs no less.
             let left_by = self.left_by_another(&client.tenant, &fields.email, None).await?;
             if let Some(user) = self.find_by_email(client, &fields.email).await? {
                 if self.is_lapsed(&user) {
                     self.remove_lapsed(&user).await?;
                 } else if self.sign_up_again(client, &fields, user, in_time).await? {
-                    return Ok(SignedUp);
+                    return Ok(Some(SignedUp));
                 }
-                continue;
+                return Ok(None);
             }
             let hash = match &hash {
                 Some(hash) => hash.clone(),
@@ -114,7 +112,7 @@ impl AuthSystem {
             };
             if let Some(left_by) = left_by {
                 self.sign_up_at_former_email(client, &fields.email, fields.username.as_ref(), left_by).await?;
-                return Ok(SignedUp);
+                return Ok(Some(SignedUp));
             }
             let row = fields.email.as_str();
             self.count_failure(None, row, Guesser::Stranger).await?;
@@ -122,7 +120,7 @@ impl AuthSystem {
                 UserInsert::Created(user) => {
                     self.record(&client.tenant, Event::SignedUp { user: user.id });
                     self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
-                    return Ok(SignedUp);
+                    return Ok(Some(SignedUp));
                 }
                 UserInsert::Conflict(Unique::Username) if self.free_username(client, &fields).await? => {}
                 UserInsert::Conflict(Unique::Username) => {
@@ -133,8 +131,8 @@ impl AuthSystem {
                 }
                 UserInsert::Conflict(Unique::Email) => {}
             }
-        }
-        Err(contended())
+            Ok(None)
+        })
     }
 
     async fn namesake(&self, client: &Client, fields: &Fields) -> Result<Option<User>, Error> {
@@ -157,7 +155,7 @@ impl AuthSystem {
         }
         let nameless = UserChange { clear_username: true, ..UserChange::default() };
         // Another sign-up may have been faster; then the next attempt to insert tells.
-        self.ports().users.update_if(&namesake, &nameless).await?;
+        self.commit(client, &namesake, Change::part(nameless)).await?;
         Ok(true)
     }
 
@@ -204,7 +202,7 @@ impl AuthSystem {
         let refused = namesake.is_some_and(|namesake| namesake.id != user.id || proof.is_none());
         let decision = decide(&user, proof.is_some() && !respelt);
         // Before the answer: a username that a stranger chose must not turn the owner's sign-up into one that does nothing.
-        if !self.write_repeated(&user, decision, respelling).await? {
+        if !self.write_repeated(client, &user, decision, respelling).await? {
             return Ok(false);
         }
         let password_cleared = decision == Decision::ClearPassword;
@@ -230,7 +228,13 @@ impl AuthSystem {
     }
 
     /// Makes one write for each decision, so that all take as long. Returns `false` if the row changed meanwhile.
-    async fn write_repeated(&self, user: &User, decision: Decision, respelling: Option<&Email>) -> Result<bool, Error> {
+    async fn write_repeated(
+        &self,
+        client: &Client,
+        user: &User,
+        decision: Decision,
+        respelling: Option<&Email>,
+    ) -> Result<bool, Error> {
         let users = &self.ports().users;
         match (decision, respelling) {
             (Decision::ClearPassword, _) | (Decision::AskForPassword, Some(_)) => {
@@ -238,13 +242,10 @@ impl AuthSystem {
                 let password_alone = UserChange { password_hash: Some(None), ..UserChange::default() };
                 let change = if user.is_unclaimed() { UserChange::disowning() } else { password_alone };
                 let change = UserChange { email: respelling.cloned(), ..change };
-                match users.update_if(user, &change).await? {
-                    UserUpdate::Done(changed) => {
-                        self.account_changed(&changed);
-                        self.remove_credentials(&user.tenant, &user.factors).await;
-                    }
-                    UserUpdate::Stale | UserUpdate::Conflict(_) => return Ok(false),
+                if self.commit(client, user, Change::part(change)).await?.is_none() {
+                    return Ok(false);
                 }
+                self.remove_credentials(&user.tenant, &user.factors).await;
             }
             // Takes back what was counted for the right password.
             (Decision::SendAgain, _) => {

@@ -1,7 +1,7 @@
 use crate::AuthSystem;
+use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
-use crate::port::{Event, MailPurpose, UserChange, UserUpdate};
-use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::port::{Event, MailPurpose, UserChange};
 use crate::token::LinkPurpose;
 use crate::types::{Client, Email, UserId};
 
@@ -12,7 +12,7 @@ impl AuthSystem {
     /// `link_invalid`; `already_verified` for a good link of an account that is verified; `unavailable`.
     pub async fn verify_email(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<(), Error> {
         let ports = self.ports();
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let found = self.account_of_link(client, LinkPurpose::VerifyEmail, user.as_ref(), token).await?;
             let user = found.ok_or(Reason::LinkInvalid)?;
             if user.is_verified() {
@@ -22,13 +22,10 @@ impl AuthSystem {
                 return Err(Reason::LinkInvalid.into());
             }
             let now = Some(ports.clock.now());
-            let change = UserChange { email_verified_at: Some(now), ..UserChange::default() };
-            if let UserUpdate::Done(user) = ports.users.update_if(&user, &change).await? {
-                self.record(&client.tenant, Event::EmailVerified { user: user.id });
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let write = UserChange { email_verified_at: Some(now), ..UserChange::default() };
+            let change = Change::new(Event::EmailVerified { user: user.id }, write);
+            Ok(self.commit(client, &user, change).await?.map(|_| ()))
+        })
     }
 
     /// Queues another verification mail. The answer and the work are the same for any address; whether there is an

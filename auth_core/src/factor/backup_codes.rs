@@ -5,10 +5,10 @@ use constant_time_eq::constant_time_eq;
 use super::code::wrong_code;
 use super::step_up::{Confirmation, Strength};
 use crate::AuthSystem;
+use crate::commit::until_won;
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailMatter, MailPurpose};
 use crate::proof::LiveSession;
-use crate::retry::{MAX_ATTEMPTS, contended};
 use crate::token::vault::{HASH_BYTES, Unreadable, Vault};
 use crate::types::{
     BACKUP_CODE_ALPHABET, BACKUP_CODE_CHARS, Client, Credential, FactorKind, Password, Payload, Token, User,
@@ -89,7 +89,7 @@ impl AuthSystem {
         code: Option<&str>,
     ) -> Result<Vec<Token>, Error> {
         let mut told = false;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let user = self.current_user(live).await?;
             let credential = self.backup_code_credential(&user).await?;
             let proof = self.confirm_password(client, &user, password).await?;
@@ -107,14 +107,14 @@ impl AuthSystem {
                 let about = MailMatter { user: user.id, token_version: user.token_version };
                 self.queue_mail_about(client, &user.email, MailPurpose::BackupCodesReplaced, about).await?;
             }
-            if self.ports().credentials.update_if(&credential, &payload).await?.is_some() {
-                // Whom the owner has thrown out meanwhile gets none.
-                self.current_user(live).await?;
-                self.record(&user.tenant, Event::BackupCodesReplaced { user: user.id });
-                return Ok(codes);
+            if self.ports().credentials.update_if(&credential, &payload).await?.is_none() {
+                return Ok(None);
             }
-        }
-        Err(contended())
+            // Whom the owner has thrown out meanwhile gets none.
+            self.current_user(live).await?;
+            self.record(&user.tenant, Event::BackupCodesReplaced { user: user.id });
+            Ok(Some(codes))
+        })
     }
 
     async fn backup_code_credential(&self, user: &User) -> Result<Option<Credential>, Error> {

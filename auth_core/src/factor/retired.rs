@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::AuthSystem;
+use crate::commit::housekeeping;
 use crate::error::Error;
 use crate::port::UserKey;
-use crate::retry::housekeeping;
 use crate::types::{
     Credential, CredentialId, EnrolledFactor, FactorKind, Payload, Recoveries, Timestamp, TokenVersion, User,
 };

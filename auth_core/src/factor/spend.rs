@@ -4,10 +4,10 @@ use super::code::{invalid_code, kind_of, read_code, unreadable};
 use super::{backup_codes, totp};
 use crate::AuthSystem;
 use crate::budget::Budget;
+use crate::commit::until_won;
 use crate::error::{Error, FieldReason};
 use crate::port::{AttemptKey, Event};
 use crate::proof::SecondFactorVerified;
-use crate::retry::{MAX_ATTEMPTS, contended};
 use crate::types::{Credential, FactorKind, Payload, Timestamp, User};
 
 /// What a code turned out to be.
@@ -64,11 +64,11 @@ impl AuthSystem {
         if !open {
             return Ok(self.refuse_code(user));
         }
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let found = ports.credentials.find(&user.tenant, factor.credential).await?;
             // Its row goes after the account stopped listing it, be it a moment after this account was read.
             let Some(credential) = found.filter(|it| it.user == user.id && it.kind == factor.kind) else {
-                return Ok(self.refuse_code(user));
+                return Ok(Some(self.refuse_code(user)));
             };
             let now = ports.clock.now();
             let accepted = match factor.kind == kind {
@@ -76,14 +76,14 @@ impl AuthSystem {
                 true => self.accept_backup_code(&credential, code)?,
                 false => None,
             };
-            let Some(accepted) = accepted else { return Ok(self.refuse_code(user)) };
-            if ports.credentials.update_if(&credential, &accepted.payload).await?.is_some() {
-                self.forget_attempts(&budget).await;
-                let proof = SecondFactorVerified::of(user, kind, now);
-                return Ok(Some(Spent { proof, backup_codes_left: accepted.backup_codes_left }));
+            let Some(accepted) = accepted else { return Ok(Some(self.refuse_code(user))) };
+            if ports.credentials.update_if(&credential, &accepted.payload).await?.is_none() {
+                return Ok(None);
             }
-        }
-        Err(contended())
+            self.forget_attempts(&budget).await;
+            let proof = SecondFactorVerified::of(user, kind.clone(), now);
+            Ok(Some(Some(Spent { proof, backup_codes_left: accepted.backup_codes_left })))
+        })
     }
 
     /// Whether the policy, or the application's own rule, wants a second factor of this account.

@@ -7,10 +7,10 @@ use super::code::{read_totp, wrong_code};
 use super::totp::{Enrolled, TotpPurpose};
 use crate::AuthSystem;
 use crate::budget::Budget;
+use crate::commit::{Change, housekeeping, until_won};
 use crate::error::{Error, Reason};
-use crate::port::{AttemptKey, Event, MailMatter, MailPurpose, UserChange, UserUpdate};
+use crate::port::{AttemptKey, Event, MailMatter, MailPurpose, UserChange};
 use crate::proof::{Authenticated, LiveSession, SecondFactorVerified};
-use crate::retry::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::session::SessionTokens;
 use crate::types::{Client, EnrolledFactor, FactorKind, Password, TenantId, Token, User};
 
@@ -93,7 +93,7 @@ impl AuthSystem {
     ) -> Result<TwoFactorEnabled, Error> {
         let code = read_totp(code)?;
         let ports = self.ports();
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let (user, pending) = self.pending_totp(live, TotpPurpose::Enrol).await?;
             let shown = self.current_session(live).await?.method_times;
             let now = ports.clock.now();
@@ -105,22 +105,21 @@ impl AuthSystem {
             };
             self.forget_attempts(&budget).await;
             let (factors, backup_codes) = self.enrol(&user, &enrolled).await?;
-            self.announce(client, &user, MailPurpose::TwoFactorEnabled, &user.email).await?;
-            let change = UserChange { factors: Some(factors), ..UserChange::default() };
-            if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
-                self.changed_with_notice(&changed);
-                // The write that was made ended it already.
-                housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
-                self.record(&user.tenant, Event::TwoFactorEnabled { user: user.id });
-                let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
-                let renewed = Authenticated::with_second_factor(live, shown, &proof, &changed);
-                let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-                let session = self.issue_session(client, live.channel(), renewed).await?;
-                return Ok(TwoFactorEnabled { session, backup_codes });
-            }
-            self.remove_credentials(&user.tenant, change.factors.as_deref().unwrap_or_default()).await;
-        }
-        Err(contended())
+            let write = UserChange { factors: Some(factors.clone()), ..UserChange::default() };
+            let change = Change::new(Event::TwoFactorEnabled { user: user.id }, write)
+                .notify(MailPurpose::TwoFactorEnabled, &user.email);
+            let Some(changed) = self.commit(client, &user, change).await? else {
+                self.remove_credentials(&user.tenant, &factors).await;
+                return Ok(None);
+            };
+            // The write that was made ended it already.
+            housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
+            let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
+            let renewed = Authenticated::with_second_factor(live, shown, &proof, &changed);
+            let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
+            let session = self.issue_session(client, live.channel(), renewed).await?;
+            Ok(Some(TwoFactorEnabled { session, backup_codes }))
+        })
     }
 
     /// Turns two-factor login off, with the password and a code.
@@ -137,8 +136,7 @@ impl AuthSystem {
         password: &Password,
         code: &str,
     ) -> Result<SessionTokens, Error> {
-        let ports = self.ports();
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let user = self.current_user(live).await?;
             if user.factors.is_empty() {
                 return Err(Reason::TwoFactorDisabled.into());
@@ -153,17 +151,14 @@ impl AuthSystem {
                 return Err(wrong_code());
             }
             self.retire(&user, &user.factors, None).await?;
-            self.announce(client, &user, MailPurpose::TwoFactorDisabled, &user.email).await?;
-            let change = UserChange { factors: Some(Vec::new()), ..UserChange::default() };
-            if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
-                self.changed_with_notice(&changed);
-                self.record(&user.tenant, Event::TwoFactorDisabled { user: user.id });
-                let renewed = Authenticated::renewed(live, recent, &proof, &changed);
-                let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-                return self.issue_session(client, live.channel(), renewed).await;
-            }
-        }
-        Err(contended())
+            let write = UserChange { factors: Some(Vec::new()), ..UserChange::default() };
+            let change = Change::new(Event::TwoFactorDisabled { user: user.id }, write)
+                .notify(MailPurpose::TwoFactorDisabled, &user.email);
+            let Some(changed) = self.commit(client, &user, change).await? else { return Ok(None) };
+            let renewed = Authenticated::renewed(live, recent, &proof, &changed);
+            let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
+            self.issue_session(client, live.channel(), renewed).await.map(Some)
+        })
     }
 
     /// Puts the authenticator that this session set up in the place of the one that is on, in one write.
@@ -185,7 +180,7 @@ impl AuthSystem {
         let ports = self.ports();
         let mut backup_codes_left = None;
         let mut proven = false;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let (user, pending) = self.pending_totp(live, TotpPurpose::Replace).await?;
             let Some(old) = user.factors.iter().find(|factor| factor.kind == FactorKind::totp()) else {
                 return Err(Reason::TwoFactorDisabled.into());
@@ -207,26 +202,25 @@ impl AuthSystem {
             let new = self.totp_credential(&user, &enrolled)?;
             ports.credentials.insert(&new).await?;
             self.retire(&user, std::slice::from_ref(old), Some(new.id)).await?;
-            self.announce(client, &user, MailPurpose::TwoFactorReplaced, &user.email).await?;
             let replaced = |factor: &EnrolledFactor| match factor == old {
                 true => EnrolledFactor { credential: new.id, ..factor.clone() },
                 false => factor.clone(),
             };
             let factors = user.factors.iter().map(replaced).collect();
-            let change = UserChange { factors: Some(factors), ..UserChange::default() };
-            if let UserUpdate::Done(changed) = ports.users.update_if(&user, &change).await? {
-                self.changed_with_notice(&changed);
-                housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
-                self.record(&user.tenant, Event::TwoFactorReplaced { user: user.id });
-                let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
-                let renewed = Authenticated::with_second_factor(live, shown, &proof, &changed);
-                let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-                let session = self.issue_session(client, live.channel(), renewed).await?;
-                return Ok(TotpReplaced { session, backup_codes_left });
-            }
-            housekeeping(ports.credentials.remove(&user.tenant, new.id).await, "removing a credential");
-        }
-        Err(contended())
+            let write = UserChange { factors: Some(factors), ..UserChange::default() };
+            let change = Change::new(Event::TwoFactorReplaced { user: user.id }, write)
+                .notify(MailPurpose::TwoFactorReplaced, &user.email);
+            let Some(changed) = self.commit(client, &user, change).await? else {
+                housekeeping(ports.credentials.remove(&user.tenant, new.id).await, "removing a credential");
+                return Ok(None);
+            };
+            housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
+            let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
+            let renewed = Authenticated::with_second_factor(live, shown, &proof, &changed);
+            let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
+            let session = self.issue_session(client, live.channel(), renewed).await?;
+            Ok(Some(TotpReplaced { session, backup_codes_left }))
+        })
     }
 
     /// Spends the proof; returns how many backup codes are left, if one was used.

@@ -2,10 +2,10 @@ use std::fmt;
 
 use crate::AuthSystem;
 use crate::budget::{Budget, Guesser};
+use crate::commit::housekeeping;
 use crate::error::{Error, Reason};
 use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
 use crate::proof::{Authenticated, FirstStep, verify_password};
-use crate::retry::housekeeping;
 use crate::session::SessionTokens;
 use crate::token::{DeviceId, Tokens};
 use crate::types::{Channel, Client, Email, Limit, Password, PasswordHash, Scope, TenantId, Token, User, Username};

@@ -7,11 +7,11 @@ use uuid::{Builder, Uuid};
 use super::LoggedIn;
 use super::password::FirstFactor;
 use crate::AuthSystem;
+use crate::commit::housekeeping;
 use crate::error::{Error, Reason};
 use crate::factor::code::{unreadable, wrong_code};
 use crate::port::{AttemptKey, Event, LoginRecord, MailMatter, MailPurpose, UserKey};
 use crate::proof::{Authenticated, PasswordVerified};
-use crate::retry::housekeeping;
 use crate::token::DeviceId;
 use crate::types::{
     Channel, Client, Limit, Payload, PendingId, PendingPurpose, PendingSession, Timestamp, Token, User,

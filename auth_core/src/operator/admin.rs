@@ -1,4 +1,4 @@
-use crate::retry::{MAX_ATTEMPTS, contended};
+use crate::commit::{Change, until_won};
 
 use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason, Reason};
@@ -205,23 +205,21 @@ impl Admin<'_> {
 
     /// Ends the sessions of an account. `false` for one that can have none.
     async fn end_sessions_of(&self, mut user: User) -> Result<bool, Error> {
-        let users = &self.system.ports().users;
-        let change = UserChange { end_sessions: true, ..UserChange::default() };
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             // The links of a sign-up that waits for its mailbox would die for nothing.
             if !user.is_active() || !user.is_verified() {
-                return Ok(false);
+                return Ok(Some(false));
             }
-            if let UserUpdate::Done(user) = users.update_if(&user, &change).await? {
-                self.system.account_changed(&user);
-                return Ok(true);
+            let change = Change::part(UserChange { end_sessions: true, ..UserChange::default() });
+            if self.system.commit(&self.client, &user, change).await?.is_some() {
+                return Ok(Some(true));
             }
             match self.find(UserKey::Id(&user.id)).await? {
                 Some(changed) => user = changed,
-                None => return Ok(false),
+                None => return Ok(Some(false)),
             }
-        }
-        Err(contended())
+            Ok(None)
+        })
     }
 
     /// Moves an account to an address that counts as verified. Ends every session and link, and tells both addresses.
@@ -232,11 +230,11 @@ impl Admin<'_> {
     pub async fn set_email(&self, user: &UserId, email: &str) -> Result<User, Error> {
         let system = self.system;
         let email = Email::parse(email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let user = self.load(user).await?;
             let moves = user.email != email;
             if !moves && user.is_verified() {
-                return Ok(user);
+                return Ok(Some(user));
             }
             if moves {
                 let holder = self.find(UserKey::Email(&email)).await?;
@@ -245,30 +243,30 @@ impl Admin<'_> {
                 {
                     system.remove_credentials_of(&stranger).await;
                 }
-                system.announce(&self.client, &user, MailPurpose::EmailSet, &user.email).await?;
-                system.announce(&self.client, &user, MailPurpose::EmailConfirmed, &email).await?;
             }
             // The owner of the address did not choose what an unverified sign-up brought.
             let stranger = user.is_unclaimed();
-            let change = UserChange {
+            let write = UserChange {
                 email: Some(email.clone()),
                 email_verified_at: Some(Some(system.ports().clock.now())),
                 ..if stranger { UserChange::disowning() } else { UserChange::default() }
             };
-            match system.ports().users.update_if(&user, &change).await? {
+            let event = self.event(Some(user.id), AdminAction::SetEmail);
+            let mut change = Change::new(event, write);
+            if moves {
+                change = change.notify(MailPurpose::EmailSet, &user.email).notify(MailPurpose::EmailConfirmed, &email);
+            }
+            match system.try_commit(&self.client, &user, change).await? {
                 UserUpdate::Done(user) => {
-                    system.changed_with_notice(&user);
                     if stranger {
                         system.remove_credentials_of(&user).await;
                     }
-                    self.record(Some(user.id), AdminAction::SetEmail);
-                    return Ok(user);
+                    Ok(Some(user))
                 }
-                UserUpdate::Conflict(_) => return Err(wrong("email", FieldReason::Taken)),
-                UserUpdate::Stale => {}
+                UserUpdate::Conflict(_) => Err(wrong("email", FieldReason::Taken)),
+                UserUpdate::Stale => Ok(None),
             }
-        }
-        Err(contended())
+        })
     }
 
     /// Clears the failures that were counted for the password and each second factor of an account, the durable ones and
@@ -292,15 +290,12 @@ impl Admin<'_> {
 
     async fn clear_failures_of(&self, user: &User, credential: CredentialId) -> Result<(), Error> {
         let credentials = &self.system.ports().credentials;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let found = credentials.find(&user.tenant, credential).await?;
-            let Some(row) = found.filter(|row| row.consecutive_failures > 0) else { return Ok(()) };
+            let Some(row) = found.filter(|row| row.consecutive_failures > 0) else { return Ok(Some(())) };
             // A new payload starts with no failures, and the same one will do.
-            if credentials.update_if(&row, &row.payload).await?.is_some() {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            Ok(credentials.update_if(&row, &row.payload).await?.map(|_| ()))
+        })
     }
 
     /// Mails a link that sets a new password.
@@ -373,16 +368,12 @@ impl Admin<'_> {
         action: AdminAction,
         decide: impl Fn(&User) -> Option<UserChange>,
     ) -> Result<User, Error> {
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let user = self.load(user).await?;
-            let Some(change) = decide(&user) else { return Ok(user) };
-            if let UserUpdate::Done(user) = self.system.ports().users.update_if(&user, &change).await? {
-                self.system.account_changed(&user);
-                self.record(Some(user.id), action);
-                return Ok(user);
-            }
-        }
-        Err(contended())
+            let Some(write) = decide(&user) else { return Ok(Some(user)) };
+            let change = Change::new(self.event(Some(user.id), action), write);
+            self.system.commit(&self.client, &user, change).await
+        })
     }
 
     pub(crate) fn directory(&self) -> Result<&dyn UserDirectory, Error> {
@@ -394,7 +385,10 @@ impl Admin<'_> {
     }
 
     pub(crate) fn record(&self, user: Option<UserId>, action: AdminAction) {
-        let actor = self.actor.clone();
-        self.system.record(&self.client.tenant, Event::Administered { actor, action, user });
+        self.system.record(&self.client.tenant, self.event(user, action));
+    }
+
+    pub(crate) fn event(&self, user: Option<UserId>, action: AdminAction) -> Event {
+        Event::Administered { actor: self.actor.clone(), action, user }
     }
 }

@@ -3,10 +3,10 @@
 use super::Admin;
 use super::NewAccount;
 use super::admin::wrong;
+use crate::commit::{Change, housekeeping, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
-use crate::port::{AdminAction, Event, UserChange, UserKey, UserUpdate};
+use crate::port::{AdminAction, Event, UserChange, UserKey};
 use crate::proof::verify_password;
-use crate::retry::{MAX_ATTEMPTS, contended, housekeeping};
 use crate::types::{
     Attributes, Credential, CredentialId, Email, FactorKind, Password, Payload, Personal, SUPERUSER, User, UserId,
     UserStatus,
@@ -34,10 +34,10 @@ impl Admin<'_> {
     /// Returns the errors of [`create_user`](Self::create_user), and `taken` while a deleted account has the address.
     pub async fn ensure_superuser(&self, email: &str, password: &str) -> Result<User, Error> {
         let parsed = Email::parse(email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             if let Some(user) = self.superuser_before(&parsed).await? {
                 self.tell_unused_password(&user, &parsed, password).await;
-                return Ok(user);
+                return Ok(Some(user));
             }
             let made = match self.find(UserKey::Email(&parsed)).await? {
                 Some(user) => self.make_superuser(user, password).await?,
@@ -58,10 +58,10 @@ impl Admin<'_> {
             if let Some(user) = made {
                 self.remember(&user).await?;
                 self.tell_unused_password(&user, &parsed, password).await;
-                return Ok(user);
+                return Ok(Some(user));
             }
-        }
-        Err(contended())
+            Ok(None)
+        })
     }
 
     /// Takes the role of a super-user off an account, and ends its sessions. No-op where the account has no such role.
@@ -70,26 +70,22 @@ impl Admin<'_> {
     /// `last_superuser` where no other account has the role; `user_not_found`; `not_supported` where that takes a
     /// [`UserDirectory`](crate::port::UserDirectory) and there is none; `unavailable`.
     pub async fn revoke_superuser(&self, user: &UserId) -> Result<User, Error> {
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             // In this order: a call that makes this account the remembered one also writes to its row, so the swap below
             // fails. Of two super-users that are revoked at the same time, one stays.
             let user = self.load(user).await?;
             if !user.is_superuser() {
-                return Ok(user);
+                return Ok(Some(user));
             }
             if !self.another_is_remembered(&user).await? {
-                continue;
+                return Ok(None);
             }
             let mut attributes = user.attributes.clone();
             attributes.remove(SUPERUSER);
-            let change = UserChange { attributes: Some(attributes), end_sessions: true, ..UserChange::default() };
-            if let UserUpdate::Done(user) = self.system.ports().users.update_if(&user, &change).await? {
-                self.system.account_changed(&user);
-                self.record(Some(user.id), AdminAction::RevokedSuperuser);
-                return Ok(user);
-            }
-        }
-        Err(contended())
+            let write = UserChange { attributes: Some(attributes), end_sessions: true, ..UserChange::default() };
+            let change = Change::new(self.event(Some(user.id), AdminAction::RevokedSuperuser), write);
+            self.system.commit(&self.client, &user, change).await
+        })
     }
 
     /// A super-user that is there, the remembered one first. One that was not remembered is remembered now.
@@ -119,24 +115,23 @@ impl Admin<'_> {
         }
         let system = self.system;
         let (stranger, verified) = (user.is_unclaimed(), user.is_verified());
-        let mut change = if stranger { UserChange::disowning() } else { UserChange::default() };
+        let mut write = if stranger { UserChange::disowning() } else { UserChange::default() };
         if !verified {
             let personal = Personal { email: Some(&user.email), username: None };
             let password = system.accept_password(&self.client, "password", password, personal).await?;
-            change.password_hash = Some(Some(system.hash(&self.client, &password).await?));
-            change.email_verified_at = Some(Some(system.ports().clock.now()));
+            write.password_hash = Some(Some(system.hash(&self.client, &password).await?));
+            write.email_verified_at = Some(Some(system.ports().clock.now()));
         }
         let mut attributes = if stranger { Attributes::new() } else { user.attributes.clone() };
         attributes.insert(SUPERUSER.to_owned(), true.into());
-        change.attributes = Some(attributes);
-        let UserUpdate::Done(made) = system.ports().users.update_if(&user, &change).await? else { return Ok(None) };
-        system.account_changed(&made);
+        write.attributes = Some(attributes);
+        let change = Change::new(self.event(Some(user.id), AdminAction::MadeSuperuser), write);
+        let Some(made) = system.commit(&self.client, &user, change).await? else { return Ok(None) };
         if stranger {
             system.remove_credentials_of(&made).await;
             let text = "an unverified account had the super-user's address: all that its sign-up chose was cleared";
             tracing::warn!(target: "auth", user = %made.id, text);
         }
-        self.record(Some(made.id), AdminAction::MadeSuperuser);
         Ok(Some(made))
     }
 
@@ -209,7 +204,7 @@ impl Admin<'_> {
         }
         // Writes unchanged attributes as a new revision, so that a revocation that read the row before starts again.
         let touch = UserChange { attributes: Some(other.attributes.clone()), ..UserChange::default() };
-        Ok(matches!(self.system.ports().users.update_if(other, &touch).await?, UserUpdate::Done(_)))
+        Ok(self.system.commit(&self.client, other, Change::part(touch)).await?.is_some())
     }
 }
 

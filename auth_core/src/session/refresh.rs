@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use super::SessionTokens;
 use crate::AuthSystem;
+use crate::commit::until_won;
 use crate::error::{Error, Reason};
 use crate::port::{At, Event, Rotation, UserKey};
-use crate::retry::{MAX_ATTEMPTS, contended};
 use crate::token::{MAX_SKEW, RefreshClaims};
 use crate::types::{Session, Timestamp, User};
 
@@ -88,7 +88,7 @@ impl AuthSystem {
             .map_err(|_| Error::from(Reason::RefreshInvalid))?;
         let policy = self.policy();
         let patience = Patience { window: policy.refresh_window, retry: policy.effective_refresh_retry() };
-        for _ in 0..MAX_ATTEMPTS {
+        until_won!({
             let found = ports.sessions.find(&presented.tenant, presented.session).await?;
             let At { row: session, now } = found.ok_or(Reason::RefreshInvalid)?;
             warn_of_skew(ports.clock.now(), now);
@@ -98,16 +98,16 @@ impl AuthSystem {
                     if let Some(rotated) = ports.sessions.rotate_if(&session, &self.rotation(&session, now)).await? {
                         let generation = rotated.generation;
                         self.record(&rotated.tenant, Event::Refreshed { session: rotated.id, generation });
-                        return Ok(self.session_tokens(&rotated));
+                        return Ok(Some(self.session_tokens(&rotated)));
                     }
                 }
                 // Before the answer: from then on its predecessor is no lost answer but a copy.
                 Decision::RepeatOnceNoted => {
                     if ports.sessions.note_presented(&session.tenant, session.id, session.generation).await? {
-                        return Ok(self.session_tokens(&session));
+                        return Ok(Some(self.session_tokens(&session)));
                     }
                 }
-                Decision::Repeat => return Ok(self.session_tokens(&session)),
+                Decision::Repeat => return Ok(Some(self.session_tokens(&session))),
                 Decision::Reused => {
                     if self.end_session(&session.tenant, session.id).await? {
                         self.record(&session.tenant, Event::RefreshReused { user: session.user, session: session.id });
@@ -116,8 +116,8 @@ impl AuthSystem {
                 }
                 Decision::Ended => return Err(Reason::RefreshInvalid.into()),
             }
-        }
-        Err(contended())
+            Ok(None)
+        })
     }
 
     fn rotation(&self, session: &Session, now: Timestamp) -> Rotation {

@@ -192,7 +192,9 @@ impl<S: Store> Flows<S> {
             }
             Op::Profile(token, name) => {
                 let name = name.map(|name| name.to_string());
-                auth.change_profile(live(token), &[("first_name", name.as_deref())]).await.map(|_| Given::default())
+                auth.change_profile(client, live(token), &[("first_name", name.as_deref())])
+                    .await
+                    .map(|_| Given::default())
             }
             Op::ResetFactors(_) | Op::Operator(..) | Op::SetEmail(..) | Op::Steal(_) | Op::Purge | Op::Pass(_) => {
                 unreachable!("no request asks for {op:?}")

@@ -1,0 +1,130 @@
+//! The one write that decides a flow: announced before it, recorded after it, and tried again after a lost race.
+
+use crate::AuthSystem;
+use crate::error::Error;
+use crate::port::{Event, MailIntent, MailMatter, MailPurpose, StoreError, UserChange, UserUpdate};
+use crate::types::{Client, Email, MailId, Timestamp, User};
+
+/// How often a flow starts again after it lost a race. Only a row under constant fire is ever changed so often between a
+/// read and a write; then the answer is 503.
+const MAX_ATTEMPTS: usize = 16;
+
+/// Runs an attempt until it is won. It is a block that ends with a `Result<Option<T>, Error>`: `None` for a lost race, after
+/// which it starts again with what it reads. `return` and `?` leave the attempt.
+///
+/// Returns the errors of the attempt, and `unavailable` after sixteen lost races. A macro, because the future of a function
+/// that takes an async closure is not known to be `Send`.
+macro_rules! until_won {
+    ($attempt:block) => {{
+        let mut attempts = $crate::commit::Attempts::default();
+        loop {
+            attempts.begin()?;
+            let outcome: Result<Option<_>, $crate::error::Error> = async { $attempt }.await;
+            if let Some(won) = outcome? {
+                break Ok(won);
+            }
+        }
+    }};
+}
+pub(crate) use until_won;
+
+/// Counts the attempts of [`until_won`].
+#[derive(Default)]
+pub(crate) struct Attempts(usize);
+
+impl Attempts {
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        self.0 += 1;
+        if self.0 > MAX_ATTEMPTS {
+            return Err(Error::unavailable("the row was changed too often meanwhile"));
+        }
+        Ok(())
+    }
+}
+
+/// What comes after the write that decided: that it fails must take nothing back.
+pub(crate) fn housekeeping<T>(outcome: Result<T, StoreError>, what: &'static str) {
+    if let Err(error) = outcome {
+        tracing::warn!(target: "auth", %error, what, "left undone");
+    }
+}
+
+/// A change of a user row that is about to be committed. It has an event, or belongs to what another event reports.
+pub(crate) struct Change {
+    write: UserChange,
+    events: Vec<Event>,
+    notices: Vec<Notice>,
+}
+
+struct Notice {
+    purpose: MailPurpose,
+    to: Email,
+    due: Option<Timestamp>,
+}
+
+impl Change {
+    /// A change that this event reports.
+    pub(crate) fn new(event: Event, write: UserChange) -> Self {
+        Self { write, events: vec![event], notices: Vec::new() }
+    }
+
+    /// A change that belongs to a larger one, whose flow records it.
+    pub(crate) fn part(write: UserChange) -> Self {
+        Self { write, events: Vec::new(), notices: Vec::new() }
+    }
+
+    /// Reports more events, before the others.
+    pub(crate) fn after(mut self, events: impl IntoIterator<Item = Event>) -> Self {
+        self.events.splice(0..0, events);
+        self
+    }
+
+    /// Announces the change to an address.
+    pub(crate) fn notify(mut self, purpose: MailPurpose, to: &Email) -> Self {
+        self.notices.push(Notice { purpose, to: to.clone(), due: None });
+        self
+    }
+
+    /// Announces the change with a mail that is due at a later time.
+    pub(crate) fn notify_at(mut self, due: Timestamp, purpose: MailPurpose, to: &Email) -> Self {
+        self.notices.push(Notice { purpose, to: to.clone(), due: Some(due) });
+        self
+    }
+}
+
+impl AuthSystem {
+    /// Commits a change of this row, if it still has the revision that was read.
+    ///
+    /// Its notices are queued before the write: after a crash in between, a notice too many is dropped, while one too few
+    /// would leave a theft unseen. Other nodes, this node's access checks and the event sink learn of it after the write.
+    pub(crate) async fn try_commit(&self, client: &Client, user: &User, change: Change) -> Result<UserUpdate, Error> {
+        let about = Some(MailMatter { user: user.id, token_version: user.token_version.next() });
+        for Notice { purpose, to, due } in &change.notices {
+            let intent =
+                MailIntent { tenant: client.tenant, to: to.clone(), about, purpose: *purpose, locale: client.locale };
+            let due = due.unwrap_or_else(|| self.ports().clock.now());
+            self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, due).await?;
+        }
+        let update = self.ports().users.update_if(user, &change.write).await?;
+        if let UserUpdate::Done(changed) = &update {
+            if changed.token_version != user.token_version {
+                self.account_changed(changed);
+            }
+            if !change.notices.is_empty() {
+                self.wake_mailer();
+            }
+            for event in change.events {
+                self.record(&user.tenant, event);
+            }
+        }
+        Ok(update)
+    }
+
+    /// Commits a change like [`try_commit`](Self::try_commit); `None` after a lost race.
+    pub(crate) async fn commit(&self, client: &Client, user: &User, change: Change) -> Result<Option<User>, Error> {
+        Ok(match self.try_commit(client, user, change).await? {
+            UserUpdate::Done(changed) => Some(changed),
+            UserUpdate::Stale | UserUpdate::Conflict(_) => None,
+        })
+    }
+}
