@@ -118,15 +118,6 @@ pub(crate) enum FirstStep {
     SecondFactor,
 }
 
-/// The `amr` of a session in which these methods were shown.
-fn methods_of(times: &MethodTimes) -> AuthMethods {
-    let codes = [FactorKind::totp(), FactorKind::backup_codes()];
-    let password = times.shown(MethodTimes::PASSWORD).map(|_| AuthMethods::PASSWORD);
-    let code = codes.iter().any(|kind| times.shown(&kind.0).is_some()).then_some(AuthMethods::ONE_TIME_CODE);
-    let both = password.and(code).map(|_| AuthMethods::MULTI_FACTOR);
-    [password, code, both].into_iter().flatten().fold(AuthMethods::default(), AuthMethods::and)
-}
-
 /// A login that is complete: every factor that the account asks for was given. The one key to a session.
 #[derive(Debug)]
 pub struct Authenticated {
@@ -188,7 +179,7 @@ impl Authenticated {
             tenant: proof.tenant,
             user: proof.user,
             token_version: proof.token_version,
-            methods: methods_of(&method_times),
+            methods: method_times.amr(),
             method_times,
             scope: Scope::Full,
             at: proof.at,
@@ -216,7 +207,7 @@ impl Authenticated {
             tenant: row.tenant,
             user: row.id,
             token_version: row.token_version,
-            methods: methods_of(&method_times),
+            methods: method_times.amr(),
             method_times,
             scope: Scope::Full,
             at: live.auth_time(),
@@ -249,7 +240,7 @@ impl Authenticated {
             tenant: row.tenant,
             user: row.id,
             token_version: row.token_version,
-            methods: methods_of(&method_times),
+            methods: method_times.amr(),
             method_times,
             scope: live.scope(),
             at: proof.at,

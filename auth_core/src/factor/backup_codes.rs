@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use constant_time_eq::constant_time_eq;
 
-use super::code::wrong_code;
+use super::check::{Accepted, Factor};
+use super::code::{unreadable, wrong_code};
 use super::step_up::{Confirmation, Strength};
 use crate::AuthSystem;
 use crate::commit::until_won;
@@ -11,7 +12,8 @@ use crate::port::{Event, MailMatter, MailPurpose};
 use crate::proof::LiveSession;
 use crate::token::vault::{HASH_BYTES, Unreadable, Vault};
 use crate::types::{
-    BACKUP_CODE_ALPHABET, BACKUP_CODE_CHARS, Client, Credential, FactorKind, Password, Payload, Token, User,
+    BACKUP_CODE_ALPHABET, BACKUP_CODE_CHARS, Client, Code, Credential, FactorKind, Password, Payload, Timestamp, Token,
+    User,
 };
 
 const VERSION: u16 = 1;
@@ -58,6 +60,31 @@ impl Stored {
             }
         }
         Ok((left.len() < self.0.len()).then_some(Self(left)))
+    }
+}
+
+/// The codes as a factor.
+pub(crate) struct BackupCodes;
+
+impl Factor for BackupCodes {
+    fn kind(&self) -> FactorKind {
+        FactorKind::backup_codes()
+    }
+
+    fn has_form(&self, code: &Code) -> bool {
+        matches!(code, Code::Backup(_))
+    }
+
+    fn check(
+        &self,
+        system: &AuthSystem,
+        credential: &Credential,
+        code: &str,
+        _: Timestamp,
+    ) -> Result<Option<Accepted>, Error> {
+        let codes = Stored::read(credential).ok_or_else(|| unreadable("backup codes cannot be read"))?;
+        let left = codes.without(&system.vaults().backup_codes, credential, code).map_err(unreadable)?;
+        Ok(left.map(|left| Accepted { payload: left.payload(), backup_codes_left: Some(left.len()) }))
     }
 }
 

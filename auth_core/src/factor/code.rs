@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::error::{Error, FieldError, FieldReason, Reason};
-use crate::types::{Code, FactorKind};
+use crate::types::Code;
 
 /// A lost data key: nobody gets in without the factor, and the log says what is missing.
 pub(crate) fn unreadable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -25,13 +25,6 @@ pub(crate) fn read_totp(text: &str) -> Result<Zeroizing<String>, Error> {
 
 pub(crate) fn invalid_code(reason: FieldReason) -> Error {
     Error::invalid_fields(vec![FieldError { field: "code", reason }])
-}
-
-pub(crate) fn kind_of(code: &Code) -> FactorKind {
-    match code {
-        Code::Totp(_) => FactorKind::totp(),
-        Code::Backup(_) => FactorKind::backup_codes(),
-    }
 }
 
 /// The refusal of a wrong code.

@@ -1,6 +1,7 @@
 //! Authentication factors beside the password: enrolling, checking, replacing and turning them off.
 
 mod backup_codes;
+mod check;
 pub(crate) mod code;
 pub(crate) mod retired;
 mod spend;

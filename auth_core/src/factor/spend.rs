@@ -1,6 +1,7 @@
 //! Checking and spending the codes of second factors, against the budget of each.
 
-use super::code::{invalid_code, kind_of, read_code, unreadable};
+use super::check::Factor;
+use super::code::{invalid_code, read_code};
 use super::{backup_codes, totp};
 use crate::AuthSystem;
 use crate::budget::Budget;
@@ -8,7 +9,7 @@ use crate::commit::until_won;
 use crate::error::{Error, FieldReason};
 use crate::port::{AttemptKey, Event};
 use crate::proof::SecondFactorVerified;
-use crate::types::{Credential, FactorKind, Payload, Timestamp, User};
+use crate::types::{FactorKind, Role, User};
 
 /// What a code turned out to be.
 #[derive(Debug)]
@@ -18,11 +19,8 @@ pub(crate) struct Spent {
     pub(crate) backup_codes_left: Option<usize>,
 }
 
-/// What a code, right by the present payload, makes of it.
-pub(crate) struct Accepted {
-    pub(crate) payload: Payload,
-    pub(crate) backup_codes_left: Option<usize>,
-}
+/// The factors that login asks for beside the password.
+const FACTORS: [&dyn Factor; 2] = [&totp::Authenticator, &backup_codes::BackupCodes];
 
 impl AuthSystem {
     /// Checks a code of the factors that the account lists, and spends it: no code counts twice, whoever else sends it
@@ -33,7 +31,8 @@ impl AuthSystem {
     /// password starts them anew; only its own success does.
     pub(crate) async fn spend_code(&self, user: &User, code: &str) -> Result<Option<Spent>, Error> {
         let code = read_code(code)?;
-        self.spend(user, code.expose(), kind_of(&code)).await
+        let Some(factor) = FACTORS.into_iter().find(|factor| factor.has_form(&code)) else { return Ok(None) };
+        self.spend(user, code.expose(), factor).await
     }
 
     /// Checks and spends a code like [`spend_code`](Self::spend_code), for one kind of factor alone. A code of another kind
@@ -45,15 +44,17 @@ impl AuthSystem {
         kind: FactorKind,
     ) -> Result<Option<Spent>, Error> {
         let code = read_code(code)?;
-        if kind_of(&code) != kind {
-            return Err(invalid_code(FieldReason::MalformedCode));
-        }
-        self.spend(user, code.expose(), kind).await
+        let factor = FACTORS.into_iter().find(|factor| factor.kind() == kind && factor.has_form(&code));
+        let factor = factor.ok_or_else(|| invalid_code(FieldReason::MalformedCode))?;
+        self.spend(user, code.expose(), factor).await
     }
 
-    async fn spend(&self, user: &User, code: &str, kind: FactorKind) -> Result<Option<Spent>, Error> {
-        let listed = |kind: &FactorKind| user.factors.iter().find(|factor| factor.kind == *kind);
-        let Some(factor) = listed(&kind).or_else(|| listed(&FactorKind::totp())) else { return Ok(None) };
+    async fn spend(&self, user: &User, code: &str, sent: &dyn Factor) -> Result<Option<Spent>, Error> {
+        let kind = sent.kind();
+        let listed = user.factors.iter().find(|factor| factor.kind == kind);
+        // A code of a factor that the account has not counts against the one that it has.
+        let counted = || user.factors.iter().find(|factor| factor.kind.role() == Some(Role::Second));
+        let Some(factor) = listed.or_else(counted) else { return Ok(None) };
         let budget = self.factor_budget(user, &factor.kind);
         self.count_attempt(&budget).await?;
         let ports = self.ports();
@@ -71,11 +72,7 @@ impl AuthSystem {
                 return Ok(Some(self.refuse_code(user)));
             };
             let now = ports.clock.now();
-            let accepted = match factor.kind == kind {
-                true if kind == FactorKind::totp() => self.accept_totp(&credential, code, now)?,
-                true => self.accept_backup_code(&credential, code)?,
-                false => None,
-            };
+            let accepted = if factor.kind == kind { sent.check(self, &credential, code, now)? } else { None };
             let Some(accepted) = accepted else { return Ok(Some(self.refuse_code(user))) };
             if ports.credentials.update_if(&credential, &accepted.payload).await?.is_none() {
                 return Ok(None);
@@ -102,16 +99,21 @@ impl AuthSystem {
         self.record(&user.tenant, Event::CodeRefused { user: user.id });
         None
     }
+}
 
-    fn accept_totp(&self, credential: &Credential, code: &str, now: Timestamp) -> Result<Option<Accepted>, Error> {
-        let enrolled = totp::Enrolled::read(&self.vaults().totp, credential).map_err(unreadable)?;
-        let payload = enrolled.accept(&self.vaults().totp, credential, code, now, self.policy().totp_skew);
-        Ok(payload.map(|payload| Accepted { payload, backup_codes_left: None }))
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Code;
 
-    fn accept_backup_code(&self, credential: &Credential, code: &str) -> Result<Option<Accepted>, Error> {
-        let codes = backup_codes::Stored::read(credential).ok_or_else(|| unreadable("backup codes cannot be read"))?;
-        let left = codes.without(&self.vaults().backup_codes, credential, code).map_err(unreadable)?;
-        Ok(left.map(|left| Accepted { payload: left.payload(), backup_codes_left: Some(left.len()) }))
+    #[test]
+    fn every_factor_completes_a_login_with_codes_of_a_form_of_its_own() {
+        for factor in FACTORS {
+            assert!(matches!(factor.kind().role(), Some(Role::Second | Role::Recovery)), "{:?}", factor.kind());
+        }
+        for code in ["123456", "ABCDEFGH"].map(Code::parse) {
+            let code = code.unwrap();
+            assert_eq!(FACTORS.iter().filter(|factor| factor.has_form(&code)).count(), 1, "{code:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::code::wrong_code;
 use crate::AuthSystem;
 use crate::error::{Error, Reason};
 use crate::proof::LiveSession;
-use crate::types::{Client, FactorKind, MethodTimes, Password, Session, User};
+use crate::types::{Client, FactorKind, MethodTimes, Password, Role, Session, User};
 
 /// Proofs that a caller sends along with a sensitive change. Each one that is sent must be right.
 #[derive(Clone, Copy, Default)]
@@ -58,11 +58,9 @@ impl AuthSystem {
             return Ok(());
         }
         let recent = self.recent_methods(&self.current_session(live).await?);
-        let totp = recent.shown(&FactorKind::totp().0).is_some();
-        let first = [MethodTimes::PASSWORD, MethodTimes::VOUCHED].iter().any(|method| recent.shown(method).is_some());
         match second {
-            _ if totp => Ok(()),
-            false if first => Ok(()),
+            _ if recent.has_role(Role::Second) => Ok(()),
+            false if recent.has_role(Role::First) => Ok(()),
             false => Err(Reason::ReauthenticationRequired.into()),
             true => Err(Reason::SecondFactorNeeded.into()),
         }

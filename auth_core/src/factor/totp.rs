@@ -4,6 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use totp_rs::{Builder, Secret, Totp};
 use zeroize::Zeroizing;
 
+use super::check::{Accepted, Factor};
 use super::code::unreadable;
 use super::step_up::{Confirmation, Strength};
 use crate::AuthSystem;
@@ -11,7 +12,7 @@ use crate::error::{Error, Reason};
 use crate::proof::LiveSession;
 use crate::token::vault::{Unreadable, Vault};
 use crate::types::{
-    Client, Credential, CredentialId, FactorKind, Payload, PendingId, PendingPurpose, PendingSession, SessionId,
+    Client, Code, Credential, CredentialId, FactorKind, Payload, PendingId, PendingPurpose, PendingSession, SessionId,
     TOTP_CHARS, Timestamp, Token, User,
 };
 
@@ -121,6 +122,32 @@ fn seal_context(credential: &Credential) -> [&[u8]; 3] {
 
 fn setup_id(session: SessionId) -> PendingId {
     PendingId::of(PendingPurpose::TotpSetup, session.0.as_bytes())
+}
+
+/// The authenticator as a factor.
+pub(crate) struct Authenticator;
+
+impl Factor for Authenticator {
+    fn kind(&self) -> FactorKind {
+        FactorKind::totp()
+    }
+
+    fn has_form(&self, code: &Code) -> bool {
+        matches!(code, Code::Totp(_))
+    }
+
+    fn check(
+        &self,
+        system: &AuthSystem,
+        credential: &Credential,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, Error> {
+        let vault = &system.vaults().totp;
+        let enrolled = Enrolled::read(vault, credential).map_err(unreadable)?;
+        let payload = enrolled.accept(vault, credential, code, now, system.policy().totp_skew);
+        Ok(payload.map(|payload| Accepted { payload, backup_codes_left: None }))
+    }
 }
 
 impl AuthSystem {

@@ -4,7 +4,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::StoreError;
 use crate::types::KeyId;
-use crate::types::{Credential, FactorKind, PasswordHash};
+use crate::types::{Credential, Method, PasswordHash};
 
 /// Tells which data keys stored values still need. Optional: without it, nothing notices a key that was dropped too
 /// early until an account needs it.
@@ -34,13 +34,8 @@ pub fn key_of_password(hash: &PasswordHash) -> Option<KeyId> {
     KeyId::parse(&STANDARD_NO_PAD.decode(id).ok()?)
 }
 
-/// The data key that the payload of a credential names: after the last step of an authenticator, and at the start of
-/// backup codes, which are made and replaced together.
+/// The data key that the payload of a credential names.
 pub fn key_of_credential(credential: &Credential) -> Option<KeyId> {
-    let start = match &credential.kind {
-        kind if *kind == FactorKind::totp() => 8,
-        kind if *kind == FactorKind::backup_codes() => 0,
-        _ => return None,
-    };
+    let start = Method::of(&credential.kind.0)?.key_at?;
     KeyId::parse(credential.payload.bytes.get(start..start + KeyId::LEN)?)
 }

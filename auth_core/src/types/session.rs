@@ -1,11 +1,10 @@
 //! The session row: one login on one device.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{SessionId, TenantId, Timestamp, TokenVersion, UserId};
+use super::{AuthMethods, MethodTimes, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// How a session's tokens travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,109 +57,6 @@ impl Scope {
     /// Reads what [`as_str`](Self::as_str) wrote; `None` for an unknown name, which must be refused.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text)
-    }
-}
-
-/// How a user proved who they are (RFC 8176). A set: order and repetition carry no meaning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AuthMethods(u8);
-
-impl AuthMethods {
-    /// A password.
-    pub const PASSWORD: Self = Self(1);
-    /// A one-time code.
-    pub const ONE_TIME_CODE: Self = Self(1 << 1);
-    /// More than one factor.
-    pub const MULTI_FACTOR: Self = Self(1 << 2);
-
-    const NAMES: [(Self, &'static str); 3] =
-        [(Self::PASSWORD, "pwd"), (Self::ONE_TIME_CODE, "otp"), (Self::MULTI_FACTOR, "mfa")];
-
-    /// Both sets together.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` is in this set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The registered names, as tokens carry them in `amr`.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES.into_iter().filter(move |(method, _)| self.contains(*method)).map(|(_, name)| name)
-    }
-
-    /// The method of a registered name. Unknown names are no methods: a newer node may know more.
-    pub fn from_name(name: &str) -> Self {
-        Self::NAMES.into_iter().find(|(_, known)| *known == name).map_or(Self(0), |(method, _)| method)
-    }
-
-    /// The set as bits, for stores.
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// A set from the bits that a store kept.
-    pub const fn from_bits(bits: u8) -> Self {
-        Self(bits)
-    }
-}
-
-/// The time at which each authentication method was last shown, by name.
-///
-/// Names are those of second factors ([`FactorKind`](super::FactorKind)), [`PASSWORD`](Self::PASSWORD) and
-/// [`VOUCHED`](Self::VOUCHED). Names that this build does not know are kept as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MethodTimes(BTreeMap<Box<str>, Timestamp>);
-
-impl MethodTimes {
-    /// The password.
-    pub const PASSWORD: &'static str = "password";
-    /// The application's own word for the user.
-    pub const VOUCHED: &'static str = "vouched";
-
-    /// The time of one method alone.
-    pub fn of(method: &str, at: Timestamp) -> Self {
-        Self::default().with(method, at)
-    }
-
-    /// These times, with `method` shown at `at`.
-    #[must_use]
-    pub fn with(mut self, method: &str, at: Timestamp) -> Self {
-        self.0.insert(method.into(), at);
-        self
-    }
-
-    /// These times and `later` ones; of a method in both, the later set's.
-    #[must_use]
-    pub fn and(mut self, later: &Self) -> Self {
-        self.0.extend(later.0.iter().map(|(method, at)| (method.clone(), *at)));
-        self
-    }
-
-    /// The time at which `method` was last shown.
-    pub fn shown(&self, method: &str) -> Option<Timestamp> {
-        self.0.get(method).copied()
-    }
-
-    /// The methods that were shown at `since` or later.
-    #[must_use]
-    pub fn since(&self, since: Timestamp) -> Self {
-        Self(self.0.iter().filter(|(_, at)| **at >= since).map(|(method, at)| (method.clone(), *at)).collect())
-    }
-
-    /// JSON for stores: an object of microseconds by name.
-    pub fn to_json(&self) -> Value {
-        self.0.iter().map(|(method, at)| (method.to_string(), at.micros().into())).collect::<Map<_, _>>().into()
-    }
-
-    /// Reads what [`to_json`](Self::to_json) wrote; `None` for anything else.
-    pub fn from_json(value: &Value) -> Option<Self> {
-        let read =
-            |(method, at): (&String, &Value)| Some((method.as_str().into(), Timestamp::from_micros(at.as_i64()?)));
-        value.as_object()?.iter().map(read).collect::<Option<_>>().map(Self)
     }
 }
 
