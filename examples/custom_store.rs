@@ -10,17 +10,16 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use auth_system::auth_core::account::{PasswordResetConfirm, SignUpRequest};
-use auth_system::auth_core::login::LoginRequest;
-use auth_system::auth_core::port::{
+use auth_system::account::{PasswordResetConfirm, SignUpRequest};
+use auth_system::login::LoginRequest;
+use auth_system::port::{
     ChangePage, Clock, FeedPosition, LoginRecord, Mail, MailError, Mailer, NewUser, Random as _, Since, StoreError,
     Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
 };
-use auth_system::auth_core::token::RootSecret;
-use auth_system::auth_core::types::{Channel, Client, Email, Password, TenantId, Timestamp, User, UserId, UserKeys};
 use auth_system::store::SqliteStore;
 use auth_system::system::{SystemClock, SystemRandom};
-use auth_system::{Auth, Config};
+use auth_system::types::{TenantId, Timestamp, UserKeys};
+use auth_system::{Auth, Channel, Client, Config, Email, Password, RootSecret, User, UserId};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, SqlitePool, query};
 use tokio::sync::mpsc;

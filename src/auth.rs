@@ -298,7 +298,7 @@ impl AuthBuilder {
     }
 
     /// Whose login needs a second factor, beside what
-    /// [`Policy::require_second_factor`](auth_core::policy::Policy) says. Default: nobody's.
+    /// [`Policy::require_second_factor`](crate::Policy) says. Default: nobody's.
     #[must_use]
     pub fn second_factor_rule(mut self, rule: impl SecondFactorRule) -> Self {
         self.second_factor_rule = Some(Arc::new(rule));

@@ -13,14 +13,13 @@
 //! # A recipe: from django-auth-system
 //!
 //! Read the old table as you like. [`password`] takes the column `password` as it is: Django's mark for "no password",
-//! which begins with `!`, becomes none. [`import_user`](auth_core::AuthSystem::import_user) adds one account, and run
+//! which begins with `!`, becomes none. [`import_user`](crate::AuthSystem::import_user) adds one account, and run
 //! again it leaves those alone that are there, so a move that was broken off is just started again.
 //!
 //! ```
-//! use auth_system::Auth;
-//! use auth_system::auth_core::account::{ImportedUser, UserImport};
-//! use auth_system::auth_core::types::{Attributes, Email, TenantId, Timestamp, UserId, UserStatus, Username};
-//! use auth_system::import;
+//! use auth_system::account::{ImportedUser, UserImport};
+//! use auth_system::types::{Attributes, TenantId, Timestamp, UserStatus, Username};
+//! use auth_system::{Auth, Email, UserId, import};
 //!
 //! /// A row of the old table; times are Unix seconds.
 //! struct Row {

@@ -69,7 +69,7 @@
 //! | keep accounts in a table of your own | [the recipe](store#your-own-user-table), `examples/custom_store.rs` |
 //! | log or count what happens | [`EventSink`] |
 //! | take endpoints away, change them or add your own | [`AuthBuilder::operations`], `examples/custom_operation.rs` |
-//! | build something without HTTP | [`Auth::system`], whose methods are the flows |
+//! | build something without HTTP | [`Auth::system`], whose methods are the flows; their types are in [`account`], [`login`], [`factor`] and [`session`] |
 //! | serve another framework | [`Auth::respond`] |
 //!
 //! # Features
@@ -139,11 +139,12 @@ pub mod operation {
 pub use auth_core;
 #[cfg(feature = "conformance")]
 pub use auth_core::conformance;
+pub use auth_core::operator::Admin;
 pub use auth_core::policy::{InvalidSetting, Policy};
 pub use auth_core::port::{self, Event, EventSink};
 pub use auth_core::token::RootSecret;
 pub use auth_core::types::{self, Channel, Client, Email, Limit, Password, User, UserId};
-pub use auth_core::{AuthSystem, Error, Reason};
+pub use auth_core::{AuthSystem, Error, Reason, account, factor, login, operator, session};
 
 #[cfg(feature = "actix")]
 pub use self::actix::{AuthMiddleware, AuthMiddlewareService, scope};
