@@ -45,14 +45,14 @@ impl Auth {
     pub fn builder(config: Config) -> AuthBuilder {
         AuthBuilder {
             config,
-            users: None,
-            sessions: None,
-            outbox: None,
-            attempts: None,
-            credentials: None,
-            pending: None,
-            directory: None,
-            dead_mails: None,
+            users: Slot::default(),
+            sessions: Slot::default(),
+            outbox: Slot::default(),
+            attempts: Slot::default(),
+            credentials: Slot::default(),
+            pending: Slot::default(),
+            directory: Slot::default(),
+            dead_mails: Slot::default(),
             data_key_use: Vec::new(),
             mailer: None,
             transport: None,
@@ -139,16 +139,19 @@ impl fmt::Debug for Auth {
 }
 
 /// Joins a [`Config`] with stores and a mailer.
+///
+/// The order of calls does not matter. A part, such as [`users`](Self::users), overrides a bundle, such as
+/// [`store`](Self::store). Of two calls of one method, the last one counts.
 pub struct AuthBuilder {
     config: Config,
-    users: Option<Arc<dyn UserStore>>,
-    sessions: Option<Arc<dyn SessionStore>>,
-    outbox: Option<Arc<dyn MailOutbox>>,
-    attempts: Option<Arc<dyn AttemptStore>>,
-    credentials: Option<Arc<dyn CredentialStore>>,
-    pending: Option<Arc<dyn PendingSessionStore>>,
-    directory: Option<Arc<dyn UserDirectory>>,
-    dead_mails: Option<Arc<dyn DeadMails>>,
+    users: Slot<dyn UserStore>,
+    sessions: Slot<dyn SessionStore>,
+    outbox: Slot<dyn MailOutbox>,
+    attempts: Slot<dyn AttemptStore>,
+    credentials: Slot<dyn CredentialStore>,
+    pending: Slot<dyn PendingSessionStore>,
+    directory: Slot<dyn UserDirectory>,
+    dead_mails: Slot<dyn DeadMails>,
     data_key_use: Vec<Arc<dyn DataKeyUse>>,
     mailer: Option<Arc<dyn Mailer>>,
     transport: Option<Box<dyn Transport>>,
@@ -162,77 +165,133 @@ pub struct AuthBuilder {
     operations: Vec<Change>,
 }
 
+/// A part of the system, and the call that gave it.
+struct Slot<T: ?Sized>(Option<(Given, Arc<T>)>);
+
+/// The calls that give parts. A later variant is more specific and overrides an earlier one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Given {
+    Store,
+    StoresBesideUsers,
+    ShortLived,
+    Part,
+}
+
+impl<T: ?Sized> Slot<T> {
+    fn set(&mut self, given: Given, part: Arc<T>) {
+        if self.0.as_ref().is_none_or(|(earlier, _)| *earlier <= given) {
+            self.0 = Some((given, part));
+        }
+    }
+
+    fn part(self) -> Option<Arc<T>> {
+        self.0.map(|(_, part)| part)
+    }
+
+    /// Returns the part that `method` gives, as does `store`.
+    fn required(self, method: &'static str) -> Result<Arc<T>, InvalidSetting> {
+        self.part().ok_or_else(|| missing(method, "store"))
+    }
+}
+
+impl<T: ?Sized> Default for Slot<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+fn missing(method: &'static str, or: &str) -> InvalidSetting {
+    InvalidSetting::new(method, format!("is missing: call `AuthBuilder::{method}` or `AuthBuilder::{or}`"))
+}
+
 /// A change of the table.
 type Change = Box<dyn FnOnce(&mut Operations<'_>) + Send>;
 
 impl AuthBuilder {
     /// One store for everything.
     #[must_use]
-    pub fn store<S>(self, store: S) -> Self
+    pub fn store<S>(mut self, store: S) -> Self
     where
         S: UserStore + UserDirectory + SessionStore + CredentialStore + PendingSessionStore + AttemptStore,
-        S: MailOutbox + DeadMails + DataKeyUse + Clone,
+        S: MailOutbox + DeadMails + DataKeyUse,
     {
-        self.stores_beside_users(store.clone()).users(store.clone()).directory(store)
+        let store = Arc::new(store);
+        self.users.set(Given::Store, store.clone());
+        self.directory.set(Given::Store, store.clone());
+        self.beside_users(Given::Store, store)
     }
 
     /// One store for everything but the accounts, which are in a table of your own: [`users`](Self::users).
     #[must_use]
     pub fn stores_beside_users<S>(self, store: S) -> Self
     where
-        S: SessionStore + CredentialStore + PendingSessionStore + AttemptStore + MailOutbox + DeadMails,
-        S: DataKeyUse + Clone,
+        S: SessionStore + CredentialStore + PendingSessionStore + AttemptStore + MailOutbox + DeadMails + DataKeyUse,
     {
-        let builder = self.sessions(store.clone()).credentials(store.clone()).pending_sessions(store.clone());
-        builder.attempts(store.clone()).outbox(store.clone()).dead_mails(store.clone()).data_key_use(store)
+        self.beside_users(Given::StoresBesideUsers, Arc::new(store))
     }
 
-    /// One store for what may be lost, pending sessions and attempts: `RedisStore`, say. To be said after
-    /// [`store`](Self::store), in whose place it comes.
+    fn beside_users<S>(mut self, given: Given, store: Arc<S>) -> Self
+    where
+        S: SessionStore + CredentialStore + PendingSessionStore + AttemptStore + MailOutbox + DeadMails + DataKeyUse,
+    {
+        self.sessions.set(given, store.clone());
+        self.credentials.set(given, store.clone());
+        self.pending.set(given, store.clone());
+        self.attempts.set(given, store.clone());
+        self.outbox.set(given, store.clone());
+        self.dead_mails.set(given, store.clone());
+        self.data_key_use(store)
+    }
+
+    /// One store for what may be lost, pending sessions and attempts: `RedisStore`, say. It overrides
+    /// [`store`](Self::store) and [`stores_beside_users`](Self::stores_beside_users).
     #[must_use]
-    pub fn short_lived<S: PendingSessionStore + AttemptStore + Clone>(self, store: S) -> Self {
-        self.pending_sessions(store.clone()).attempts(store)
+    pub fn short_lived<S: PendingSessionStore + AttemptStore>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.pending.set(Given::ShortLived, store.clone());
+        self.attempts.set(Given::ShortLived, store);
+        self
     }
 
     /// The store of accounts: your own table, maybe.
     #[must_use]
     pub fn users(mut self, users: impl UserStore) -> Self {
-        self.users = Some(Arc::new(users));
+        self.users.set(Given::Part, Arc::new(users));
         self
     }
 
     /// The store of sessions.
     #[must_use]
     pub fn sessions(mut self, sessions: impl SessionStore) -> Self {
-        self.sessions = Some(Arc::new(sessions));
+        self.sessions.set(Given::Part, Arc::new(sessions));
         self
     }
 
     /// The store of credentials beside passwords.
     #[must_use]
     pub fn credentials(mut self, credentials: impl CredentialStore) -> Self {
-        self.credentials = Some(Arc::new(credentials));
+        self.credentials.set(Given::Part, Arc::new(credentials));
         self
     }
 
     /// The store of what waits for a second step.
     #[must_use]
     pub fn pending_sessions(mut self, pending: impl PendingSessionStore) -> Self {
-        self.pending = Some(Arc::new(pending));
+        self.pending.set(Given::Part, Arc::new(pending));
         self
     }
 
     /// The accounts as an operator lists them. Without one, [`Admin::list`] is refused.
     #[must_use]
     pub fn directory(mut self, directory: impl UserDirectory) -> Self {
-        self.directory = Some(Arc::new(directory));
+        self.directory.set(Given::Part, Arc::new(directory));
         self
     }
 
     /// The mails that were given up. Without them, [`Admin`] cannot show any.
     #[must_use]
     pub fn dead_mails(mut self, dead_mails: impl DeadMails) -> Self {
-        self.dead_mails = Some(Arc::new(dead_mails));
+        self.dead_mails.set(Given::Part, Arc::new(dead_mails));
         self
     }
 
@@ -247,31 +306,29 @@ impl AuthBuilder {
     /// The store of mails that wait.
     #[must_use]
     pub fn outbox(mut self, outbox: impl MailOutbox) -> Self {
-        self.outbox = Some(Arc::new(outbox));
+        self.outbox.set(Given::Part, Arc::new(outbox));
         self
     }
 
     /// The store of attempts within timed windows.
     #[must_use]
     pub fn attempts(mut self, attempts: impl AttemptStore) -> Self {
-        self.attempts = Some(Arc::new(attempts));
+        self.attempts.set(Given::Part, Arc::new(attempts));
         self
     }
 
-    /// What carries mails, in the words of the built-in templates: for those of your own, see
-    /// [`mailer`](Self::mailer) and [`TemplateMailer`]. Of the two, the last one said counts.
+    /// What carries mails, in the words of the built-in templates. For those of your own, see [`mailer`](Self::mailer)
+    /// and [`TemplateMailer`].
     #[must_use]
     pub fn mail(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Box::new(transport));
-        self.mailer = None;
         self
     }
 
-    /// What sends mails.
+    /// What sends mails. It overrides [`mail`](Self::mail).
     #[must_use]
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));
-        self.transport = None;
         self
     }
 
@@ -352,7 +409,6 @@ impl AuthBuilder {
     /// # Errors
     /// [`InvalidSetting`] names what is missing, weak or contradictory.
     pub fn build(self) -> Result<Auth, InvalidSetting> {
-        let missing = |setting| InvalidSetting::new(setting, "is missing: give the builder one");
         let config = &self.config;
         config.check()?;
         let policy = config.effective_policy();
@@ -372,17 +428,17 @@ impl AuthBuilder {
         let mailer = match (self.mailer, self.transport) {
             (Some(mailer), _) => mailer,
             (None, Some(transport)) => Arc::new(TemplateMailer::new(templates(config)?, transport)),
-            (None, None) => return Err(missing("mailer")),
+            (None, None) => return Err(missing("mail", "mailer")),
         };
         let ports = Ports {
-            users: self.users.ok_or_else(|| missing("store"))?,
-            sessions: self.sessions.ok_or_else(|| missing("sessions"))?,
-            outbox: self.outbox.ok_or_else(|| missing("outbox"))?,
-            attempts: self.attempts.ok_or_else(|| missing("attempts"))?,
-            credentials: self.credentials.ok_or_else(|| missing("credentials"))?,
-            pending: self.pending.ok_or_else(|| missing("pending_sessions"))?,
-            directory: self.directory,
-            dead_mails: self.dead_mails,
+            users: self.users.required("users")?,
+            sessions: self.sessions.required("sessions")?,
+            outbox: self.outbox.required("outbox")?,
+            attempts: self.attempts.required("attempts")?,
+            credentials: self.credentials.required("credentials")?,
+            pending: self.pending.required("pending_sessions")?,
+            directory: self.directory.part(),
+            dead_mails: self.dead_mails.part(),
             data_key_use: self.data_key_use,
             mailer,
             hasher,

@@ -3,18 +3,23 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use auth_system::account::SignUpRequest;
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::policy::{AttributeRule, InvalidSetting, PasswordPolicy, Policy};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer};
 use auth_system::auth_core::token::RootSecret;
-use auth_system::auth_core::types::Limit;
 use auth_system::config::{CookieConfig, SameSite};
-use auth_system::{Auth, AuthBuilder, Config};
+use auth_system::mail::ConsoleTransport;
+use auth_system::port::{AttemptKey, AttemptStore as _, Clock as _, MailOutbox, UserKey, UserStore as _};
+use auth_system::types::TenantId;
+use auth_system::{Auth, AuthBuilder, Client, Config, Email, Limit};
 
 use crate::world::SECRET;
 
+const MINUTE: Duration = Duration::from_secs(60);
 const FRONTEND: &str = "https://app.example.org";
 
 /// A configuration from these variables, besides the two that are required.
@@ -302,27 +307,76 @@ fn build_refuses_what_cannot_be_by_the_name_of_its_field() {
 }
 
 #[test]
-fn build_says_which_part_is_missing() {
+fn build_names_the_method_that_gives_a_missing_part() {
     let bare = || Auth::builder(from(&[]).unwrap()).without_workers();
     let store = || MemoryStore::new(std::sync::Arc::new(ManualClock::new()));
     let mailed = || bare().mailer(RecordingMailer::default());
     for (builder, part) in [
-        (bare().store(store()), "mailer"),
-        (mailed(), "store"),
+        (bare().store(store()), "mail"),
+        (mailed(), "users"),
         (mailed().users(store()), "sessions"),
         (mailed().users(store()).sessions(store()), "outbox"),
         (mailed().users(store()).sessions(store()).outbox(store()), "attempts"),
         (mailed().users(store()).sessions(store()).outbox(store()).attempts(store()), "credentials"),
-        (mailed().stores_beside_users(store()), "store"),
+        (mailed().stores_beside_users(store()), "users"),
     ] {
         let error = builder.build().unwrap_err();
-        assert_eq!((error.setting, error.problem.as_str()), (part, "is missing: give the builder one"));
+        let bundle = if part == "mail" { "mailer" } else { "store" };
+        let problem = format!("is missing: call `AuthBuilder::{part}` or `AuthBuilder::{bundle}`");
+        assert_eq!((error.setting, error.problem), (part, problem));
     }
     // Workers need a runtime, and say so instead of panicking.
     let error = mailed().store(store()).build().map(drop);
     assert_eq!(error, Ok(()));
     let with_workers = Auth::builder(from(&[]).unwrap()).store(store()).mailer(RecordingMailer::default());
     assert_eq!(with_workers.build().unwrap_err().setting, "runtime");
+}
+
+/// Every order of these calls makes the same system: a part overrides the narrow bundle, and that one the wide one.
+#[test]
+fn order_of_the_builders_calls_does_not_matter() {
+    type Step<'a> = Box<dyn Fn(AuthBuilder) -> AuthBuilder + 'a>;
+    let clock = ManualClock::new();
+    let [wide, beside, short, users] = std::array::from_fn(|_| MemoryStore::new(Arc::new(clock.clone())));
+    let mailer = RecordingMailer::default();
+    let steps: [Step<'_>; 6] = [
+        Box::new(|builder| builder.store(wide.clone())),
+        Box::new(|builder| builder.stores_beside_users(beside.clone())),
+        Box::new(|builder| builder.short_lived(short.clone())),
+        Box::new(|builder| builder.users(users.clone())),
+        Box::new(|builder| builder.mail(ConsoleTransport)),
+        Box::new(|builder| builder.mailer(mailer.clone())),
+    ];
+    let mut orders = vec![vec![]];
+    for step in 0..steps.len() {
+        let longer = |order: Vec<usize>| {
+            (0..=order.len()).map(move |at| [&order[..at], &[step], &order[at..]].concat()).collect::<Vec<_>>()
+        };
+        orders = orders.into_iter().flat_map(longer).collect();
+    }
+    assert_eq!(orders.len(), 720);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for (number, order) in orders.into_iter().enumerate() {
+        let bare = Auth::builder(from(&[]).unwrap()).clock(clock.clone()).hasher(InsecurePlainHasher::default());
+        let auth = order.iter().fold(bare.without_workers(), |builder, step| steps[*step](builder)).build().unwrap();
+        runtime.block_on(async {
+            let (client, tenant) = (Client::default(), TenantId::default());
+            let address = format!("user{number}@example.org");
+            let password = "correct horse battery";
+            let request = SignUpRequest { email: &address, username: None, password, attributes: vec![] };
+            auth.system().sign_up(&client, request).await.unwrap();
+            let email = Email::parse(&address).unwrap();
+            assert!(users.find(&tenant, UserKey::Email(&email)).await.unwrap().is_some(), "{order:?}");
+            assert!(MailOutbox::claim(&wide, clock.now(), MINUTE, 1).await.unwrap().is_empty(), "{order:?}");
+            assert_eq!(MailOutbox::claim(&beside, clock.now(), Duration::ZERO, 1).await.unwrap().len(), 1, "{order:?}");
+            clock.advance(MINUTE);
+            assert_eq!(auth.system().deliver_mail().await.unwrap().sent, 1, "{order:?}");
+            assert_eq!(mailer.take().len(), 1, "{order:?}");
+            let (key, once) = (AttemptKey::new("order", &[address.as_bytes()]), Limit::new(1, MINUTE));
+            auth.system().ports().attempts.hit(&key, once).await.unwrap();
+            assert!(!short.hit(&key, once).await.unwrap().allowed, "{order:?}");
+        });
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auth_system::auth_core::port::Event;
-use auth_system::mail::SmtpTransport;
+use auth_system::mail::{SmtpTransport, TemplateMailer, Templates};
 use serde_json::json;
 
 use crate::fake_smtp::{FakeServer, Fault, Mode};
@@ -35,7 +35,10 @@ async fn server_on(port: u16) -> FakeServer {
 fn process(world: World, port: u16, limit: Duration) -> World {
     let sender = "Example <no-reply@example.org>".parse().unwrap();
     let smtp = SmtpTransport::new(&format!("smtp://127.0.0.1:{port}?insecure=plaintext"), sender).unwrap();
-    let auth = Faults::default().builder(&world, world::config()).mail(smtp.time_limit(limit).unwrap());
+    let config = world::config();
+    let templates = Templates::new(&config.frontend_url, &config.product).unwrap();
+    let mailer = TemplateMailer::new(templates, smtp.time_limit(limit).unwrap());
+    let auth = Faults::default().builder(&world, config).mailer(mailer);
     let auth = auth.build().unwrap();
     world.around(auth)
 }
