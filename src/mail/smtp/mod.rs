@@ -1,13 +1,12 @@
-//! Mail by SMTP: lettre speaks the protocol; what is kept, for how long, and what a failure means is decided here.
+//! Mail by SMTP: lettre speaks the protocol; how long each step may take and what a failure means is decided here.
 //!
-//! lettre's own pool is not used: it would keep a connection whose exchange was cut short, so that the next mail met the
-//! replies to the last one; and it needs a runtime to be made and dropped.
+//! Each mail has a connection of its own, because no request waits for mails. lettre's pool is not used: it would keep a
+//! connection whose exchange was cut short, so that the next mail met the replies to the last one.
 
 mod line_stream;
 mod server;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,13 +17,13 @@ use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use self::line_stream::LineStream;
 use self::server::{Security, Server};
 use super::{RenderedMail, Sender, SetupError, Transport};
 
-/// Sends mails by SMTP, encrypted unless told otherwise, over connections that are kept for a while.
+/// Sends mails by SMTP, encrypted unless told otherwise, each over a connection of its own.
 ///
 /// | address | meaning |
 /// |---|---|
@@ -47,18 +46,10 @@ pub struct SmtpTransport {
     hello: ClientId,
     /// For all of a mail, the server's last word included: it may look at the content before it answers.
     limit: Duration,
-    idle: Mutex<Vec<Idle>>,
 }
 
-/// A connection between two mails.
-struct Idle {
-    connection: AsyncSmtpConnection,
-    since: Instant,
-}
-
-/// More are not kept, and not for longer: a middlebox may have forgotten them.
-const MAX_IDLE: usize = 4;
-const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
+/// How long a server may take to say goodbye. The mail is sent by then.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 /// Well within the lease of the outbox, or another worker would send the mail, too.
 const LONGEST_LIMIT: Duration = Duration::from_secs(100);
 
@@ -74,7 +65,6 @@ impl SmtpTransport {
             hello: ClientId::Domain(sender.domain().to_owned()),
             sender,
             limit: Duration::from_secs(30),
-            idle: Mutex::default(),
         })
     }
 
@@ -95,15 +85,11 @@ impl SmtpTransport {
     }
 
     /// When this future is dropped half-way, the connection is closed with it.
-    async fn exchange(&self, message: &Message, to: &Email) -> Result<(), MailError> {
-        let mut connection = match self.take_idle().await {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
+    async fn exchange(&self, message: &Message, to: &Email) -> Result<AsyncSmtpConnection, MailError> {
+        let mut connection = self.connect().await?;
         let sent = connection.send(message.envelope(), &message.formatted()).await;
         sent.map_err(|error| refusal(&error, to))?;
-        self.keep(connection);
-        Ok(())
+        Ok(connection)
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
@@ -143,34 +129,17 @@ impl SmtpTransport {
         let done = timeout(self.step_limit(), work).await.map_err(|_| late(name))?;
         done.map_err(|error| transient(format!("{name}: {error}")))
     }
-
-    /// The freshest idle connection on which the server still answers.
-    async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
-        loop {
-            let mut connection = {
-                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                idle.retain(|idle| idle.since.elapsed() < MAX_IDLE_TIME);
-                idle.pop()?.connection
-            };
-            if timeout(self.step_limit(), connection.test_connected()).await.unwrap_or(false) {
-                return Some(connection);
-            }
-        }
-    }
-
-    fn keep(&self, connection: AsyncSmtpConnection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MAX_IDLE {
-            idle.push(Idle { connection, since: Instant::now() });
-        }
-    }
 }
 
 #[async_trait]
 impl Transport for SmtpTransport {
     async fn deliver(&self, mail: &RenderedMail) -> Result<(), MailError> {
         let message = self.sender.message(mail)?;
-        timeout(self.limit, self.exchange(&message, &mail.to)).await.unwrap_or_else(|_| Err(late("the mail")))
+        let exchange = timeout(self.limit, self.exchange(&message, &mail.to)).await;
+        let mut connection = exchange.unwrap_or_else(|_| Err(late("the mail")))?;
+        // The server has the mail, so nothing that happens now is a failure.
+        _ = timeout(FAREWELL_LIMIT, connection.quit()).await;
+        Ok(())
     }
 }
 
