@@ -37,12 +37,11 @@ pub struct Templates {
     product: String,
 }
 
-/// The three templates of one mail.
+/// The two templates of one mail.
 #[derive(Clone, Copy, Debug)]
 pub struct TemplateSource<'a> {
-    /// The subject.
-    pub subject: &'a str,
-    /// The plain text; it has to hold the link.
+    /// The subject and the plain text: `Subject: Verify your account`, a blank line, and the text, which has to hold the
+    /// link.
     pub text: &'a str,
     /// The HTML.
     pub html: &'a str,
@@ -54,7 +53,6 @@ macro_rules! english {
         $purpose:ident $name:literal $audience:ident $(budget $budget:literal)? $(page $page:ident)?;
     )*) => {
         [$((MailPurpose::$purpose, TemplateSource {
-            subject: include_str!(concat!("templates/en/", $name, ".subject")),
             text: include_str!(concat!("templates/en/", $name, ".txt")),
             html: include_str!(concat!("templates/en/", $name, ".html")),
         })),*]
@@ -63,7 +61,7 @@ macro_rules! english {
 
 const ENGLISH: [(MailPurpose, TemplateSource<'static>); MailPurpose::ALL.len()] = auth_core::messages!(english);
 
-/// The parts of a mail, by the endings of their templates' names.
+/// The parts of a mail, by the endings of their templates' names. The subject is the first line of the text's file.
 const SUBJECT: &str = "subject";
 const TEXT: &str = "txt";
 const HTML: &str = "html";
@@ -100,8 +98,14 @@ impl Templates {
         if !tag.as_str().eq_ignore_ascii_case(locale) {
             return Err(SetupError::new(format!("`{locale}` is not a language tag such as `de` or `pt-br`")));
         }
+        let (subject, text) = split(source.text).ok_or_else(|| {
+            let name = template_name(tag.as_str(), purpose, TEXT);
+            SetupError::new(format!(
+                "{name}: the first line is not `Subject: ` with a subject, or no blank line follows"
+            ))
+        })?;
         let mut changed = self.clone();
-        for (part, text) in [(SUBJECT, source.subject), (TEXT, source.text), (HTML, source.html)] {
+        for (part, text) in [(SUBJECT, subject), (TEXT, text), (HTML, source.html)] {
             let name = template_name(tag.as_str(), purpose, part);
             changed.engine.add_template_owned(name, text.to_owned()).map_err(refused)?;
         }
@@ -110,11 +114,11 @@ impl Templates {
         Ok(())
     }
 
-    /// Reads templates from a folder with one folder per locale, as in `de/verify_email.subject`,
-    /// `de/verify_email.txt` and `de/verify_email.html`; the names are those of [`MailPurpose::as_str`].
+    /// Reads templates from a folder with one folder per locale, as in `de/verify_email.txt` and `de/verify_email.html`; the
+    /// names are those of [`MailPurpose::as_str`].
     ///
     /// # Errors
-    /// As [`set`](Self::set); also when a file cannot be read, misses its two siblings, or belongs to no mail. The
+    /// As [`set`](Self::set); also when a file cannot be read, misses its sibling, or belongs to no mail. The
     /// former templates then stay.
     pub fn load(&mut self, folder: &Path) -> Result<(), SetupError> {
         let mut changed = self.clone();
@@ -122,9 +126,9 @@ impl Templates {
             let folder = folder.join(&locale);
             let files = names_in(&folder)?;
             let mails = files.iter().map(|file| {
-                let purpose = file.rsplit_once('.').and_then(|(stem, part)| {
-                    MailPurpose::parse(stem).filter(|_| matches!(part, SUBJECT | TEXT | HTML))
-                });
+                let purpose = file
+                    .rsplit_once('.')
+                    .and_then(|(stem, part)| MailPurpose::parse(stem).filter(|_| matches!(part, TEXT | HTML)));
                 purpose.ok_or_else(|| SetupError::new(format!("`{locale}/{file}` belongs to no mail")))
             });
             let mails = mails.collect::<Result<Vec<_>, _>>()?;
@@ -133,8 +137,8 @@ impl Templates {
                     let file = folder.join(format!("{}.{part}", purpose.as_str()));
                     std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))
                 };
-                let (subject, text, html) = (read(SUBJECT)?, read(TEXT)?, read(HTML)?);
-                changed.set(&locale, purpose, TemplateSource { subject: &subject, text: &text, html: &html })?;
+                let (text, html) = (read(TEXT)?, read(HTML)?);
+                changed.set(&locale, purpose, TemplateSource { text: &text, html: &html })?;
             }
         }
         *self = changed;
@@ -258,6 +262,13 @@ struct Words {
 
 fn template_name(locale: &str, purpose: MailPurpose, part: &str) -> String {
     format!("{locale}/{}.{part}", purpose.as_str())
+}
+
+/// The subject and the text of a template's file.
+fn split(source: &str) -> Option<(&str, &str)> {
+    let (first, rest) = source.split_once('\n')?;
+    let text = rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix('\n'))?;
+    Some((first.strip_prefix("Subject:")?.trim(), text))
 }
 
 /// A header takes one line; what a template or a value adds to that is folded away.

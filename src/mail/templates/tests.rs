@@ -25,8 +25,7 @@ fn words(templates: &Templates, locale: &str, purpose: MailPurpose) -> Words {
 
 fn german() -> TemplateSource<'static> {
     TemplateSource {
-        subject: "Konto bestätigen\n",
-        text: "{{ link }} gilt {{ lifetime_count }} {{ {'day': 'Tage', 'hour': 'Stunden', 'minute': 'Minuten'}[lifetime_unit] }}",
+        text: "Subject: Konto bestätigen\n\n\n{{ link }} gilt {{ lifetime_count }} {{ {'day': 'Tage', 'hour': 'Stunden', 'minute': 'Minuten'}[lifetime_unit] }}",
         html: "{% extends 'layout.html' %}{% block before %}{{ product }} {{ email }} {{ locale }}{% endblock %}",
     }
 }
@@ -114,7 +113,7 @@ fn a_mail_without_a_token_renders_and_one_that_lacks_it_does_not() {
 fn the_exact_locale_comes_first_then_the_language_then_english() {
     let mut templates = templates();
     templates.set("de", MailPurpose::VerifyEmail, german()).unwrap();
-    let austrian = TemplateSource { subject: "Servus", ..german() };
+    let austrian = TemplateSource { text: "Subject: Servus\n\n{{ link }}", ..german() };
     templates.set("de-AT", MailPurpose::VerifyEmail, austrian).unwrap();
     for (locale, subject) in [
         ("de-at", "Servus"),
@@ -135,7 +134,7 @@ fn the_exact_locale_comes_first_then_the_language_then_english() {
 #[test]
 fn built_in_templates_can_be_replaced() {
     let mut templates = templates();
-    let source = TemplateSource { subject: "{{ product }}: welcome", text: "{{ link }}", html: "<p>" };
+    let source = TemplateSource { text: "Subject: {{ product }}: welcome\n\n{{ link }}", html: "<p>" };
     templates.set("en", MailPurpose::VerifyEmail, source).unwrap();
     assert_eq!(words(&templates, "fr", MailPurpose::VerifyEmail).subject, "Example: welcome");
 }
@@ -143,14 +142,18 @@ fn built_in_templates_can_be_replaced() {
 #[test]
 fn mistakes_in_a_template_show_when_it_is_set_and_change_nothing() {
     let mut templates = templates();
-    let good = TemplateSource { subject: "{{ product }}", text: "{{ link }}", html: "{{ link }}" };
+    let good = TemplateSource { text: "Subject: {{ product }}\n\n{{ link }}", html: "{{ link }}" };
     for (locale, bad) in [
-        ("en", TemplateSource { subject: "{{ product", ..good }),
-        ("en", TemplateSource { subject: "{{ procudt }}", ..good }),
-        ("en", TemplateSource { subject: "{# nothing #}\n", ..good }),
-        ("en", TemplateSource { subject: "{{ subject }}", ..good }),
-        ("en", TemplateSource { text: "{% if %}{{ link }}", ..good }),
-        ("en", TemplateSource { text: "no link", ..good }),
+        ("en", TemplateSource { text: "Subject: {{ product\n\n{{ link }}", ..good }),
+        ("en", TemplateSource { text: "Subject: {{ procudt }}\n\n{{ link }}", ..good }),
+        ("en", TemplateSource { text: "Subject: {# nothing #}\n\n{{ link }}", ..good }),
+        ("en", TemplateSource { text: "Subject: \n\n{{ link }}", ..good }),
+        ("en", TemplateSource { text: "{{ product }}\n\n{{ link }}", ..good }),
+        ("en", TemplateSource { text: "Subject: {{ product }}\n{{ link }}", ..good }),
+        ("en", TemplateSource { text: "Subject: {{ product }}", ..good }),
+        ("en", TemplateSource { text: "Subject: {{ subject }}\n\n{{ link }}", ..good }),
+        ("en", TemplateSource { text: "Subject: a\n\n{% if %}{{ link }}", ..good }),
+        ("en", TemplateSource { text: "Subject: a\n\nno link", ..good }),
         ("en", TemplateSource { html: "{{ product.name.first }}", ..good }),
         ("en", TemplateSource { html: "{% extends 'missing.html' %}", ..good }),
         ("en", TemplateSource { html: "{{ link | shout }}", ..good }),
@@ -162,7 +165,7 @@ fn mistakes_in_a_template_show_when_it_is_set_and_change_nothing() {
     ] {
         assert!(templates.set(locale, MailPurpose::VerifyEmail, bad).is_err(), "{locale} {bad:?}");
     }
-    let lifetime = TemplateSource { text: "{{ link }} {{ lifetime }}", ..good };
+    let lifetime = TemplateSource { text: "Subject: a\n\n{{ link }} {{ lifetime }}", ..good };
     assert!(templates.set("en", MailPurpose::AccountExists, lifetime).is_err());
     assert!(templates.set("en", MailPurpose::VerifyEmail, lifetime).is_ok());
     assert_eq!(words(&templates, "en", MailPurpose::AccountExists).subject, "You already have an account");
@@ -187,7 +190,6 @@ fn a_folder_holds_whole_mails_only() {
     let german_folder = folder.path().join("de");
     let file = |name: &str, text: &str| fs::write(german_folder.join(name), text).unwrap();
     fs::create_dir(&german_folder).unwrap();
-    file("verify_email.subject", german().subject);
     file("verify_email.txt", german().text);
     let mut templates = templates();
     assert!(templates.load(folder.path()).is_err(), "the HTML is missing");
