@@ -1,4 +1,4 @@
-//! The table of endpoints, the site map of the library, and how an application changes it.
+//! The table of endpoints, and how an application changes it.
 
 use std::fmt;
 
@@ -7,10 +7,7 @@ use auth_core::types::Limit;
 use http::Method;
 
 use super::answer::Answer;
-use super::feature::{
-    change_email, change_password, deactivate, login, logout, me, not_me, password_reset, reauthenticate, refresh,
-    signup, two_factor, verify_email,
-};
+use super::feature;
 use super::field::{Fields, Form};
 #[cfg(feature = "openapi")]
 use super::openapi;
@@ -27,20 +24,8 @@ impl Table {
     /// `openapi`: with the rows that serve the document, where that feature is on.
     #[cfg_attr(not(feature = "openapi"), expect(unused_variables, reason = "the feature reads it"))]
     pub(crate) fn new(openapi: bool) -> Self {
-        let mut rows = Vec::new();
-        rows.extend(signup::operations());
-        rows.extend(verify_email::operations());
-        rows.extend(login::operations());
-        rows.extend(refresh::operations());
-        rows.extend(logout::operations());
-        rows.extend(me::operations());
-        rows.extend(reauthenticate::operations());
-        rows.extend(change_password::operations());
-        rows.extend(change_email::operations());
-        rows.extend(not_me::operations());
-        rows.extend(deactivate::operations());
-        rows.extend(password_reset::operations());
-        rows.extend(two_factor::operations());
+        #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds to it"))]
+        let mut rows = feature::operations();
         #[cfg(feature = "openapi")]
         if openapi {
             rows.extend(openapi::operations());
