@@ -74,6 +74,7 @@ proptest! {
                 match &code {
                     Code::Totp(text) => prop_assert!(text.len() == 6 && digits),
                     Code::Backup(text) => prop_assert!(text.len() == 8 && backup),
+                    other => prop_assert!(false, "{other:?} is of no form that is tested"),
                 }
             }
             Err(error) => prop_assert_eq!(error == InvalidCode::Empty, Code::plain(&text).is_empty()),

@@ -19,7 +19,7 @@ pub(crate) fn read_code(text: &str) -> Result<Code, Error> {
 pub(crate) fn read_totp(text: &str) -> Result<Zeroizing<String>, Error> {
     match read_code(text)? {
         Code::Totp(code) => Ok(code),
-        Code::Backup(_) => Err(invalid_code(FieldReason::MalformedCode)),
+        _ => Err(invalid_code(FieldReason::MalformedCode)),
     }
 }
 

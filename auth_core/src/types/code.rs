@@ -16,6 +16,7 @@ pub const BACKUP_CODE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// People copy codes in groups, with blanks, hyphens and line ends, in the digits of their script and in lower case. All
 /// these spellings are one code.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Code {
     /// A code of an authenticator.
     Totp(Zeroizing<String>),
