@@ -8,7 +8,7 @@ use actix_web::error::ErrorServiceUnavailable;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, Responder};
 use auth_system::CurrentUser;
-use common::Outcome;
+use common::{Asset, Outcome};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
@@ -17,12 +17,12 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Outcome {
     let server = common::server().await?;
-    let auth = server.auth.clone();
+    let (auth, assets) = (server.auth.clone(), server.assets());
     let app = move || {
         App::new()
             .service(auth_system::scope(auth.clone()))
             .service(web::resource("/api/hello").wrap(auth.middleware()).route(web::get().to(hello)))
-            .configure(page)
+            .configure(|app| page(app, &assets))
     };
     let serving = HttpServer::new(app)
         .shutdown_signal(common::asked_to_end())
@@ -41,19 +41,16 @@ async fn hello(user: CurrentUser) -> actix_web::Result<impl Responder> {
 }
 
 /// The page and its assets.
-fn page(app: &mut ServiceConfig) {
+fn page(app: &mut ServiceConfig, assets: &[Asset]) {
     app.route("/favicon.ico", web::get().to(HttpResponse::NoContent));
-    for asset in common::assets() {
-        let answer = move || async move {
-            asset
-                .headers()
-                .into_iter()
-                .fold(HttpResponse::Ok(), |mut answer, header| {
-                    answer.append_header(header);
-                    answer
-                })
-                .body(asset.text)
+    for asset in assets.iter().cloned() {
+        let path = asset.path;
+        let answer = move || {
+            let mut answer = HttpResponse::Ok();
+            asset.headers().into_iter().for_each(|header| _ = answer.append_header(header));
+            let answer = answer.body(asset.text.clone());
+            async { answer }
         };
-        app.route(asset.path, web::get().to(answer));
+        app.route(path, web::get().to(answer));
     }
 }

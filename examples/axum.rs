@@ -24,7 +24,7 @@ async fn serve() -> Outcome {
         .route("/api/hello", get(hello))
         .layer(auth.layer())
         .merge(auth_system::router(auth.clone()))
-        .merge(page());
+        .merge(page(server.assets()));
     let listener = tokio::net::TcpListener::bind(server.bind).await.map_err(|error| server.cannot_bind(&error))?;
     server.greet();
     let serving = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
@@ -43,10 +43,10 @@ async fn hello(user: CurrentUser) -> Result<impl IntoResponse, StatusCode> {
 }
 
 /// The page and its assets.
-fn page() -> Router {
+fn page(assets: Vec<Asset>) -> Router {
     let router = Router::new().route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }));
     let route = |router: Router, asset: Asset| {
         router.route(asset.path, get(move || async move { (asset.headers(), asset.text) }))
     };
-    common::assets().fold(router, route)
+    assets.into_iter().fold(router, route)
 }

@@ -19,7 +19,7 @@ use http::{Request, Response};
 use crate::config::{Config, SameSite, Superuser};
 use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
 #[cfg(feature = "openapi")]
-use crate::http::openapi::{Documents, Source};
+use crate::http::openapi::Source;
 use crate::http::table::{Operations, Table};
 use crate::http::{Body, BoxError, Cookies, HttpSettings, Origins, Service, dialect};
 use crate::mail::{TemplateMailer, Templates, Transport};
@@ -452,7 +452,7 @@ impl AuthBuilder {
         let tokens = Tokens::new(ring, &config.issuer, &config.audience, &policy)?;
         let origins = config.effective_origins()?;
         config.warn_of_footguns(&config.frontend_origin()?, &origins);
-        #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds the documents"))]
+        #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds the document"))]
         let mut http = HttpSettings {
             dialect: dialect::of(config.profile),
             public_path: config.public_path.clone(),
@@ -464,7 +464,7 @@ impl AuthBuilder {
             proxy_warning: Once::new(),
             body_timeout: config.body_timeout,
             #[cfg(feature = "openapi")]
-            documents: None,
+            document: None,
         };
         let mut table = Table::new(config.openapi);
         let mut operations = Operations::new(&mut table);
@@ -473,7 +473,8 @@ impl AuthBuilder {
         table.check(&config.throttles)?;
         #[cfg(feature = "openapi")]
         if config.openapi {
-            http.documents = Some(Documents::render(Source { table: &table, http: &http, policy: &policy })?);
+            let source = Source { table: &table, http: &http, policy: &policy };
+            http.document = Some(source.document().to_string().into());
         }
         let superuser = config.superuser.clone();
         let system = AuthSystem::new(ports, policy, tokens, &data_ring(config))?;

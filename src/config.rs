@@ -61,8 +61,7 @@ pub struct Config {
     pub body_timeout: Duration,
     /// Whether an access token is also taken from `Authorization: Bearer`. Default off.
     pub bearer: bool,
-    /// Whether `openapi.json` and the page `docs/` are served below the public path, to anybody; needs the feature
-    /// `openapi`. Default off.
+    /// Whether `openapi.json` is served below the public path, to every caller. Needs the feature `openapi`. Default off.
     pub openapi: bool,
     /// The `iss` of tokens; passwords must not resemble it. Default `auth-system`.
     pub issuer: String,

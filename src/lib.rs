@@ -86,7 +86,7 @@
 //! | `mail` | mails as `.eml` files |
 //! | `smtp` | mails by SMTP; implies `mail` |
 //! | `import` | `import`: user tables of other systems; the hashes of Django and others are checked until their owners' next login |
-//! | `openapi` | [`Auth`]`::openapi`, the endpoints as an OpenAPI 3.1 document; with [`Config::openapi`] also served, with a page |
+//! | `openapi` | [`Auth`]`::openapi`, the endpoints as an OpenAPI 3.1 document; with [`Config::openapi`] also served |
 //! | `full` | all of the above |
 //! | `conformance` | `conformance`: the tests that a store of your own must pass |
 //!

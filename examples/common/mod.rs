@@ -1,6 +1,8 @@
 //! What the example servers share: settings from the environment, with what suits a first run where they are unset, and
 //! the page.
 
+mod docs;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
@@ -16,6 +18,7 @@ use auth_system::port::Random as _;
 use auth_system::store::{MemoryStore, PostgresStore, RedisConfig, RedisStore, SqliteStore};
 use auth_system::system::{SystemClock, SystemRandom};
 use auth_system::{Auth, Config, CurrentUser, InvalidSetting, RootSecret};
+use bytes::Bytes;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -43,27 +46,22 @@ const ASSETS: [(&str, &str, &str); 12] = [
 const PAGE_PATHS: [&str; 5] = ["/", "/verify-account", "/verify-email-change", "/password-reset-confirm", "/not-me"];
 
 /// What is served beside the account system.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Asset {
     pub(crate) path: &'static str,
     content_type: &'static str,
-    pub(crate) text: &'static str,
+    policy: &'static str,
+    pub(crate) text: Bytes,
 }
 
 impl Asset {
-    pub(crate) fn headers(self) -> [(&'static str, &'static str); 3] {
+    pub(crate) fn headers(&self) -> [(&'static str, &'static str); 3] {
         [
             ("content-type", self.content_type),
-            ("content-security-policy", CONTENT_SECURITY_POLICY),
+            ("content-security-policy", self.policy),
             ("x-content-type-options", "nosniff"),
         ]
     }
-}
-
-/// The page, wherever it lives, and what it loads.
-pub(crate) fn assets() -> impl Iterator<Item = Asset> {
-    let pages = PAGE_PATHS.into_iter().map(|path| (path, HTML, INDEX_HTML));
-    pages.chain(ASSETS).map(|(path, content_type, text)| Asset { path, content_type, text })
 }
 
 /// Returns what the app's own route says, as JSON.
@@ -96,12 +94,23 @@ pub(crate) struct Server {
     pub(crate) bind: SocketAddr,
     /// Where to go, and where database, key and mails are.
     greeting: String,
+    /// The page of the endpoints, where `AUTH_OPENAPI` is on.
+    docs: Option<String>,
 }
 
 #[expect(clippy::print_stdout, reason = "the greeting is for the person at the terminal")]
 impl Server {
     pub(crate) fn cannot_bind(&self, error: &io::Error) -> String {
         format!("AUTH_BIND {}: {error}", self.bind)
+    }
+
+    /// Returns the page, wherever it lives, what it loads, and the page of the endpoints.
+    pub(crate) fn assets(&self) -> Vec<Asset> {
+        let asset = |path, content_type, policy, text| Asset { path, content_type, policy, text };
+        let pages = PAGE_PATHS.into_iter().map(|path| (path, HTML, INDEX_HTML)).chain(ASSETS);
+        let pages = pages.map(|(path, kind, text)| asset(path, kind, CONTENT_SECURITY_POLICY, text.into()));
+        let docs = self.docs.clone().map(|text| asset("/docs", HTML, docs::POLICY, text.into()));
+        pages.chain(docs).collect()
     }
 
     pub(crate) fn greet(&self) {
@@ -163,7 +172,9 @@ pub(crate) async fn server() -> Result<Server, Box<dyn Error>> {
     let auth = builder.build()?;
     auth.check_data_keys().await?;
     auth.ensure_superuser().await?;
-    Ok(Server { auth, bind, greeting })
+    let address = format!("{}/openapi.json", config.public_path);
+    let docs = config.openapi.then(|| docs::render(&auth.openapi(), &address)).transpose()?;
+    Ok(Server { auth, bind, greeting, docs })
 }
 
 /// Pending sessions and attempts, beside the database.

@@ -1,6 +1,5 @@
-//! The OpenAPI 3.1 document: the table, told to machines; and the page that shows it to people.
+//! The OpenAPI 3.1 document: the table, told to machines.
 
-mod page;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -8,17 +7,15 @@ use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::error::{Error, FieldReason};
-use auth_core::policy::{InvalidSetting, Policy};
+use auth_core::policy::Policy;
 use auth_core::port::Hit;
 use auth_core::types::{Limit, Scope};
-use bytes::Bytes;
 use http::Method;
-use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::dialect::{Dialect, Difference};
-use super::doc::{self, Cookies, Doc, Shows};
+use super::doc::{Cookies, Doc, Shows};
 use super::field::Need;
 use super::operation::{Access, Call, Effect, Operation, parameter_name};
 use super::refusal::Refusal;
@@ -26,47 +23,16 @@ use super::service::{HttpSettings, MAX_BODY_BYTES, MAX_HEADER_BYTES, Service};
 use super::table::Table;
 use super::values::JsonKind;
 
-pub(super) fn operations() -> [Operation; 2] {
+pub(super) fn operations() -> [Operation; 1] {
     let document = Doc::new("documentation", "This document")
         .answer(|| json!({ "type": "object", "required": ["openapi", "paths"] }));
-    let page = Doc {
-        content_type: "text/html; charset=utf-8",
-        answer: doc::string,
-        ..Doc::new("documentation", "This document as a page")
-    };
-    [
-        Operation::new(Method::GET, "openapi.json", show_document).doc(document),
-        Operation::new(Method::GET, "docs/", show_page).doc(page),
-    ]
-}
-
-/// The served documents, rendered at `build()`: answers share these bytes, so anonymous requests cost no rendering.
-pub(crate) struct Documents {
-    json: Bytes,
-    page: Bytes,
-}
-
-impl Documents {
-    pub(crate) fn render(source: Source<'_>) -> Result<Self, InvalidSetting> {
-        let document = source.document();
-        let page = page::render(&document).map_err(|error| InvalidSetting::new("openapi", error.to_string()))?;
-        Ok(Self { json: document.to_string().into(), page: page.into() })
-    }
-
-    fn of(service: &Service) -> Result<&Self, Refusal> {
-        service.settings.documents.as_ref().ok_or_else(Refusal::not_found)
-    }
+    [Operation::new(Method::GET, "openapi.json", show_document).doc(document)]
 }
 
 /// 200: the document.
 async fn show_document(call: Call) -> Result<Answer, Refusal> {
-    Ok(Answer::rendered("application/json", Documents::of(call.service())?.json.clone()))
-}
-
-/// 200: the page.
-async fn show_page(call: Call) -> Result<Answer, Refusal> {
-    let answer = Answer::page(Documents::of(call.service())?.page.clone());
-    Ok(answer.with_header(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY)))
+    let document = call.service().settings.document.clone().ok_or_else(Refusal::not_found)?;
+    Ok(Answer::rendered("application/json", document))
 }
 
 /// Refusals that are the same in every row that has them; the others differ in their codes.
@@ -88,7 +54,7 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
         let mut shared = Map::new();
         for row in self.table.rows() {

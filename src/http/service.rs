@@ -22,8 +22,6 @@ use super::dialect::Dialect;
 use super::guard::caller;
 use super::guard::cookie::Cookies;
 use super::guard::origin::Origins;
-#[cfg(feature = "openapi")]
-use super::openapi;
 use super::operation::{Access, Call, Effect, Operation};
 use super::refusal::Refusal;
 use super::response::{Body, BoxError};
@@ -48,9 +46,9 @@ pub(crate) struct HttpSettings {
     /// Says once for this system that a proxy is not trusted.
     pub(crate) proxy_warning: Once,
     pub(crate) body_timeout: Duration,
-    /// The documents that are served, rendered.
+    /// The OpenAPI document that is served. It is rendered at `build()`, so that anonymous requests cost no rendering.
     #[cfg(feature = "openapi")]
-    pub(crate) documents: Option<openapi::Documents>,
+    pub(crate) document: Option<Bytes>,
 }
 
 impl HttpSettings {

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use auth_system::auth_core::port::Clock as _;
 use auth_system::system::SystemClock;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::on_each_server;
 use crate::server::{Example, PASSWORD, eventually, link, mode};
@@ -15,6 +18,7 @@ use crate::server::{Example, PASSWORD, eventually, link, mode};
 on_each_server![
     an_account_lives_over_a_real_socket_and_nothing_of_it_is_logged,
     the_page_and_its_assets_let_nothing_foreign_in,
+    the_page_of_the_endpoints_shows_each_and_needs_no_script,
     without_a_file_accounts_live_in_memory_and_mails_on_the_console,
     cross_site_pages_cannot_log_anybody_in_or_out,
     a_mebibyte_of_cookies_is_refused_and_the_server_lives_on,
@@ -115,6 +119,32 @@ fn the_page_and_its_assets_let_nothing_foreign_in(example: Example) {
     }
     assert_eq!(site.call("GET", "/favicon.ico").send().status, 204);
     assert_eq!(site.call("GET", "/nothing").send().status, 404);
+    assert!(server.end().success());
+}
+
+fn the_page_of_the_endpoints_shows_each_and_needs_no_script(example: Example) {
+    let site = example.site().with("AUTH_DATABASE_URL", "memory:").with("AUTH_OPENAPI", "on");
+    let server = site.start();
+    let document = site.call("GET", "/api/auth/openapi.json").send().json();
+    let page = site.call("GET", "/docs").send();
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    // The templates escape even slashes.
+    let html = page.body.replace("&#x2f;", "/");
+    assert!(html.contains("<a href=\"/api/auth/openapi.json\">"), "{html}");
+    for path in document["paths"].as_object().unwrap().keys() {
+        assert!(html.contains(&format!("<code>{path}</code>")), "{path}");
+    }
+    assert!(!html.contains("<script") && !html.contains("src=") && !html.contains(" style="), "nothing from elsewhere");
+    let style = html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+    let hash = format!("style-src 'sha256-{}'", STANDARD.encode(Sha256::digest(style)));
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains(&hash), "examples/common/docs.rs must say {hash}");
+    assert!(policy.starts_with("default-src 'none'; "));
+    assert!(server.end().success());
+
+    let closed = example.site().with("AUTH_DATABASE_URL", "memory:");
+    let server = closed.start();
+    assert_eq!(closed.call("GET", "/docs").send().status, 404);
     assert!(server.end().success());
 }
 

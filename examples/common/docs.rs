@@ -1,4 +1,4 @@
-//! The document as a page: HTML alone, without script, so that it needs nothing of the browser or of another host.
+//! The OpenAPI document as a page: HTML alone, without script, so that it needs nothing of the browser or of another host.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use minijinja::{Environment, Error, UndefinedBehavior, context};
 use serde_json::{Value, json};
 
 /// Nothing but the page's own style, named by its hash.
-pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-kQLlXvYZLltLjPnNO5uPZmd5qtJXqb4hx5fMgkcmfUs='; \
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'sha256-kQLlXvYZLltLjPnNO5uPZmd5qtJXqb4hx5fMgkcmfUs='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const STYLE: &str = include_str!("page.css");
-const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("../docs/page.css");
+const PAGE: &str = include_str!("../docs/page.html");
 
-/// Puts the document in words.
-pub(super) fn render(document: &Value) -> Result<String, Error> {
+/// Puts the document in words. The page links to the document itself at `address`.
+pub(crate) fn render(document: &Value, address: &str) -> Result<String, Error> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.add_template("page.html", PAGE)?;
@@ -28,7 +28,7 @@ pub(super) fn render(document: &Value) -> Result<String, Error> {
     let info = for_template(&document["info"]);
     let by_tag: BTreeMap<_, _> =
         by_tag.iter().map(|(tag, shown)| (*tag, shown.iter().map(for_template).collect::<Vec<_>>())).collect();
-    engine.get_template("page.html")?.render(context! { style => STYLE, info, by_tag })
+    engine.get_template("page.html")?.render(context! { style => STYLE, address, info, by_tag })
 }
 
 /// One operation, as the template reads it.
