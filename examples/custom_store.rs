@@ -14,7 +14,7 @@ use auth_system::account::{PasswordResetConfirm, SignUpRequest};
 use auth_system::login::LoginRequest;
 use auth_system::port::{
     ChangePage, Clock, FeedPosition, LoginRecord, Mail, MailError, Mailer, NewUser, Random as _, Since, StoreError,
-    Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate,
+    Unique, UserChange, UserInsert, UserKey, UserSecurity, UserStore, UserUpdate, dummy_row,
 };
 use auth_system::store::SqliteStore;
 use auth_system::system::{SystemClock, SystemRandom};
@@ -168,11 +168,11 @@ impl UserStore for AppUsers {
         Ok(matches!(self.swap(tenant, id, decide).await?, Swap::Done(_)))
     }
 
-    /// In the same file, or it would not take the same time. SQLite writes one thing at a time, so one row will do.
-    async fn dummy_write(&self, _: &str) -> Result<(), StoreError> {
-        let statement = "INSERT INTO app_dummy_writes (id, writes) VALUES (1, 1) \
+    /// In the same file, or it would not take the same time.
+    async fn dummy_write(&self, row: &str) -> Result<(), StoreError> {
+        let statement = "INSERT INTO app_dummy_writes (id, writes) VALUES ($1, 1) \
             ON CONFLICT (id) DO UPDATE SET writes = writes + 1";
-        query(statement).execute(&self.pool).await.map(drop).map_err(store_error)
+        query(statement).bind(dummy_row(row)).execute(&self.pool).await.map(drop).map_err(store_error)
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
@@ -180,10 +180,8 @@ impl UserStore for AppUsers {
     }
 
     async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError> {
-        let (from, after) = match since {
-            Since::Ago(age) => (self.clock.now() - *age, i64::MIN),
-            Since::After(position) => (position.changed_at, position.id.parse().map_err(StoreError::corrupt)?),
-        };
+        let (from, after) = since.start(self.clock.now());
+        let after: i64 = after.map_or(Ok(i64::MIN), |id| id.parse().map_err(StoreError::corrupt))?;
         let statement = "SELECT id, email, auth, auth_changed_at FROM app_users \
             WHERE (auth_changed_at, id) > ($1, $2) ORDER BY auth_changed_at, id LIMIT $3";
         let rows = query(statement)
@@ -193,22 +191,13 @@ impl UserStore for AppUsers {
             .fetch_all(&self.pool)
             .await
             .map_err(store_error)?;
-        let mut page = ChangePage { rows: Vec::with_capacity(rows.len()), next: None };
-        for row in &rows {
+        Ok(ChangePage::read(rows.iter(), limit, |row| {
             let id = user_id(row.try_get("id").map_err(store_error)?)?;
             let changed_at = Timestamp::from_micros(row.try_get("auth_changed_at").map_err(store_error)?);
-            // One unreadable row shuts its own account; as an error it would shut every account of this node.
-            page.rows.push(match read(row) {
-                Ok(user) => UserSecurity::from(&user),
-                Err(cause) => {
-                    tracing::error!(user = %id, %cause, "an account is unreadable and shut");
-                    UserSecurity::unreadable(TenantId::default(), id)
-                }
-            });
-            page.next = Some(FeedPosition { changed_at, id: id.to_string() });
-        }
-        page.next = page.next.filter(|_| rows.len() == limit);
-        Ok(page)
+            let user = read(row).map(|user| UserSecurity::from(&user));
+            let user = UserSecurity::of_row(TenantId::default(), id, user);
+            Ok((user, FeedPosition { changed_at, id: id.to_string() }))
+        }))
     }
 }
 

@@ -56,8 +56,10 @@
 //! ```
 //!
 //! [`LoginRecord::apply`](crate::port::LoginRecord::apply) does the same for `record_login`, `count_failure` adds
-//! one to a field, and `dummy_write` changes some other row of the same database. `examples/custom_store.rs` is the whole of it with sqlx, and `tests/custom_store.rs` runs the public
-//! conformance suite over it (`auth_system::conformance`, feature `conformance`), as you should over yours:
+//! one to a field, and `dummy_write` changes some other row of the same database, whose number
+//! [`dummy_row`](crate::port::dummy_row) gives. The rows of `changes` become a page by
+//! [`ChangePage::read`](crate::port::ChangePage::read). `examples/custom_store.rs` is the whole of it with sqlx.
+//! `tests/custom_store.rs` runs the public conformance suite over it (`auth_system::conformance`, feature `conformance`), as you should over yours:
 //!
 //! ```
 //! # #[cfg(all(feature = "conformance", feature = "memory"))]

@@ -11,6 +11,7 @@ mod dead_mails;
 mod event_sink;
 mod feed;
 mod forward;
+mod helpers;
 mod mail_outbox;
 mod mail_purpose;
 mod mailer;
@@ -30,6 +31,7 @@ pub use data_key_use::{DataKeyUse, DataKeysInUse, key_of_credential, key_of_pass
 pub use dead_mails::{DeadMail, DeadMails};
 pub use event_sink::{AdminAction, Event, EventSink, LoginRefusal, TokenKind, TracingEvents};
 pub use feed::{ChangePage, FeedPosition, Since};
+pub use helpers::dummy_row;
 pub use mail_outbox::{ClaimedMail, MailIntent, MailMatter, MailOutbox, Settlement};
 pub(crate) use mail_purpose::Audience;
 pub use mail_purpose::{LinkPage, MailPurpose};

@@ -47,7 +47,8 @@ pub trait UserStore: Send + Sync + 'static {
     /// for the disk would tell so.
     ///
     /// `row` names what would be written. Of calls at the same time, those with one name should wait for each other, as
-    /// writes to one account do, and others should not. It holds what a client sent, and must not be kept as it is.
+    /// writes to one account do, and others should not. It holds what a client sent, and must not be kept as it is:
+    /// [`dummy_row`](super::dummy_row) makes a number of it.
     async fn dummy_write(&self, row: &str) -> Result<(), StoreError>;
 
     /// Notes that the right password was given: clears the consecutive failures, sets `last_login_at` where it was a
@@ -55,6 +56,7 @@ pub trait UserStore: Send + Sync + 'static {
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError>;
 
     /// The rows of all tenants that `insert` or `update_if` touched, by the time of their change: at most `limit`.
+    /// [`Since::start`], [`ChangePage::read`] and [`UserSecurity::of_row`] do all but the query.
     async fn changes(&self, since: &Since, limit: usize) -> Result<ChangePage<UserSecurity>, StoreError>;
 }
 

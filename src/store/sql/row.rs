@@ -217,27 +217,15 @@ impl<'a> FeedStart<'a> {
     }
 }
 
-/// A page of a feed; `read` gives a row's value and its id in the feed. A row without even an id is logged and skipped: one
-/// such row must not hold up all others. The next page starts after the last row that has one.
+/// Returns a page of a feed; `read` gives a row's value and its id in the feed.
 pub(super) fn page<T>(
     rows: &[impl Columns],
     limit: usize,
     read: impl Fn(&Fields<'_>) -> Result<(T, String), StoreError>,
 ) -> ChangePage<T> {
-    let mut page = ChangePage { rows: Vec::with_capacity(rows.len()), next: None };
-    for row in rows {
+    ChangePage::read(rows.iter(), limit, |row| {
         let fields = Fields(row);
-        match read(&fields)
-            .and_then(|(value, id)| Ok((value, FeedPosition { changed_at: fields.time("changed_at")?, id })))
-        {
-            Ok((value, position)) => {
-                page.rows.push(value);
-                page.next = Some(position);
-            }
-            Err(cause) => tracing::error!(target: "auth", %cause, "a changed row is unreadable"),
-        }
-    }
-    // A page that is not full is the last one.
-    page.next = page.next.filter(|_| rows.len() == limit);
-    page
+        let (value, id) = read(&fields)?;
+        Ok((value, FeedPosition { changed_at: fields.time("changed_at")?, id }))
+    })
 }

@@ -1,11 +1,9 @@
 //! The accounts.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use async_trait::async_trait;
 use auth_core::port::{
     ChangePage, LoginRecord, NewUser, Since, StoreError, Unique, UserChange, UserInsert, UserKey, UserSecurity,
-    UserStore, UserUpdate,
+    UserStore, UserUpdate, dummy_row,
 };
 use auth_core::types::{Claim, Email, PasswordHash, TenantId, Timestamp, User, UserId, UserStatus, Username};
 
@@ -143,11 +141,7 @@ impl<D: Database> UserStore for SqlStore<D> {
     }
 
     async fn dummy_write(&self, row: &str) -> Result<(), StoreError> {
-        // One of 65,536 rows, by a hash that says the same on every node.
-        let mut hasher = DefaultHasher::new();
-        row.hash(&mut hasher);
-        let [low, high, ..] = hasher.finish().to_le_bytes();
-        let slot = u32::from(u16::from_le_bytes([low, high]));
+        let slot = u32::from(dummy_row(row));
         self.write(|_| query(DUMMY_WRITE).bind(slot)).await?;
         Ok(())
     }
@@ -170,10 +164,7 @@ impl<D: Database> UserStore for SqlStore<D> {
         let statement = statement.bind(sql_limit(limit));
         Ok(page(&self.read(statement).await?, limit, |row| {
             let (tenant, id) = (row.tenant()?, row.user_id("id")?);
-            let user = security(row, tenant, id).unwrap_or_else(|cause| {
-                tracing::error!(target: "auth", %tenant, user = %id, %cause, "an account is unreadable and shut");
-                UserSecurity::unreadable(tenant, id)
-            });
+            let user = UserSecurity::of_row(tenant, id, security(row, tenant, id));
             // No identifier holds a blank.
             Ok((user, format!("{tenant} {id}")))
         }))
