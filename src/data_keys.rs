@@ -1,8 +1,5 @@
 //! Whether this node has every data key that stored values need.
 
-use std::error::Error as StdError;
-use std::fmt;
-
 use auth_core::AuthSystem;
 use auth_core::error::Error;
 use auth_core::port::DataKeysInUse;
@@ -11,42 +8,29 @@ use auth_core::token::KeyId;
 use crate::Auth;
 
 /// Why a server should not serve.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataKeyError {
     /// Stored values need data keys that are not configured.
+    #[error("data_keys (AUTH_DATA_KEYS):{} put them back behind the current key until nothing needs them", needs(.0))]
     Missing(DataKeysInUse),
     /// The store did not tell.
-    Unknown(Error),
+    #[error("which data keys are needed cannot be read: {0}")]
+    Unknown(#[source] Error),
 }
 
-impl fmt::Display for DataKeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |ids: &[KeyId]| ids.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::Missing(DataKeysInUse { credentials, passwords }) => {
-                f.write_str("data_keys (AUTH_DATA_KEYS):")?;
-                if !credentials.is_empty() {
-                    write!(f, " second factors need the keys {}, which are missing;", names(credentials))?;
-                }
-                if !passwords.is_empty() {
-                    let need = "password hashes need the peppers of the keys";
-                    write!(f, " {need} {}, which are missing or the pepper is off;", names(passwords))?;
-                }
-                f.write_str(" put them back behind the current key until nothing needs them")
-            }
-            Self::Unknown(error) => write!(f, "which data keys are needed cannot be read: {error}"),
-        }
+/// Says which stored values need which keys.
+fn needs(DataKeysInUse { credentials, passwords }: &DataKeysInUse) -> String {
+    let names = |ids: &[KeyId]| ids.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ");
+    let mut needs = String::new();
+    if !credentials.is_empty() {
+        needs += &format!(" second factors need the keys {}, which are missing;", names(credentials));
     }
-}
-
-impl StdError for DataKeyError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Missing(_) => None,
-            Self::Unknown(error) => Some(error),
-        }
+    if !passwords.is_empty() {
+        let need = "password hashes need the peppers of the keys";
+        needs += &format!(" {need} {}, which are missing or the pepper is off;", names(passwords));
     }
+    needs
 }
 
 pub(crate) async fn check(system: &AuthSystem) -> Result<(), DataKeyError> {

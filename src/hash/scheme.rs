@@ -43,45 +43,27 @@ impl fmt::Debug for dyn PasswordScheme {
 
 /// Why a hash was neither made nor checked. [`HashError::Failed`] has [`NotRun`](Self::NotRun) as its source; all others
 /// are logged, and the password is refused. Its text never holds the hash.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HashFault {
     /// No scheme owns the stored hash's prefix.
+    #[error("the stored hash is of no scheme known here")]
     UnknownScheme,
     /// The stored hash is not written as its scheme writes hashes.
+    #[error("the stored hash is malformed")]
     Malformed,
     /// The stored hash asks for more memory or iterations than are ever run.
+    #[error("the stored hash asks for more memory or iterations than are ever run")]
     TooCostly,
     /// The stored hash is peppered with a key that the ring does not hold: give it back to the ring.
+    #[error("the stored hash names the pepper key `{key_id}`, which is not in the ring")]
     UnknownKey {
         /// The id that the hash names.
         key_id: String,
     },
     /// Memory, randomness or a scheme failed.
-    NotRun(Box<dyn StdError + Send + Sync>),
-}
-
-impl fmt::Display for HashFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownScheme => f.write_str("the stored hash is of no scheme known here"),
-            Self::Malformed => f.write_str("the stored hash is malformed"),
-            Self::TooCostly => f.write_str("the stored hash asks for more memory or iterations than are ever run"),
-            Self::UnknownKey { key_id } => {
-                write!(f, "the stored hash names the pepper key `{key_id}`, which is not in the ring")
-            }
-            Self::NotRun(source) => write!(f, "no hash could be computed: {source}"),
-        }
-    }
-}
-
-impl StdError for HashFault {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::NotRun(source) => Some(source.as_ref()),
-            _ => None,
-        }
-    }
+    #[error("no hash could be computed: {0}")]
+    NotRun(#[source] Box<dyn StdError + Send + Sync>),
 }
 
 impl From<HashFault> for HashError {

@@ -12,20 +12,9 @@ use http_body_util::BodyExt as _;
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why a streamed [`Body`] ended early.
-#[derive(Debug)]
-pub struct BodyError(BoxError);
-
-impl std::fmt::Display for BodyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the body ended early")
-    }
-}
-
-impl Error for BodyError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
-    }
-}
+#[derive(Debug, thiserror::Error)]
+#[error("the body ended early")]
+pub struct BodyError(#[source] BoxError);
 
 /// The body of a response from [`Auth::respond`](crate::Auth::respond): bytes that are all there, or a stream.
 ///

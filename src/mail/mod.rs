@@ -119,7 +119,8 @@ impl fmt::Debug for RenderedMail {
 }
 
 /// Why a mailer cannot be set up. Says which setting is wrong; never repeats one that may hold a password.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct SetupError(String);
 
 impl SetupError {
@@ -127,14 +128,6 @@ impl SetupError {
         Self(reason.into())
     }
 }
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for SetupError {}
 
 #[cfg(test)]
 mod tests {

@@ -44,8 +44,8 @@ enum Caller {
 }
 
 /// The rejection of a request by an extractor, as the response that the client gets. Clones share it.
-#[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
-#[derive(Clone)]
+#[derive(Clone, thiserror::Error)]
+#[error("{}", .reason.code())]
 pub struct Rejection {
     reason: Reason,
     response: Arc<Response<Bytes>>,
@@ -80,14 +80,6 @@ impl fmt::Debug for Rejection {
         f.debug_struct("Rejection").field("reason", &self.reason).finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason.code())
-    }
-}
-
-impl std::error::Error for Rejection {}
 
 /// Decides on a request whose token was checked: what extractors learn of it, or the answer to a request that must not
 /// reach a handler. With `required`, only a live session gets through.
