@@ -56,9 +56,9 @@ const FILL: &str = "
         '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNoc29tZWhhc2g', 7, '[]', 0,
         '{}', n, n, 0, '[]' FROM series;
     INSERT INTO auth_sessions (id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at,
-        idle_expires_at, expires_at, auth_time, methods, channel, context, slot, revoked_at, changed_at)
+        idle_expires_at, expires_at, auth_time, methods, channel, context, slot, revoked_at, changed_at, scope, method_times)
     {series} SELECT {id}, 'default', {user}, 7, 0, n, n, n, n, n, n, 1, 'cookie', '{}', 0,
-        CASE WHEN n % 100 = 0 THEN n END, n FROM series;
+        CASE WHEN n % 100 = 0 THEN n END, n, 'full', '{}' FROM series;
     ";
 
 fn fill(rows: u32, series: &str, user: &str, id: &str) -> AssertSqlSafe<String> {
