@@ -21,7 +21,7 @@ use crate::hash::{HashConfig, HashPool, HashStats, Pepper};
 #[cfg(feature = "openapi")]
 use crate::http::openapi::Source;
 use crate::http::table::{Operations, Table};
-use crate::http::{Body, BoxError, Cookies, HttpSettings, Origins, Service, dialect};
+use crate::http::{Body, BoxError, Cookies, HttpSettings, Origins, Service, Site, dialect, operations};
 use crate::mail::{TemplateMailer, Templates, Transport};
 use crate::system::{SystemClock, SystemRandom};
 use crate::worker::Workers;
@@ -69,7 +69,7 @@ impl Auth {
 
     /// The flows, to be called without HTTP.
     pub fn system(&self) -> &AuthSystem {
-        &self.inner.service.system
+        &self.inner.service.site.system
     }
 
     /// The operator's verbs. Nothing in them asks who calls: guard what you expose of them.
@@ -119,7 +119,13 @@ impl Auth {
     /// [`Config::openapi`](crate::Config::openapi) also serves it, below the public path.
     #[cfg(feature = "openapi")]
     pub fn openapi(&self) -> serde_json::Value {
-        self.service().openapi()
+        let Service { site, table } = &**self.service();
+        Source { table, http: &site.settings, policy: site.system.policy() }.document()
+    }
+
+    #[cfg(any(feature = "tower", feature = "actix"))]
+    pub(crate) fn site(&self) -> &Arc<Site> {
+        &self.inner.service.site
     }
 
     pub(crate) fn service(&self) -> &Arc<Service> {
@@ -128,13 +134,13 @@ impl Auth {
 
     #[cfg(any(feature = "axum", feature = "tower", feature = "actix"))]
     pub(crate) fn http(&self) -> &HttpSettings {
-        &self.service().settings
+        &self.service().site.settings
     }
 }
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("public_path", &self.service().settings.public_path).finish_non_exhaustive()
+        f.debug_struct("Auth").field("public_path", &self.service().site.settings.public_path).finish_non_exhaustive()
     }
 }
 
@@ -453,7 +459,7 @@ impl AuthBuilder {
         let origins = config.effective_origins()?;
         config.warn_of_footguns(&config.frontend_origin()?, &origins);
         #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds the document"))]
-        let mut http = HttpSettings {
+        let mut settings = HttpSettings {
             dialect: dialect::of(config.profile),
             public_path: config.public_path.clone(),
             origins: Origins::new(origins, config.cookies.same_site == SameSite::None),
@@ -466,20 +472,20 @@ impl AuthBuilder {
             #[cfg(feature = "openapi")]
             document: None,
         };
-        let mut table = Table::new(config.openapi);
+        let mut table = Table::new(operations(config.openapi));
         let mut operations = Operations::new(&mut table);
         self.operations.into_iter().for_each(|change| change(&mut operations));
         operations.outcome()?;
         table.check(&config.throttles)?;
         #[cfg(feature = "openapi")]
         if config.openapi {
-            let source = Source { table: &table, http: &http, policy: &policy };
-            http.document = Some(source.document().to_string().into());
+            let source = Source { table: &table, http: &settings, policy: &policy };
+            settings.document = Some(source.document().to_string().into());
         }
         let superuser = config.superuser.clone();
         let system = AuthSystem::new(ports, policy, tokens, &data_ring(config))?;
         let workers = if self.workers { Workers::start(&system)? } else { Workers::none() };
-        let service = Arc::new(Service { system, settings: http, table });
+        let service = Arc::new(Service { site: Arc::new(Site { system, settings }), table });
         Ok(Auth { inner: Arc::new(Inner { service, workers, superuser, hash_pool }) })
     }
 }

@@ -7,7 +7,7 @@ use auth_core::error::Error;
 use auth_core::proof::LiveSession;
 use auth_core::types::{AuthMethods, Channel, Scope, SessionId, TenantId, Timestamp, User, UserId};
 
-use crate::http::Service;
+use crate::http::Site;
 #[cfg(any(feature = "axum", feature = "actix"))]
 use crate::http::guard::access::OfSession;
 
@@ -15,14 +15,14 @@ use crate::http::guard::access::OfSession;
 #[derive(Clone)]
 pub struct CurrentUser {
     live: LiveSession,
-    /// The service of the middleware, for [`load`](Self::load).
-    service: Arc<Service>,
+    /// The site of the middleware, for [`load`](Self::load).
+    site: Arc<Site>,
 }
 
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl OfSession for CurrentUser {
-    fn of(live: LiveSession, service: &Arc<Service>) -> Self {
-        Self { live, service: Arc::clone(service) }
+    fn of(live: LiveSession, site: &Arc<Site>) -> Self {
+        Self { live, site: Arc::clone(site) }
     }
 }
 
@@ -42,7 +42,7 @@ impl CurrentUser {
     /// # Errors
     /// `user_not_found`, `user_inactive`, `not_authenticated` when the account changed since the login; `unavailable`.
     pub async fn load(&self) -> Result<User, Error> {
-        self.service.system.current_user(&self.live).await
+        self.site.system.current_user(&self.live).await
     }
 }
 
@@ -69,7 +69,7 @@ pub struct CurrentSession {
 
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl OfSession for CurrentSession {
-    fn of(live: LiveSession, _: &Arc<Service>) -> Self {
+    fn of(live: LiveSession, _: &Arc<Site>) -> Self {
         Self { live }
     }
 }
@@ -114,7 +114,7 @@ pub struct EnrollingUser {
 impl OfSession for EnrollingUser {
     const SCOPES: &[Scope] = &[Scope::Full, Scope::EnrolFactor];
 
-    fn of(live: LiveSession, _: &Arc<Service>) -> Self {
+    fn of(live: LiveSession, _: &Arc<Site>) -> Self {
         Self { live }
     }
 }

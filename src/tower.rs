@@ -12,9 +12,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::Auth;
+use crate::http::cookie;
 use crate::http::guard::access;
 use crate::http::guard::caller::{self, Checked};
-use crate::http::guard::cookie;
 
 impl Auth {
     /// Authenticates the application's own routes: extractors such as [`CurrentUser`](crate::CurrentUser) then tell who
@@ -82,7 +82,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let layer = &self.layer;
-        if let Some(checked) = caller::authenticate_now(layer.auth.service(), request.headers(), layer.scopes) {
+        if let Some(checked) = caller::authenticate_now(layer.auth.site(), request.headers(), layer.scopes) {
             return match layer.admit(&mut request, checked) {
                 Ok(()) => ResponseFuture { kind: Kind::Inner { future: self.inner.call(request) } },
                 Err(refused) => ResponseFuture::boxed(async { Ok(refused.map(R::from)) }),
@@ -93,7 +93,7 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         ResponseFuture::boxed(async move {
-            let checked = caller::authenticate(layer.auth.service(), request.headers(), layer.scopes).await;
+            let checked = caller::authenticate(layer.auth.site(), request.headers(), layer.scopes).await;
             match layer.admit(&mut request, checked) {
                 Ok(()) => inner.call(request).await,
                 Err(refused) => Ok(refused.map(R::from)),
@@ -106,7 +106,7 @@ impl AuthLayer {
     /// Leaves for extractors who calls, or answers a request that must not reach a handler.
     fn admit<B>(&self, request: &mut Request<B>, checked: Checked) -> Result<(), Response<Bytes>> {
         let head = (request.method(), request.headers());
-        let identified = access::admit(self.auth.service(), self.required, head, checked)?;
+        let identified = access::admit(self.auth.site(), self.required, head, checked)?;
         request.extensions_mut().insert(identified);
         // Around the whole application, the layer leaves the endpoints their cookie.
         if self.auth.http().below_public_path(whole_path(request)).is_none() {

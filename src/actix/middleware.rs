@@ -13,8 +13,9 @@ use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse,
 use auth_core::types::Scope;
 
 use super::{answer, translate};
+use crate::http::cookie;
 use crate::http::guard::access::{self, Identified, OfSession, Rejection};
-use crate::http::guard::{caller, cookie};
+use crate::http::guard::caller;
 use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser, MaybeUser};
 
 impl Auth {
@@ -57,12 +58,12 @@ impl AuthMiddleware {
 
     async fn admit(&self, request: &ServiceRequest) -> Result<Identified, HttpResponse> {
         let head = translate(request.head()).map_err(|_| HttpResponse::BadRequest().finish())?;
-        let checked = match caller::authenticate_now(self.auth.service(), head.headers(), self.scopes) {
+        let checked = match caller::authenticate_now(self.auth.site(), head.headers(), self.scopes) {
             Some(checked) => checked,
-            None => caller::authenticate(self.auth.service(), head.headers(), self.scopes).await,
+            None => caller::authenticate(self.auth.site(), head.headers(), self.scopes).await,
         };
         let head = (head.method(), head.headers());
-        access::admit(self.auth.service(), self.required, head, checked)
+        access::admit(self.auth.site(), self.required, head, checked)
             .map_err(|refused| answer(refused.map(crate::Body::from)))
     }
 }

@@ -18,6 +18,7 @@ mod pepper;
 mod pool;
 mod queue;
 mod scheme;
+mod schemes;
 mod spare;
 
 use std::thread;

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::queue::{FairQueue, Full};
-use super::scheme::Schemes;
+use super::schemes::Schemes;
 use super::{HashConfig, HashFault};
 
 /// Hashes on threads of its own, behind a bounded queue in which lanes take turns.

@@ -8,9 +8,9 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::guard::cookie::Named;
 use super::response::{Body, BoxError};
-use super::service::Service;
+use super::site::Site;
+use crate::config::Named;
 
 /// The answer of an endpoint. It is sent with the headers of every answer, `Cache-Control: no-store` among them.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Answer {
         self
     }
 
-    pub(super) fn into_response(self, service: &Service) -> Response<Body> {
+    pub(super) fn into_response(self, site: &Site) -> Response<Body> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -123,7 +123,7 @@ impl Answer {
         for (name, value) in self.headers {
             headers.append(name, value);
         }
-        for cookie in self.cookies.iter().flat_map(|change| change.cookies(service)) {
+        for cookie in self.cookies.iter().flat_map(|change| change.cookies(site)) {
             headers.append(SET_COOKIE, cookie);
         }
         response
@@ -131,8 +131,8 @@ impl Answer {
 }
 
 impl CookieChange {
-    fn cookies(&self, service: &Service) -> Vec<HeaderValue> {
-        let cookies = &service.settings.cookies;
+    fn cookies(&self, site: &Site) -> Vec<HeaderValue> {
+        let cookies = &site.settings.cookies;
         // A cookie ends with its token.
         let issued = |cookie: &Named, issued: &IssuedToken| {
             cookies.set(cookie, &issued.token, issued.issued_at, issued.expires_at)
@@ -143,17 +143,17 @@ impl CookieChange {
                 access.into_iter().chain(issued(&cookies.refresh, &tokens.refresh)).collect()
             }
             Self::Device(token) => {
-                let now = service.system.ports().clock.now();
-                let lasts = now + service.system.policy().device_lifetime;
+                let now = site.system.ports().clock.now();
+                let lasts = now + site.system.policy().device_lifetime;
                 cookies.set(&cookies.device, token, now, lasts).into_iter().collect()
             }
-            Self::NoSession => cleared_session(service).collect(),
+            Self::NoSession => cleared_session(site).collect(),
         }
     }
 }
 
 /// `Set-Cookie`s that clear the access and the refresh cookie.
-pub(super) fn cleared_session(service: &Service) -> impl Iterator<Item = HeaderValue> {
-    let cookies = &service.settings.cookies;
+pub(super) fn cleared_session(site: &Site) -> impl Iterator<Item = HeaderValue> {
+    let cookies = &site.settings.cookies;
     [&cookies.access, &cookies.refresh].into_iter().filter_map(|cookie| cookies.clear(cookie))
 }

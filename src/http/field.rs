@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 pub(crate) use self::reader::Reader;
 use super::dialect::{Difference, PasswordForm};
 use super::refusal::Refusal;
-use super::service::Service;
+use super::site::Site;
 use super::values::Values;
 
 type Read<T> = Arc<dyn Fn(&mut Reader<'_>) -> T + Send + Sync>;
@@ -170,16 +170,16 @@ fields_of_tuples!((A), (A, B), (A, B, C), (A, B, C, D), (A, B, C, D, E), (A, B, 
 
 /// The declared fields of one request, not read yet: a handler decides when.
 pub struct Form<T> {
-    service: Arc<Service>,
+    site: Arc<Site>,
     values: Arc<Values>,
     read: Read<T>,
 }
 
 impl<T: 'static> Form<T> {
-    pub(super) fn new<F: Fields<Output = T>>(fields: &Arc<F>, service: &Arc<Service>, values: &Arc<Values>) -> Self {
+    pub(super) fn new<F: Fields<Output = T>>(fields: &Arc<F>, site: &Arc<Site>, values: &Arc<Values>) -> Self {
         let fields = Arc::clone(fields);
         let read: Read<T> = Arc::new(move |reader| fields.read(reader));
-        Self { service: Arc::clone(service), values: Arc::clone(values), read }
+        Self { site: Arc::clone(site), values: Arc::clone(values), read }
     }
 
     /// Reads all fields.
@@ -187,7 +187,7 @@ impl<T: 'static> Form<T> {
     /// # Errors
     /// `invalid_fields`, with every field that is wrong; `link_incomplete` where a mailed link lacks a part.
     pub fn read(self) -> Result<T, Refusal> {
-        let mut reader = Reader::new(&self.values, &self.service);
+        let mut reader = Reader::new(&self.values, &self.site);
         let values = (self.read)(&mut reader);
         reader.finish()?;
         Ok(values)

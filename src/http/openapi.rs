@@ -17,11 +17,11 @@ use super::answer::Answer;
 use super::dialect::{Dialect, Difference};
 use super::doc::{Cookies, Doc, Shows};
 use super::field::Need;
+use super::json_kind::JsonKind;
 use super::operation::{Access, Call, Effect, Operation, parameter_name};
 use super::refusal::Refusal;
-use super::service::{HttpSettings, MAX_BODY_BYTES, MAX_HEADER_BYTES, Service};
+use super::site::{HttpSettings, MAX_BODY_BYTES, MAX_HEADER_BYTES};
 use super::table::Table;
-use super::values::JsonKind;
 
 pub(super) fn operations() -> [Operation; 1] {
     let document = Doc::new("documentation", "This document")
@@ -31,19 +31,12 @@ pub(super) fn operations() -> [Operation; 1] {
 
 /// 200: the document.
 async fn show_document(call: Call) -> Result<Answer, Refusal> {
-    let document = call.service().settings.document.clone().ok_or_else(Refusal::not_found)?;
+    let document = call.site().settings.document.clone().ok_or_else(Refusal::not_found)?;
     Ok(Answer::rendered("application/json", document))
 }
 
 /// Refusals that are the same in every row that has them; the others differ in their codes.
 const SHARED: [u16; 7] = [405, 408, 413, 415, 429, 431, 503];
-
-impl Service {
-    /// All endpoints as an OpenAPI 3.1 document.
-    pub(crate) fn openapi(&self) -> Value {
-        Source { table: &self.table, http: &self.settings, policy: self.system.policy() }.document()
-    }
-}
 
 /// All that the document tells of.
 #[derive(Clone, Copy)]

@@ -19,7 +19,7 @@ use super::field::{Fields, Form, Part};
 use super::guard::caller;
 use super::guard::throttle::Throttle;
 use super::refusal::Refusal;
-use super::service::Service;
+use super::site::Site;
 use super::values::Values;
 
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
@@ -194,7 +194,7 @@ impl fmt::Debug for Operation {
 
 /// One request to a row, past the checks that all rows share.
 pub struct Call {
-    service: Arc<Service>,
+    site: Arc<Site>,
     client: Client,
     headers: Arc<HeaderMap>,
     /// The row's path, and the path that was sent, below the public one.
@@ -205,19 +205,19 @@ pub struct Call {
 
 impl Call {
     pub(super) fn new(
-        service: &Arc<Service>,
+        site: &Arc<Site>,
         (client, headers): (Client, &Arc<HeaderMap>),
         path: (&'static str, &str),
         values: Values,
         session: Option<LiveSession>,
     ) -> Self {
-        let (service, headers) = (Arc::clone(service), Arc::clone(headers));
-        Self { service, client, headers, path: (path.0, path.1.to_owned()), values: Arc::new(values), session }
+        let (site, headers) = (Arc::clone(site), Arc::clone(headers));
+        Self { site, client, headers, path: (path.0, path.1.to_owned()), values: Arc::new(values), session }
     }
 
     /// The flows.
     pub fn system(&self) -> &AuthSystem {
-        &self.service.system
+        &self.site.system
     }
 
     /// The calling client: what flows count by and mails are worded for.
@@ -253,15 +253,15 @@ impl Call {
     }
 
     pub(super) fn device_token(&self) -> Option<&str> {
-        caller::device_token(&self.service, &self.headers)
+        caller::device_token(&self.site, &self.headers)
     }
 
-    pub(super) fn service(&self) -> &Service {
-        &self.service
+    pub(super) fn site(&self) -> &Site {
+        &self.site
     }
 
     fn form<F: Fields>(&self, fields: &Arc<F>) -> Form<F::Output> {
-        Form::new(fields, &self.service, &self.values)
+        Form::new(fields, &self.site, &self.values)
     }
 }
 

@@ -1,14 +1,12 @@
-//! Refusals: the status, the code and the sentence of each. How they are spelt is for the [`dialect`](super::dialect).
+//! Refusals: the status, the code and the sentence of each. How they are spelt is for the dialect.
 
 use std::time::Duration;
 
 use auth_core::error::{Error, FieldError, FieldReason, KnownText, Reason, Throttle};
-use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
-use http::{HeaderName, Response, StatusCode};
+use http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderName, StatusCode};
 
-use super::dialect::Dialect;
-use super::values::JsonKind;
+use super::json_kind::JsonKind;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -190,16 +188,12 @@ impl Refusal {
         self
     }
 
-    /// The response, as the dialect spells it.
-    pub(super) fn into_response(self, dialect: &dyn Dialect) -> Response<Bytes> {
-        let mut response = Response::new(Bytes::from(dialect.body(&self).to_string()));
-        *response.status_mut() = self.status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(dialect.content_type()));
-        response.headers_mut().extend(self.headers);
-        response
+    /// The headers that it has besides those of every answer.
+    pub(super) fn into_headers(self) -> Vec<(HeaderName, HeaderValue)> {
+        self.headers
     }
 
-    /// The headers that it has besides those of every answer.
+    /// The names of those headers.
     #[cfg(feature = "openapi")]
     pub(crate) fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
         self.headers.iter().map(|(name, _)| name)

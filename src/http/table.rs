@@ -7,10 +7,7 @@ use auth_core::types::Limit;
 use http::Method;
 
 use super::answer::Answer;
-use super::feature;
 use super::field::{Fields, Form};
-#[cfg(feature = "openapi")]
-use super::openapi;
 use super::operation::{Call, Next, Operation, parameter_name};
 use super::refusal::Refusal;
 use crate::config::Throttles;
@@ -21,15 +18,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// `openapi`: with the rows that serve the document, where that feature is on.
-    #[cfg_attr(not(feature = "openapi"), expect(unused_variables, reason = "the feature reads it"))]
-    pub(crate) fn new(openapi: bool) -> Self {
-        #[cfg_attr(not(feature = "openapi"), expect(unused_mut, reason = "the feature adds to it"))]
-        let mut rows = feature::operations();
-        #[cfg(feature = "openapi")]
-        if openapi {
-            rows.extend(openapi::operations());
-        }
+    pub(crate) fn new(rows: Vec<Operation>) -> Self {
         Self { rows }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use zeroize::Zeroize;
 
+use super::json_kind::JsonKind;
 use super::refusal::Refusal;
 
 /// The named values of a body or query.
@@ -100,30 +101,6 @@ impl Values {
     /// A value as it was sent.
     pub(super) fn get(&self, name: &str) -> Option<&Slot> {
         self.values.get(name)
-    }
-}
-
-/// A kind of JSON value that is not an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JsonKind {
-    Array,
-    Boolean,
-    Integer,
-    Float,
-    String,
-    Null,
-}
-
-impl JsonKind {
-    /// With its article, as in "not an array".
-    pub(crate) const fn with_article(self) -> &'static str {
-        match self {
-            Self::Array => "an array",
-            Self::Boolean => "a boolean",
-            Self::Integer | Self::Float => "a number",
-            Self::String => "a string",
-            Self::Null => "null",
-        }
     }
 }
 

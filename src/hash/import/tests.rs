@@ -7,7 +7,7 @@ use auth_core::types::PasswordHash;
 
 use super::*;
 use crate::hash::Argon2Params;
-use crate::hash::scheme::Schemes;
+use crate::hash::schemes::Schemes;
 
 const PASSWORD: &str = "pässwörd für 日本語";
 

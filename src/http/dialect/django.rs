@@ -5,8 +5,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Dialect, Difference, PasswordForm, by_field};
+use crate::http::json_kind::JsonKind;
 use crate::http::refusal::{Refusal, Subject};
-use crate::http::values::JsonKind;
 
 pub(super) struct Django;
 

@@ -85,7 +85,7 @@ async fn confirm(call: Call, form: Form<(Link, Option<Password>, Option<String>)
 
 /// A token that opens nothing counts as none: the link is judged first, and a bad one is told as such.
 async fn by_session(call: &Call, link: Link) -> Result<Answer, Refusal> {
-    let live = match caller::authenticate(call.service(), call.headers(), &[Scope::Full]).await {
+    let live = match caller::authenticate(call.site(), call.headers(), &[Scope::Full]).await {
         Ok(shown) => shown.map(|(live, _)| live),
         Err(refusal) if matches!(refusal.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => None,
         Err(refusal) => return Err(refusal),

@@ -23,8 +23,8 @@ pub(in crate::http) fn operations() -> [Operation; 1] {
 ///
 /// Of several cookies with one name every session ends: a guess might leave the very one alive that was meant.
 async fn log_out(call: Call) -> Result<Answer, Refusal> {
-    let service = call.service();
-    let (access, refresh) = caller::all_tokens(service, call.headers()).await;
+    let site = call.site();
+    let (access, refresh) = caller::all_tokens(site, call.headers()).await;
     let mut outcome = Err(Error::from(Reason::NotAuthenticated));
     for turn in 0..access.len().max(refresh.len()) {
         match call.system().logout(access.get(turn).copied(), refresh.get(turn).copied()).await {
@@ -35,6 +35,6 @@ async fn log_out(call: Call) -> Result<Answer, Refusal> {
     }
     match outcome {
         Ok(()) => Ok(Answer::detail(StatusCode::OK, "Logged out successfully.").without_session()),
-        Err(error) => Err(Refusal::from(error).challenging().with_cookies(cleared_session(service))),
+        Err(error) => Err(Refusal::from(error).challenging().with_cookies(cleared_session(site))),
     }
 }

@@ -10,13 +10,13 @@ use auth_core::types::{
 
 use crate::http::dialect::Dialect;
 use crate::http::refusal::Refusal;
-use crate::http::service::Service;
+use crate::http::site::Site;
 use crate::http::values::{Slot, Values};
 
 /// Reads fields one by one and remembers all that is wrong.
 pub struct Reader<'a> {
     values: &'a Values,
-    service: &'a Service,
+    site: &'a Site,
     errors: Vec<FieldError>,
     /// Refuses the request whatever its fields say.
     refusal: Option<Refusal>,
@@ -28,17 +28,17 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(values: &'a Values, service: &'a Service) -> Self {
+    pub(super) fn new(values: &'a Values, site: &'a Site) -> Self {
         let (errors, refusal, last_refusal, email, username) = (Vec::new(), None, None, None, None);
-        Self { values, service, errors, refusal, last_refusal, email, username }
+        Self { values, site, errors, refusal, last_refusal, email, username }
     }
 
     pub(super) fn policy(&self) -> &'a Policy {
-        self.service.system.policy()
+        self.site.system.policy()
     }
 
     pub(super) fn dialect(&self) -> &'static dyn Dialect {
-        self.service.settings.dialect
+        self.site.settings.dialect
     }
 
     pub(super) fn refuse(&mut self, refusal: Refusal) {

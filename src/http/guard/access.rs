@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Response};
 
 use super::caller::{Checked, Source};
 use crate::http::refusal::Refusal;
-use crate::http::service::Service;
+use crate::http::site::Site;
 
 /// An extractor for sessions of some scopes.
 #[cfg(any(feature = "axum", feature = "actix"))]
@@ -20,14 +20,14 @@ pub(crate) trait OfSession: Sized {
     /// The scopes that the extractor takes.
     const SCOPES: &[Scope] = &[Scope::Full];
 
-    fn of(live: LiveSession, service: &Arc<Service>) -> Self;
+    fn of(live: LiveSession, site: &Arc<Site>) -> Self;
 }
 
 /// What a middleware leaves for extractors.
 #[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code, reason = "extractors read it"))]
 #[derive(Clone)]
 pub(crate) struct Identified {
-    service: Arc<Service>,
+    site: Arc<Site>,
     caller: Caller,
 }
 
@@ -52,9 +52,9 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    fn new(service: &Service, refusal: Refusal, headers: &HeaderMap) -> Self {
+    fn new(site: &Site, refusal: Refusal, headers: &HeaderMap) -> Self {
         let reason = refusal.reason().unwrap_or(Reason::Internal);
-        Self { reason, response: Arc::new(service.respond_refused(refusal, headers)) }
+        Self { reason, response: Arc::new(site.respond_refused(refusal, headers)) }
     }
 
     /// Rejects a request to a route without the middleware, which `remedy` adds: without it no caller is known.
@@ -84,32 +84,32 @@ impl fmt::Debug for Rejection {
 /// Decides on a request whose token was checked: what extractors learn of it, or the answer to a request that must not
 /// reach a handler. With `required`, only a live session gets through.
 pub(crate) fn admit(
-    service: &Arc<Service>,
+    site: &Arc<Site>,
     required: bool,
     (method, headers): (&Method, &HeaderMap),
     checked: Checked,
 ) -> Result<Identified, Response<Bytes>> {
-    let refuse = |refusal: Refusal| service.respond_refused(refusal, headers);
+    let refuse = |refusal: Refusal| site.respond_refused(refusal, headers);
     let caller = match checked.map_err(Refusal::challenging) {
-        Ok(Some((_, Source::Cookie))) if !service.settings.origins.permits(method, headers, true) => {
+        Ok(Some((_, Source::Cookie))) if !site.settings.origins.permits(method, headers, true) => {
             return Err(refuse(Refusal::cross_origin()));
         }
         Ok(Some((live, _))) => Caller::Live(live),
         Ok(None) if required => return Err(refuse(not_authenticated())),
         Ok(None) => Caller::Anonymous,
         Err(refusal) if required => return Err(refuse(refusal)),
-        Err(refusal) => Caller::Refused(Rejection::new(service, refusal, headers)),
+        Err(refusal) => Caller::Refused(Rejection::new(site, refusal, headers)),
     };
-    Ok(Identified { service: Arc::clone(service), caller })
+    Ok(Identified { site: Arc::clone(site), caller })
 }
 
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl Identified {
     /// For an extractor that needs a session.
     pub(crate) fn required<T: OfSession>(&self, headers: &HeaderMap) -> Result<T, Rejection> {
-        let reject = |refusal| Err(Rejection::new(&self.service, refusal, headers));
+        let reject = |refusal| Err(Rejection::new(&self.site, refusal, headers));
         match &self.caller {
-            Caller::Live(live) if T::SCOPES.contains(&live.scope()) => Ok(T::of(*live, &self.service)),
+            Caller::Live(live) if T::SCOPES.contains(&live.scope()) => Ok(T::of(*live, &self.site)),
             Caller::Live(_) => reject(Reason::SecondFactorRequired.into()),
             Caller::Refused(rejection) => Err(rejection.clone()),
             Caller::Anonymous => reject(not_authenticated()),
@@ -120,7 +120,7 @@ impl Identified {
     /// check that could not be made is no answer.
     pub(crate) fn optional<T: OfSession>(&self) -> Result<Option<T>, Rejection> {
         match &self.caller {
-            Caller::Live(live) if T::SCOPES.contains(&live.scope()) => Ok(Some(T::of(*live, &self.service))),
+            Caller::Live(live) if T::SCOPES.contains(&live.scope()) => Ok(Some(T::of(*live, &self.site))),
             Caller::Refused(rejection) if rejection.response.status().is_server_error() => Err(rejection.clone()),
             Caller::Refused(_) | Caller::Anonymous | Caller::Live(_) => Ok(None),
         }

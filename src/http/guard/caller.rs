@@ -10,9 +10,9 @@ use auth_core::types::{Client, Locale, Scope, SessionId, TenantId, UserId};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
 
 use super::address;
-use super::cookie::{self, Presented};
+use crate::http::cookie::{self, Presented};
 use crate::http::refusal::Refusal;
-use crate::http::service::Service;
+use crate::http::site::Site;
 
 /// How long an access check waits for the store.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,12 +28,12 @@ pub(crate) enum Source {
 pub(crate) type Checked = Result<Option<(LiveSession, Source)>, Refusal>;
 
 /// Checks the access token of a request, if it has one: it must be of a session with one of these scopes.
-pub(crate) async fn authenticate(service: &Service, headers: &HeaderMap, scopes: &[Scope]) -> Checked {
-    let (presented, source) = presented(service, headers);
+pub(crate) async fn authenticate(site: &Site, headers: &HeaderMap, scopes: &[Scope]) -> Checked {
+    let (presented, source) = presented(site, headers);
     let live = match presented {
         Presented::None => return Ok(None),
-        Presented::One(token) => check(service, token, scopes).await?,
-        Presented::Many(tokens) => check_each(service, &tokens, scopes).await?,
+        Presented::One(token) => check(site, token, scopes).await?,
+        Presented::Many(tokens) => check_each(site, &tokens, scopes).await?,
     };
     Ok(Some((of_this_tenant(live)?, source)))
 }
@@ -45,35 +45,35 @@ fn of_this_tenant(live: LiveSession) -> Result<LiveSession, Error> {
 
 /// As [`authenticate`], at once; `None` where it takes more than a look at one token.
 #[cfg(any(feature = "tower", feature = "actix"))]
-pub(crate) fn authenticate_now(service: &Service, headers: &HeaderMap, scopes: &[Scope]) -> Option<Checked> {
-    let (presented, source) = presented(service, headers);
+pub(crate) fn authenticate_now(site: &Site, headers: &HeaderMap, scopes: &[Scope]) -> Option<Checked> {
+    let (presented, source) = presented(site, headers);
     match presented {
         Presented::None => Some(Ok(None)),
         Presented::One(token) => {
-            let outcome = service.system.authenticate_now(token, scopes)?.and_then(of_this_tenant);
+            let outcome = site.system.authenticate_now(token, scopes)?.and_then(of_this_tenant);
             Some(outcome.map(|live| Some((live, source))).map_err(Refusal::from))
         }
         Presented::Many(_) => None,
     }
 }
 
-fn presented<'a>(service: &Service, headers: &'a HeaderMap) -> (Presented<'a>, Source) {
-    match cookie::find(headers, &service.settings.cookies.access.name) {
-        Presented::None => (bearer(service, headers).map_or(Presented::None, Presented::One), Source::Bearer),
+fn presented<'a>(site: &Site, headers: &'a HeaderMap) -> (Presented<'a>, Source) {
+    match cookie::find(headers, &site.settings.cookies.access.name) {
+        Presented::None => (bearer(site, headers).map_or(Presented::None, Presented::One), Source::Bearer),
         presented => (presented, Source::Cookie),
     }
 }
 
-async fn check(service: &Service, token: &str, scopes: &[Scope]) -> Result<LiveSession, Error> {
-    let checked = tokio::time::timeout(PATIENCE, service.system.authenticate_within(token, scopes)).await;
+async fn check(site: &Site, token: &str, scopes: &[Scope]) -> Result<LiveSession, Error> {
+    let checked = tokio::time::timeout(PATIENCE, site.system.authenticate_within(token, scopes)).await;
     checked.unwrap_or_else(|_| Err(Error::unavailable("the store took too long to tell what was revoked")))
 }
 
 /// Returns the session of the only cookie that verifies among several with one name, for a session of any scope.
-async fn check_each(service: &Service, tokens: &[&str], scopes: &[Scope]) -> Result<LiveSession, Error> {
+async fn check_each(site: &Site, tokens: &[&str], scopes: &[Scope]) -> Result<LiveSession, Error> {
     let mut verified = Vec::new();
     for token in tokens {
-        match check(service, token, &Scope::ALL).await {
+        match check(site, token, &Scope::ALL).await {
             Ok(live) => verified.push((*token, live)),
             Err(error) if error.class() == Class::Unauthenticated => {}
             // Says nothing of the token.
@@ -81,77 +81,77 @@ async fn check_each(service: &Service, tokens: &[&str], scopes: &[Scope]) -> Res
         }
     }
     if let [(token, _)] = verified[..] {
-        return check(service, token, scopes).await;
+        return check(site, token, scopes).await;
     }
     let verified = verified.iter().map(|(_, live)| (live.user(), live.session())).collect();
-    record_ambiguity(service, TokenKind::Access, verified);
+    record_ambiguity(site, TokenKind::Access, verified);
     Err(Reason::TokenInvalid.into())
 }
 
 /// Tells the operator; the client learns no more than from any other token that is not valid.
-fn record_ambiguity(service: &Service, kind: TokenKind, verified: Vec<(UserId, SessionId)>) {
-    service.system.ports().events.record(&TenantId::default(), &Event::TokensAmbiguous { kind, verified });
+fn record_ambiguity(site: &Site, kind: TokenKind, verified: Vec<(UserId, SessionId)>) {
+    site.system.ports().events.record(&TenantId::default(), &Event::TokensAmbiguous { kind, verified });
 }
 
 /// Whether the request brings any cookie of ours along.
-pub(crate) fn has_cookie(service: &Service, headers: &HeaderMap) -> bool {
-    let cookies = &service.settings.cookies;
+pub(crate) fn has_cookie(site: &Site, headers: &HeaderMap) -> bool {
+    let cookies = &site.settings.cookies;
     [&cookies.access, &cookies.refresh].iter().any(|cookie| cookie::find(headers, &cookie.name) != Presented::None)
 }
 
 /// The token of `Authorization: Bearer`, where that is on (RFC 6750 section 2.1).
-fn bearer<'a>(service: &Service, headers: &'a HeaderMap) -> Option<&'a str> {
+fn bearer<'a>(site: &Site, headers: &'a HeaderMap) -> Option<&'a str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().filter(|_| service.settings.bearer)?.to_str().ok()?;
+    let value = values.next().filter(|_| site.settings.bearer)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     (values.next().is_none() && scheme.eq_ignore_ascii_case("bearer")).then_some(token.trim())
 }
 
 /// The refresh token of a request: of several cookies with one name, the only one that verifies.
-pub(crate) fn refresh_token<'a>(service: &Service, headers: &'a HeaderMap) -> Option<&'a str> {
-    let tokens = match cookie::find(headers, &service.settings.cookies.refresh.name) {
+pub(crate) fn refresh_token<'a>(site: &Site, headers: &'a HeaderMap) -> Option<&'a str> {
+    let tokens = match cookie::find(headers, &site.settings.cookies.refresh.name) {
         Presented::None => return None,
         Presented::One(token) => return Some(token),
         Presented::Many(tokens) => tokens,
     };
-    let verify = |token: &'a str| service.system.session_of_refresh_token(token).map(|session| (token, session));
+    let verify = |token: &'a str| site.system.session_of_refresh_token(token).map(|session| (token, session));
     let verified: Vec<_> = tokens.into_iter().filter_map(verify).collect();
     if let [(token, _)] = verified[..] {
         return Some(token);
     }
-    record_ambiguity(service, TokenKind::Refresh, verified.into_iter().map(|(_, session)| session).collect());
+    record_ambiguity(site, TokenKind::Refresh, verified.into_iter().map(|(_, session)| session).collect());
     None
 }
 
 /// The device token of a request; of several none, as it only decides whose budget is used.
-pub(crate) fn device_token<'a>(service: &Service, headers: &'a HeaderMap) -> Option<&'a str> {
-    match cookie::find(headers, &service.settings.cookies.device.name) {
+pub(crate) fn device_token<'a>(site: &Site, headers: &'a HeaderMap) -> Option<&'a str> {
+    match cookie::find(headers, &site.settings.cookies.device.name) {
         Presented::One(token) => Some(token),
         Presented::None | Presented::Many(_) => None,
     }
 }
 
 /// Every access token and every refresh token of a request, good or not: a logout ends each session that it can.
-pub(crate) async fn all_tokens<'a>(service: &Service, headers: &'a HeaderMap) -> (Vec<&'a str>, Vec<&'a str>) {
-    let cookies = &service.settings.cookies;
+pub(crate) async fn all_tokens<'a>(site: &Site, headers: &'a HeaderMap) -> (Vec<&'a str>, Vec<&'a str>) {
+    let cookies = &site.settings.cookies;
     let mut access = cookie::find(headers, &cookies.access.name).into_vec();
     if access.len() > 1 {
         // For its event alone.
-        let _ = check_each(service, &access, &Scope::ALL).await;
+        let _ = check_each(site, &access, &Scope::ALL).await;
     }
     if access.is_empty() {
-        access.extend(bearer(service, headers));
+        access.extend(bearer(site, headers));
     }
     let refresh = cookie::find(headers, &cookies.refresh.name).into_vec();
     if refresh.len() > 1 {
-        refresh_token(service, headers);
+        refresh_token(site, headers);
     }
     (access, refresh)
 }
 
 /// What else a request tells of its sender.
-pub(crate) fn client(service: &Service, headers: &HeaderMap, peer: Option<std::net::IpAddr>) -> Client {
-    let http = &service.settings;
+pub(crate) fn client(site: &Site, headers: &HeaderMap, peer: Option<std::net::IpAddr>) -> Client {
+    let http = &site.settings;
     if address::is_untrusted_proxy(peer, headers, &http.trusted_proxies) {
         http.proxy_warning.call_once(|| {
             tracing::warn!(

@@ -4,6 +4,4 @@
 pub(crate) mod access;
 pub(crate) mod address;
 pub(crate) mod caller;
-pub(crate) mod cookie;
-pub(crate) mod origin;
 pub(crate) mod throttle;

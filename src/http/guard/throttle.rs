@@ -6,7 +6,7 @@ use auth_core::port::AttemptKey;
 use auth_core::types::{Client, Limit};
 
 use crate::config::Throttles;
-use crate::http::service::Service;
+use crate::http::site::Site;
 
 /// The limit by address of an endpoint. Endpoints with one name share a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,9 @@ impl Throttle {
     /// Counts a request of this client and refuses it past the limit.
     ///
     /// Clients whose address is not known share one count: better a tight limit than none.
-    pub(crate) async fn count(self, service: &Service, client: &Client) -> Result<(), Error> {
-        let Some(limit) = self.limit(&service.settings.throttles) else { return Ok(()) };
-        let system = &service.system;
+    pub(crate) async fn count(self, site: &Site, client: &Client) -> Result<(), Error> {
+        let Some(limit) = self.limit(&site.settings.throttles) else { return Ok(()) };
+        let system = &site.system;
         if !system.policy().timed_limits {
             return Ok(());
         }

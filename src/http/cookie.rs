@@ -1,4 +1,4 @@
-//! Cookies: their names and paths, reading them out of a request, and every `Set-Cookie` that we send.
+//! Cookies: reading them out of a request, and every `Set-Cookie` that we send.
 
 use std::mem::replace;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,14 +9,7 @@ use http::header::Entry;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use memchr::memchr_iter;
 
-use crate::config::{CookieConfig, Profile, SameSite};
-
-/// A cookie of ours: its name, and the path that browsers send it to.
-#[derive(Clone, Debug)]
-pub(crate) struct Named {
-    pub(crate) name: String,
-    pub(crate) path: String,
-}
+use crate::config::{CookieConfig, Named, Names, Profile, SameSite};
 
 /// The cookies as the settings and the profile have them.
 #[derive(Clone, Debug)]
@@ -30,28 +23,10 @@ pub(crate) struct Cookies {
 }
 
 impl Cookies {
-    /// Gives each cookie without a configured name its default one.
-    ///
-    /// The profile `standard` takes the prefix `__Host-` where `Secure` allows it. Browsers then refuse the name from
-    /// every other host, siblings of the domain included. The prefix needs the path `/`.
     pub(crate) fn of(config: &CookieConfig, profile: Profile, public_path: &str) -> Self {
-        let (prefix, path) = match profile {
-            Profile::Standard if config.secure => ("__Host-", "/"),
-            Profile::Standard => ("", "/"),
-            Profile::Django => ("", public_path),
-        };
-        let named = |configured: &Option<String>, default: &str, path: &str| Named {
-            name: configured.clone().unwrap_or_else(|| format!("{prefix}{default}")),
-            path: path.to_owned(),
-        };
-        Self {
-            access: named(&config.access_name, "access_token", "/"),
-            refresh: named(&config.refresh_name, "refresh_token", path),
-            device: named(&config.device_name, "known_device", path),
-            secure: config.secure,
-            http_only: config.http_only,
-            same_site: config.same_site,
-        }
+        let Names { access, refresh, device } = config.names(profile, public_path);
+        let CookieConfig { secure, http_only, same_site, .. } = *config;
+        Self { access, refresh, device, secure, http_only, same_site }
     }
 
     /// Makes a cookie that carries a token for a time.
