@@ -8,9 +8,9 @@ use auth_core::error::Error;
 use auth_core::operator::Admin;
 use auth_core::policy::InvalidSetting;
 use auth_core::port::{
-    AttemptStore, Clock, CredentialStore, DataKeyUse, DeadMails, EventSink, MailOutbox, Mailer, PasswordCheck,
-    PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore, TracingEvents, UserDirectory,
-    UserStore,
+    AttemptStore, AuditLog, Clock, CredentialStore, DataKeyUse, DeadMails, EventSink, MailOutbox, Mailer,
+    PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore, TracingAuditLog,
+    TracingEvents, UserDirectory, UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
 use auth_core::{AuthSystem, Ports};
@@ -59,6 +59,7 @@ impl Auth {
             hasher: None,
             password_check: None,
             second_factor_rule: None,
+            audit: Arc::new(TracingAuditLog),
             events: Arc::new(TracingEvents),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -164,6 +165,7 @@ pub struct AuthBuilder {
     hasher: Option<Arc<dyn PasswordHasher>>,
     password_check: Option<Arc<dyn PasswordCheck>>,
     second_factor_rule: Option<Arc<dyn SecondFactorRule>>,
+    audit: Arc<dyn AuditLog>,
     events: Arc<dyn EventSink>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -368,6 +370,14 @@ impl AuthBuilder {
         self
     }
 
+    /// What keeps a record of every change of an account, from before the change is made. Default: [`TracingAuditLog`],
+    /// which keeps nothing.
+    #[must_use]
+    pub fn audit_log(mut self, log: impl AuditLog) -> Self {
+        self.audit = Arc::new(log);
+        self
+    }
+
     /// The time. Default: the machine's.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -450,6 +460,7 @@ impl AuthBuilder {
             hasher,
             password_check: self.password_check,
             second_factor_rule: self.second_factor_rule,
+            audit: self.audit,
             events: self.events,
             clock: self.clock,
             random: self.random,

@@ -1,8 +1,11 @@
-//! The one write that decides a flow: announced before it, recorded after it, and tried again after a lost race.
+//! The one write that decides a flow: recorded and announced before it, reported after it, and tried again after a lost
+//! race.
 
 use crate::AuthSystem;
 use crate::error::Error;
-use crate::port::{Event, MailIntent, MailMatter, MailPurpose, StoreError, UserChange, UserUpdate};
+use crate::port::{
+    Event, MailIntent, MailMatter, MailPurpose, Record, RecordId, RecordOutcome, StoreError, UserChange, UserUpdate,
+};
 use crate::types::{Client, Email, MailId, Timestamp, User};
 
 /// How often a flow starts again after it lost a race. Only a row under constant fire is ever changed so often between a
@@ -95,9 +98,10 @@ impl Change {
 impl AuthSystem {
     /// Commits a change of this row, if it still has the revision that was read.
     ///
-    /// Its notices are queued before the write: after a crash in between, a notice too many is dropped, while one too few
+    /// A record of it begins before the write and is settled after it. Its notices are queued before the write, too: after a crash in between, a notice too many is dropped, while one too few
     /// would leave a theft unseen. Other nodes, this node's access checks and the event sink learn of it after the write.
     pub(crate) async fn try_commit(&self, client: &Client, user: &User, change: Change) -> Result<UserUpdate, Error> {
+        let record = self.begin_record(client, user, &change.events).await?;
         let about = Some(MailMatter { user: user.id, token_version: user.token_version.next() });
         for Notice { purpose, to, due } in &change.notices {
             let intent =
@@ -106,6 +110,11 @@ impl AuthSystem {
             self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, due).await?;
         }
         let update = self.ports().users.update_if(user, &change.write).await?;
+        if let Some(record) = record {
+            let done = matches!(update, UserUpdate::Done(_));
+            let outcome = if done { RecordOutcome::Done } else { RecordOutcome::Lost };
+            housekeeping(self.ports().audit.settle(record, outcome).await, "settling a record");
+        }
         if let UserUpdate::Done(changed) = &update {
             if changed.token_version != user.token_version {
                 self.account_changed(changed);
@@ -118,6 +127,24 @@ impl AuthSystem {
             }
         }
         Ok(update)
+    }
+
+    /// Begins the record of a change, unless it belongs to a larger one.
+    async fn begin_record(&self, client: &Client, user: &User, events: &[Event]) -> Result<Option<RecordId>, Error> {
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let record = Record {
+            id: RecordId(self.new_id()?),
+            at: self.ports().clock.now(),
+            tenant: user.tenant,
+            subject: user.id,
+            address: client.address,
+            agent: client.agent.clone(),
+            events: events.to_vec(),
+        };
+        self.ports().audit.begin(&record).await?;
+        Ok(Some(record.id))
     }
 
     /// Commits a change like [`try_commit`](Self::try_commit); `None` after a lost race.

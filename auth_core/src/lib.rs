@@ -44,7 +44,7 @@
 //! use auth_core::token::{DataRing, TokenRing, Tokens};
 //! use auth_core::types::{Channel, Client, Password};
 //! use auth_core::{AuthSystem, Ports, Reason};
-//! # use auth_core::{memory::MemoryStore, port::TracingEvents, testing::*};
+//! # use auth_core::{memory::MemoryStore, port::{TracingAuditLog, TracingEvents}, testing::*};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! # let clock = Arc::new(ManualClock::new());
@@ -54,6 +54,7 @@
 //! #     credentials: store.clone(), pending: store, directory: None, dead_mails: None, data_key_use: vec![],
 //! #     mailer: Arc::new(RecordingMailer::default()), password_check: None, second_factor_rule: None,
 //! #     hasher: Arc::new(InsecurePlainHasher::default()), events: Arc::new(TracingEvents), clock,
+//! #     audit: Arc::new(TracingAuditLog),
 //! #     random: Arc::new(InsecureCountingRandom::default()),
 //! # };
 //! # let secret = root_secret("of this example alone");

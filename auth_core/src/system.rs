@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
-    AttemptStore, Clock, CredentialStore, DataKeyUse, DeadMails, Event, EventSink, MailIntent, MailMatter, MailOutbox,
-    MailPurpose, Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore,
-    UserDirectory, UserKey, UserStore,
+    AttemptStore, AuditLog, Clock, CredentialStore, DataKeyUse, DeadMails, Event, EventSink, MailIntent, MailMatter,
+    MailOutbox, MailPurpose, Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule,
+    SessionStore, UserDirectory, UserKey, UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
@@ -41,6 +41,8 @@ pub struct Ports {
     pub second_factor_rule: Option<Arc<dyn SecondFactorRule>>,
     /// What judges new passwords besides the policy, if anything does.
     pub password_check: Option<Arc<dyn PasswordCheck>>,
+    /// What keeps a record of every change.
+    pub audit: Arc<dyn AuditLog>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
     /// The time.

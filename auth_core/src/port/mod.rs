@@ -4,6 +4,7 @@
 //! returns [`StoreError::Unavailable`]; it never guesses.
 
 mod attempt_store;
+mod audit_log;
 mod clock;
 mod credential_store;
 mod data_key_use;
@@ -25,6 +26,7 @@ mod user_directory;
 mod user_store;
 
 pub use attempt_store::{AttemptKey, AttemptStore, Hit};
+pub use audit_log::{AuditLog, Record, RecordId, RecordOutcome, TracingAuditLog};
 pub use clock::Clock;
 pub use credential_store::CredentialStore;
 pub use data_key_use::{DataKeyUse, DataKeysInUse, key_of_credential, key_of_password};

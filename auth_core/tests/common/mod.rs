@@ -21,8 +21,9 @@ use auth_core::login::LoginRequest;
 use auth_core::memory::MemoryStore;
 use auth_core::policy::Policy;
 use auth_core::port::{
-    AttemptStore, Clock, CredentialStore, DeadMails, HashError, MailOutbox, MailPurpose, NewUser, PasswordHasher,
-    PendingSessionStore, SessionStore, Ticket, UserChange, UserDirectory, UserKey, UserStore, UserUpdate, Verdict,
+    AttemptStore, AuditLog, Clock, CredentialStore, DeadMails, HashError, MailOutbox, MailPurpose, NewUser,
+    PasswordHasher, PendingSessionStore, SessionStore, Ticket, TracingAuditLog, UserChange, UserDirectory, UserKey,
+    UserStore, UserUpdate, Verdict,
 };
 use auth_core::session::SessionTokens;
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
@@ -142,6 +143,7 @@ impl<S: Store> World<S> {
             mailer: Arc::new(RecordingMailer::clone(&mailer)),
             hasher: Arc::new(InsecurePlainHasher::clone(&hasher)),
             password_check: None,
+            audit: Arc::new(TracingAuditLog),
             events: Arc::new(RecordingEvents::clone(&events)),
             clock: Arc::new(clock.clone()),
             random: Arc::new(InsecureCountingRandom::default()),
@@ -153,6 +155,11 @@ impl<S: Store> World<S> {
     /// Another node over the same stores, as after a restart.
     pub(crate) fn node(&self) -> AuthSystem {
         node(&self.ports, &self.policy)
+    }
+
+    /// Another node, with a log of changes.
+    pub(crate) fn node_with_audit(&self, audit: impl AuditLog) -> AuthSystem {
+        node(&Ports { audit: Arc::new(audit), ..self.ports.clone() }, &self.policy)
     }
 
     /// This world's node, with something that happens while a password is checked.
