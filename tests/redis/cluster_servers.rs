@@ -148,6 +148,27 @@ impl Cluster {
         for number in [to, from] {
             self.order(number, &format!("CLUSTER SETSLOT {slot} NODE {}", self.ids[to])).await;
         }
+        // What a node still tells of an earlier move may win over this one, unless its new owner claims it again.
+        until("both nodes agree whose the slot is", async || {
+            let agree = self.owns(to, slot, to).await && self.owns(from, slot, to).await;
+            if !agree {
+                let _: String = self.tell(to, "CLUSTER BUMPEPOCH").await;
+                self.order(to, &format!("CLUSTER SETSLOT {slot} NODE {}", self.ids[to])).await;
+            }
+            agree
+        })
+        .await;
+    }
+
+    /// Whether a node believes that a slot belongs to `owner`.
+    async fn owns(&self, witness: usize, slot: u16, owner: usize) -> bool {
+        let nodes: String = self.tell(witness, "CLUSTER NODES").await;
+        let line = nodes.lines().find(|line| line.starts_with(&self.ids[owner])).unwrap();
+        line.split(' ').skip(8).any(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let numbers = first.parse::<u16>().ok().zip(last.parse::<u16>().ok());
+            numbers.is_some_and(|(first, last)| (first..=last).contains(&slot))
+        })
     }
 }
 
