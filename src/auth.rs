@@ -370,7 +370,7 @@ impl AuthBuilder {
         self
     }
 
-    /// What keeps a record of every change of an account, from before the change is made. Default: [`TracingAuditLog`],
+    /// The log of changes of accounts: see [`AuditLog`]. Default: [`TracingAuditLog`],
     /// which keeps nothing.
     #[must_use]
     pub fn audit_log(mut self, log: impl AuditLog) -> Self {

@@ -4,9 +4,9 @@
 use crate::AuthSystem;
 use crate::error::Error;
 use crate::port::{
-    Event, MailIntent, MailMatter, MailPurpose, Record, RecordId, RecordOutcome, StoreError, UserChange, UserUpdate,
+    Event, MailMatter, MailPurpose, Record, RecordId, RecordOutcome, StoreError, UserChange, UserUpdate,
 };
-use crate::types::{Client, Email, MailId, Timestamp, User};
+use crate::types::{Client, Email, Timestamp, User};
 
 /// How often a flow starts again after it lost a race. Only a row under constant fire is ever changed so often between a
 /// read and a write; then the answer is 503.
@@ -98,24 +98,20 @@ impl Change {
 impl AuthSystem {
     /// Commits a change of this row, if it still has the revision that was read.
     ///
-    /// A record of it begins before the write and is settled after it. Its notices are queued before the write, too: after a crash in between, a notice too many is dropped, while one too few
-    /// would leave a theft unseen. Other nodes, this node's access checks and the event sink learn of it after the write.
+    /// A record of it begins before the write and is settled after it. Its notices are queued before the write, too: after a
+    /// crash in between, a notice too many is dropped, while one too few would leave a theft unseen. This node's access
+    /// checks, the worker and the event sink learn of it right after the write.
     pub(crate) async fn try_commit(&self, client: &Client, user: &User, change: Change) -> Result<UserUpdate, Error> {
         let record = self.begin_record(client, user, &change.events).await?;
         let about = Some(MailMatter { user: user.id, token_version: user.token_version.next() });
         for Notice { purpose, to, due } in &change.notices {
-            let intent =
-                MailIntent { tenant: client.tenant, to: to.clone(), about, purpose: *purpose, locale: client.locale };
-            let due = due.unwrap_or_else(|| self.ports().clock.now());
-            self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, due).await?;
+            self.enqueue(client, to, *purpose, about, *due).await?;
         }
         let update = self.ports().users.update_if(user, &change.write).await?;
-        if let Some(record) = record {
-            let done = matches!(update, UserUpdate::Done(_));
-            let outcome = if done { RecordOutcome::Done } else { RecordOutcome::Lost };
-            housekeeping(self.ports().audit.settle(record, outcome).await, "settling a record");
-        }
+        // Nothing waits between the write and what this node learns of it: the caller may go away at each wait.
+        let mut outcome = RecordOutcome::Lost;
         if let UserUpdate::Done(changed) = &update {
+            outcome = RecordOutcome::Done;
             if changed.token_version != user.token_version {
                 self.account_changed(changed);
             }
@@ -125,6 +121,9 @@ impl AuthSystem {
             for event in change.events {
                 self.record(&user.tenant, event);
             }
+        }
+        if let Some(record) = record {
+            housekeeping(self.ports().audit.settle(record, outcome).await, "settling a record");
         }
         Ok(update)
     }

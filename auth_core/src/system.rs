@@ -16,7 +16,7 @@ use crate::port::{
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
 use crate::token::{DataRing, Tokens};
-use crate::types::{Client, Email, MailId, SessionId, TenantId, User, UserId};
+use crate::types::{Client, Email, MailId, SessionId, TenantId, Timestamp, User, UserId};
 
 /// Everything the flows need from the outside. Each port may be shared with others.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub struct Ports {
     pub second_factor_rule: Option<Arc<dyn SecondFactorRule>>,
     /// What judges new passwords besides the policy, if anything does.
     pub password_check: Option<Arc<dyn PasswordCheck>>,
-    /// What keeps a record of every change.
+    /// The log of changes.
     pub audit: Arc<dyn AuditLog>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
@@ -157,21 +157,23 @@ impl AuthSystem {
         purpose: MailPurpose,
         about: MailMatter,
     ) -> Result<(), Error> {
-        self.enqueue(client, to, purpose, Some(about)).await?;
+        self.enqueue(client, to, purpose, Some(about), None).await?;
         self.wake_mailer();
         Ok(())
     }
 
+    /// Queues a mail that is due at once, or at a later time.
     pub(crate) async fn enqueue(
         &self,
         client: &Client,
         to: &Email,
         purpose: MailPurpose,
         about: Option<MailMatter>,
+        due: Option<Timestamp>,
     ) -> Result<(), Error> {
         let intent = MailIntent { tenant: client.tenant, to: to.clone(), about, purpose, locale: client.locale };
-        let now = self.ports().clock.now();
-        Ok(self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, now).await?)
+        let due = due.unwrap_or_else(|| self.ports().clock.now());
+        Ok(self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, due).await?)
     }
 
     /// Whoever has the address.

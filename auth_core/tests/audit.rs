@@ -26,6 +26,7 @@ struct Inner {
     begun: Mutex<Vec<(Record, User)>>,
     settled: Mutex<Vec<(RecordId, RecordOutcome)>>,
     is_down: AtomicBool,
+    never_settles: AtomicBool,
     /// Another node changes the account at the beginning of the next record.
     interferes: AtomicBool,
 }
@@ -47,6 +48,9 @@ impl AuditLog for Log {
     }
 
     async fn settle(&self, record: RecordId, outcome: RecordOutcome) -> Result<(), StoreError> {
+        if self.0.never_settles.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.0.settled.lock().unwrap().push((record, outcome));
         Ok(())
     }
@@ -142,4 +146,19 @@ async fn a_record_of_a_call_that_broke_off_stays_unsettled() {
     assert!(calls.len() > 1, "{calls:?}");
     assert_eq!(settled.len(), 1);
     assert_eq!(settled[0], (calls.last().unwrap().0.id, RecordOutcome::Done));
+}
+
+#[tokio::test]
+async fn a_log_that_never_answers_after_the_change_keeps_nobody_logged_in() {
+    let (world, auth, log) = world().await;
+    let tokens = common::login(&auth, ADA, PASSWORD).await.unwrap();
+    let live = auth.authenticate(tokens.access.token.expose()).await.unwrap();
+    log.0.never_settles.store(true, Ordering::SeqCst);
+    world.events.take();
+    let password = Password::new(PASSWORD).unwrap();
+    let mut closing = std::pin::pin!(auth.deactivate(&world.client, &live, &password));
+    let broke_off = std::future::poll_fn(|context| std::task::Poll::Ready(closing.as_mut().poll(context).is_pending()));
+    assert!(broke_off.await);
+    assert!(auth.authenticate(tokens.access.token.expose()).await.is_err(), "the session is over on this node");
+    assert_eq!(world.events.take(), [Event::Deactivated { user: live.user() }]);
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A port of the loopback interface that nobody listens on, and that this process hands out once.
+/// A free port of the loopback interface, which this process hands out once.
 ///
 /// It lies below the range from which Linux takes the ports of outgoing connections. A port of that range may be taken
 /// by any connection before its server listens.

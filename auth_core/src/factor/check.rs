@@ -1,4 +1,4 @@
-//! What every factor answers: which codes are of its form, and whether one is right.
+//! The trait of factors: which codes are of a factor's form, and whether one is right.
 
 use crate::AuthSystem;
 use crate::error::Error;
@@ -25,7 +25,7 @@ pub(crate) trait Factor: Sync {
     ) -> Result<Option<Accepted>, Error>;
 }
 
-/// What a right code makes of its credential.
+/// The credential after a right code.
 pub(crate) struct Accepted {
     pub(crate) payload: Payload,
     pub(crate) backup_codes_left: Option<usize>,

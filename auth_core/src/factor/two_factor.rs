@@ -12,7 +12,7 @@ use crate::error::{Error, Reason};
 use crate::port::{AttemptKey, Event, MailMatter, MailPurpose, UserChange};
 use crate::proof::{Authenticated, LiveSession, SecondFactorVerified};
 use crate::session::SessionTokens;
-use crate::types::{Client, EnrolledFactor, FactorKind, Password, TenantId, Token, User};
+use crate::types::{Client, EnrolledFactor, FactorKind, MethodTimes, Password, TenantId, Token, User};
 
 /// The answer to turning two-factor login on.
 #[derive(Debug)]
@@ -115,9 +115,7 @@ impl AuthSystem {
             // The write that was made ended it already.
             housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
             let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
-            let renewed = Authenticated::with_second_factor(live, shown, &proof, &changed);
-            let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-            let session = self.issue_session(client, live.channel(), renewed).await?;
+            let session = self.renew_with_factor(client, live, shown, &proof, &changed).await?;
             Ok(Some(TwoFactorEnabled { session, backup_codes }))
         })
     }
@@ -216,11 +214,23 @@ impl AuthSystem {
             };
             housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
             let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
-            let renewed = Authenticated::with_second_factor(live, shown, &proof, &changed);
-            let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-            let session = self.issue_session(client, live.channel(), renewed).await?;
+            let session = self.renew_with_factor(client, live, shown, &proof, &changed).await?;
             Ok(Some(TotpReplaced { session, backup_codes_left }))
         })
+    }
+
+    /// Issues the session that takes the place of the one in which a factor was set up.
+    async fn renew_with_factor(
+        &self,
+        client: &Client,
+        live: &LiveSession,
+        shown: MethodTimes,
+        proof: &SecondFactorVerified,
+        row: &User,
+    ) -> Result<SessionTokens, Error> {
+        let renewed = Authenticated::with_second_factor(live, shown, proof, row);
+        let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
+        self.issue_session(client, live.channel(), renewed).await
     }
 
     /// Spends the proof; returns how many backup codes are left, if one was used.

@@ -38,7 +38,7 @@ impl AuthSystem {
                 return Ok(());
             }
         }
-        self.enqueue(client, to, purpose, about).await?;
+        self.enqueue(client, to, purpose, about, None).await?;
         self.wake_mailer();
         Ok(())
     }
@@ -50,7 +50,7 @@ impl AuthSystem {
         to: &Email,
         purpose: MailPurpose,
     ) -> Result<(), Error> {
-        self.enqueue(client, to, purpose, None).await?;
+        self.enqueue(client, to, purpose, None, None).await?;
         self.wake_mailer();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What operators and the worker do: administration, the first super-user, clean-up, checks at start.
+//! Work of operators and of the worker: administration, the first super-user, clean-up, checks at start.
 
 mod admin;
 mod data_keys;

@@ -6,7 +6,10 @@ use uuid::Uuid;
 use super::{Event, StoreError};
 use crate::types::{TenantId, Timestamp, UserId};
 
-/// Keeps a record of every change of an account, from before the change is made.
+/// Keeps a record of each change of an account that an [`Event`] reports by itself, from before the change is made.
+///
+/// Some writes are parts of a larger whole, whose event follows them: a repeated sign-up, an import, the end of all sessions
+/// of a tenant. New accounts, sessions and backup codes have events, too. None of these has a record.
 ///
 /// A record begins before the write that decides, and is settled after it. One that stays unsettled tells of a call that
 /// broke off: its change may have been made.
@@ -46,11 +49,11 @@ pub struct Record {
     pub address: Option<IpAddr>,
     /// The `User-Agent` of that client.
     pub agent: Option<String>,
-    /// What the change is: at least one event, the one that it is named after last. An operator is named by the event.
+    /// At least one event; the change is named after the last one, which also names an operator.
     pub events: Vec<Event>,
 }
 
-/// What came of a change.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordOutcome {

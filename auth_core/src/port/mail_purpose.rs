@@ -128,7 +128,7 @@ impl MailPurpose {
     }
 }
 
-/// What the worker compares a mail with before it sends it.
+/// The kind of recipient, by which the worker decides whether a mail still fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// The account of the address, as it is then. Another purpose may take the place of the one that was queued.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Timestamp;
 
-/// What an authentication method is for.
+/// The use of an authentication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
@@ -23,7 +23,7 @@ pub(crate) struct Method {
     /// The name, which is that of its [`FactorKind`](super::FactorKind), too.
     pub(crate) name: &'static str,
     pub(crate) role: Role,
-    /// How access tokens name it (RFC 8176).
+    /// The name in access tokens (RFC 8176).
     pub(crate) amr: AuthMethods,
     /// Where the payload of its credential names a data key, if it does.
     pub(crate) key_at: Option<usize>,
