@@ -16,7 +16,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use auth_system::auth_core::testing::InsecurePlainHasher;
-use auth_system::auth_core::types::Scope;
+use auth_system::auth_core::types::{Client, Scope};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -47,7 +47,7 @@ fn main() {
     });
     for _ in 0..1000 {
         let ended = runtime.block_on(common::log_in(&auth));
-        runtime.block_on(system.logout(Some(&ended), None)).unwrap();
+        runtime.block_on(system.request(&Client::default()).logout(Some(&ended), None)).unwrap();
     }
     synced();
     group.bench_function("verify_among_revoked", |bencher| {

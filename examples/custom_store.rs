@@ -287,12 +287,12 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
 
     let request =
         SignUpRequest { email: "Ada@Example.org", username: None, password: "first password", attributes: vec![] };
-    system.sign_up(&client, request).await?;
+    system.request(&client).sign_up(request).await?;
     show("Ada signs up: a row with an id of the table.").await?;
 
     system.deliver_mail().await?;
     let (user, token) = mailbox.try_recv()?;
-    system.verify_email(&client, Some(user), &token).await?;
+    system.request(&client).verify_email(Some(user), &token).await?;
     query("UPDATE app_users SET display_name = 'Ada Lovelace', plan = 'pro' WHERE email = 'ada@example.org'")
         .execute(&pool)
         .await?;
@@ -302,17 +302,17 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
         let password = Password::new(password).unwrap_or_default();
         let request =
             LoginRequest { identifier: "ada@example.org", password: &password, channel: Channel::Header, device: None };
-        let outcome = system.login(&client, request).await?;
+        let outcome = system.request(&client).login(request).await?;
         outcome.logged_in().ok_or_else(|| Box::<dyn Error>::from("a second factor that nobody enrolled"))
     };
     let session = login("first password").await?.session;
     show("She logs in.").await?;
 
-    system.request_password_reset(&client, "ada@example.org").await?;
+    system.request(&client).request_password_reset("ada@example.org").await?;
     system.deliver_mail().await?;
     let (user, token) = mailbox.try_recv()?;
     let request = PasswordResetConfirm { user: Some(user), token: &token, password: "second password" };
-    system.confirm_password_reset(&client, request).await?;
+    system.request(&client).confirm_password_reset(request).await?;
     show("She resets her password: the application's columns are as they were.").await?;
 
     let refused = system.authenticate(session.access.token.expose()).await.err().ok_or("the old session lives")?;

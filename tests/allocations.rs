@@ -71,7 +71,7 @@ impl World {
     async fn log_in(&self, node: &Auth, email: &Email) -> SessionTokens {
         let (identifier, channel) = (email.as_str(), Channel::Cookie);
         let request = LoginRequest { identifier, password: &self.password, channel, device: None };
-        node.system().login(&Client::default(), request).await.unwrap().logged_in().unwrap().session
+        node.system().request(&Client::default()).login(request).await.unwrap().logged_in().unwrap().session
     }
 }
 
@@ -109,7 +109,7 @@ async fn whatever_it_is_shown_the_access_check_allocates_nothing() {
     let of_the_last_key = text(&world.log_in(&world.node(&[5]), &ada).await);
     let of_a_foreign_key = text(&world.log_in(&world.node(&[6]), &ada).await);
     let ended = text(&world.log_in(&auth, &bob).await);
-    auth.system().logout(Some(&ended), None).await.unwrap();
+    auth.system().request(&Client::default()).logout(Some(&ended), None).await.unwrap();
     let disabled = text(&world.log_in(&auth, &eve).await);
     let user = world.store.find(&TenantId::default(), UserKey::Email(&eve)).await.unwrap().unwrap();
     let change = UserChange { status: Some(UserStatus::Disabled), ..UserChange::default() };

@@ -1,11 +1,11 @@
 //! Checking a password against its budgets, at login and within a session.
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::housekeeping;
 use crate::error::Error;
 use crate::port::{AttemptKey, Event, HashError, LoginRecord};
 use crate::proof::{PasswordVerified, verify_password};
-use crate::types::{Client, Limit, Password, PasswordHash, Timestamp, User, Username};
+use crate::types::{Limit, Password, PasswordHash, Timestamp, User, Username};
 
 /// A timed window, and what it allows.
 pub(crate) struct Budget {
@@ -22,20 +22,19 @@ pub(crate) enum Guesser {
     Session,
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Asks somebody who is logged in for the password again; `None` for a wrong one, which is counted.
     ///
     /// They have a timed budget of their own: strangers who guess at the login cannot use it up, nor does a login start
     /// it anew. The durable count is the one of the login, of which sessions have a half that strangers cannot reach.
     pub(crate) async fn confirm_password(
         &self,
-        client: &Client,
         user: &User,
         password: &Password,
     ) -> Result<Option<PasswordVerified>, Error> {
         let ports = self.ports();
         let budget = self.password_budget(user);
-        let ticket = ports.hasher.admit(client.lane())?;
+        let ticket = ports.hasher.admit(self.client().lane())?;
         self.count_attempt(&budget).await?;
         let open = self.count_failure(Some(user), user.email.as_str(), Guesser::Session).await?;
         let against = Some(user).filter(|_| open);
@@ -50,7 +49,7 @@ impl AuthSystem {
         .await?;
         match &proof {
             Some(proof) => {
-                self.note_right_password(client, proof, password, &budget, None).await;
+                self.note_right_password(proof, password, &budget, None).await;
             }
             None => self.record(&user.tenant, Event::PasswordRefused { user: user.id }),
         }
@@ -58,11 +57,11 @@ impl AuthSystem {
     }
 
     /// The timed windows of an account that other clients can fill: of its identifiers, its password and its factors.
-    pub(crate) fn budgets_of(&self, client: &Client, user: &User) -> Vec<Budget> {
+    pub(crate) fn budgets_of(&self, user: &User) -> Vec<Budget> {
         let names = [Some(user.email.as_str()), user.username.as_ref().map(Username::as_str)];
         let mut budgets: Vec<Budget> =
-            names.into_iter().flatten().map(|name| self.strangers_budget(&client.tenant, name)).collect();
-        budgets.extend([self.sign_up_budget(client, &user.email), self.password_budget(user)]);
+            names.into_iter().flatten().map(|name| self.strangers_budget(self.tenant(), name)).collect();
+        budgets.extend([self.sign_up_budget(&user.email), self.password_budget(user)]);
         budgets.extend(user.factors.iter().map(|factor| self.factor_budget(user, &factor.kind)));
         budgets
     }
@@ -113,7 +112,6 @@ impl AuthSystem {
     /// Returns the hash that it stored in place of an outdated one.
     pub(crate) async fn note_right_password(
         &self,
-        client: &Client,
         proof: &PasswordVerified,
         password: &Password,
         budget: &Budget,
@@ -122,7 +120,7 @@ impl AuthSystem {
         let ports = self.ports();
         let mut rehash = None;
         if let Some(old) = &proof.outdated {
-            match self.hash(client, password).await {
+            match self.hash(password).await {
                 Ok(new) => rehash = Some((old.clone(), new)),
                 Err(error) => tracing::warn!(target: "auth", %error, "rehash put off to the next login"),
             }
@@ -141,8 +139,8 @@ impl AuthSystem {
         }
     }
 
-    pub(crate) async fn hash(&self, client: &Client, password: &Password) -> Result<PasswordHash, HashError> {
+    pub(crate) async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
         let hasher = &self.ports().hasher;
-        hasher.hash(hasher.admit(client.lane())?, password).await
+        hasher.hash(hasher.admit(self.client().lane())?, password).await
     }
 }

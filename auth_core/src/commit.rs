@@ -1,12 +1,12 @@
 //! The one write that decides a flow: recorded and announced before it, reported after it, and tried again after a lost
 //! race.
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::Error;
 use crate::port::{
     Event, MailMatter, MailPurpose, Record, RecordId, RecordOutcome, StoreError, UserChange, UserUpdate,
 };
-use crate::types::{Client, Email, Timestamp, User};
+use crate::types::{Email, Timestamp, User};
 
 /// How often a flow starts again after it lost a race. Only a row under constant fire is ever changed so often between a
 /// read and a write; then the answer is 503.
@@ -95,17 +95,17 @@ impl Change {
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Commits a change of this row, if it still has the revision that was read.
     ///
     /// A record of it begins before the write and is settled after it. Its notices are queued before the write, too: after a
     /// crash in between, a notice too many is dropped, while one too few would leave a theft unseen. This node's access
     /// checks, the worker and the event sink learn of it right after the write.
-    pub(crate) async fn try_commit(&self, client: &Client, user: &User, change: Change) -> Result<UserUpdate, Error> {
-        let record = self.begin_record(client, user, &change.events).await?;
+    pub(crate) async fn try_commit(&self, user: &User, change: Change) -> Result<UserUpdate, Error> {
+        let record = self.begin_record(user, &change.events).await?;
         let about = Some(MailMatter { user: user.id, token_version: user.token_version.next() });
         for Notice { purpose, to, due } in &change.notices {
-            self.enqueue(client, to, *purpose, about, *due).await?;
+            self.enqueue(to, *purpose, about, *due).await?;
         }
         let update = self.ports().users.update_if(user, &change.write).await?;
         // Nothing waits between the write and what this node learns of it: the caller may go away at each wait.
@@ -129,7 +129,7 @@ impl AuthSystem {
     }
 
     /// Begins the record of a change, unless it belongs to a larger one.
-    async fn begin_record(&self, client: &Client, user: &User, events: &[Event]) -> Result<Option<RecordId>, Error> {
+    async fn begin_record(&self, user: &User, events: &[Event]) -> Result<Option<RecordId>, Error> {
         if events.is_empty() {
             return Ok(None);
         }
@@ -138,8 +138,8 @@ impl AuthSystem {
             at: self.ports().clock.now(),
             tenant: user.tenant,
             subject: user.id,
-            address: client.address,
-            agent: client.agent.clone(),
+            address: self.client().address,
+            agent: self.client().agent.clone(),
             events: events.to_vec(),
         };
         self.ports().audit.begin(&record).await?;
@@ -147,8 +147,8 @@ impl AuthSystem {
     }
 
     /// Commits a change like [`try_commit`](Self::try_commit); `None` after a lost race.
-    pub(crate) async fn commit(&self, client: &Client, user: &User, change: Change) -> Result<Option<User>, Error> {
-        Ok(match self.try_commit(client, user, change).await? {
+    pub(crate) async fn commit(&self, user: &User, change: Change) -> Result<Option<User>, Error> {
+        Ok(match self.try_commit(user, change).await? {
             UserUpdate::Done(changed) => Some(changed),
             UserUpdate::Stale | UserUpdate::Conflict(_) => None,
         })

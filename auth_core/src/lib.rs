@@ -16,12 +16,12 @@
 //! | [`message`] | mails: queued by a flow, composed and sent by the worker | proof and what it knows |
 //! | [`operator`] | administration, clean-up, checks at start | proof and what it knows |
 //!
-//! The last six hold the flows, one file per feature. Each flow is a method of [`AuthSystem`]: it loads, decides, commits
+//! The last six hold the flows, one file per feature. Each flow is a method of [`Request`]: it loads, decides, commits
 //! by one atomic write, and notifies.
 //!
 //! # Rules that everything here keeps
 //!
-//! * **One gate mints sessions**: [`AuthSystem::issue_session`] takes [`proof::Authenticated`], which only a completed
+//! * **One gate mints sessions**: [`Request::issue_session`] takes [`proof::Authenticated`], which only a completed
 //!   login makes.
 //! * **One deciding write per flow**: an atomic verb on one row. What comes before it is inert, what comes after it is
 //!   housekeeping; a crash anywhere leaves nothing more permissive.
@@ -66,11 +66,11 @@
 //!
 //! let client = Client::default();
 //! let request = SignUpRequest { email: "ada@example.org", username: None, password: "a long one", attributes: vec![] };
-//! auth.sign_up(&client, request).await?;
+//! auth.request(&client).sign_up(request).await?;
 //!
 //! let password = Password::new("a long one").unwrap_or_default();
 //! let request = LoginRequest { identifier: "ada@example.org", password: &password, channel: Channel::Header, device: None };
-//! let refused = auth.login(&client, request).await.map(|_| ()).map_err(|error| error.reason());
+//! let refused = auth.request(&client).login(request).await.map(|_| ()).map_err(|error| error.reason());
 //! assert_eq!(refused, Err(Reason::InvalidCredentials), "the mailbox is not proven yet");
 //! # Ok(()) }
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
@@ -92,6 +92,7 @@ pub mod operator;
 pub mod policy;
 pub mod port;
 pub mod proof;
+mod request;
 mod revocation;
 pub mod session;
 mod system;
@@ -101,4 +102,5 @@ pub mod token;
 pub mod types;
 
 pub use error::{Error, Reason};
+pub use request::Request;
 pub use system::{AuthSystem, Ports};

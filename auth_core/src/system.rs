@@ -9,14 +9,14 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
 use crate::port::{
-    AttemptStore, AuditLog, Clock, CredentialStore, DataKeyUse, DeadMails, Event, EventSink, MailIntent, MailMatter,
-    MailOutbox, MailPurpose, Mailer, PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule,
-    SessionStore, UserDirectory, UserKey, UserStore,
+    AttemptStore, AuditLog, Clock, CredentialStore, DataKeyUse, DeadMails, Event, EventSink, MailOutbox, Mailer,
+    PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore, UserDirectory,
+    UserStore,
 };
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
 use crate::token::{DataRing, Tokens};
-use crate::types::{Client, Email, MailId, SessionId, TenantId, Timestamp, User, UserId};
+use crate::types::{SessionId, TenantId, User, UserId};
 
 /// Everything the flows need from the outside. Each port may be shared with others.
 #[derive(Clone)]
@@ -57,8 +57,7 @@ pub struct Ports {
     pub data_key_use: Vec<Arc<dyn DataKeyUse>>,
 }
 
-/// The account system. Its methods are the flows; each file under [`account`](crate::account), [`login`](crate::login) and their
-/// siblings adds its own.
+/// The account system. [`request`](Self::request) begins a [`Request`](crate::Request), whose methods are the flows.
 #[derive(Clone)]
 pub struct AuthSystem {
     inner: Arc<Inner>,
@@ -72,7 +71,7 @@ pub(crate) struct Vaults {
 
 struct Inner {
     ports: Ports,
-    policy: Policy,
+    policy: Arc<Policy>,
     tokens: Tokens,
     vaults: Vaults,
     revocations: Revocations,
@@ -92,13 +91,18 @@ impl AuthSystem {
         }
         let revocations = Revocations::new(policy.access_lifetime, policy.revocation_lag);
         let vaults = Vaults { totp: Vault::new(data, "totp"), backup_codes: Vault::new(data, "backup-codes") };
-        let inner = Inner { ports, policy, tokens, vaults, revocations, mail_queued: Signal::new() };
+        let inner = Inner { ports, policy: Arc::new(policy), tokens, vaults, revocations, mail_queued: Signal::new() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// What the flows go by.
+    /// The application's policy. Flows go by [`Request::policy`](crate::Request::policy), that of their tenant.
     pub fn policy(&self) -> &Policy {
         &self.inner.policy
+    }
+
+    /// The policy of a tenant: today that of the application.
+    pub(crate) fn policy_of(&self, _tenant: &TenantId) -> Arc<Policy> {
+        self.inner.policy.clone()
     }
 
     /// What the flows use.
@@ -147,38 +151,6 @@ impl AuthSystem {
         let mut bytes = [0; 4];
         self.ports().random.fill(&mut bytes).map_err(Error::unavailable)?;
         Ok(u32::from_be_bytes(bytes))
-    }
-
-    /// Queues a notice about a certain account. No budget withholds it.
-    pub(crate) async fn queue_mail_about(
-        &self,
-        client: &Client,
-        to: &Email,
-        purpose: MailPurpose,
-        about: MailMatter,
-    ) -> Result<(), Error> {
-        self.enqueue(client, to, purpose, Some(about), None).await?;
-        self.wake_mailer();
-        Ok(())
-    }
-
-    /// Queues a mail that is due at once, or at a later time.
-    pub(crate) async fn enqueue(
-        &self,
-        client: &Client,
-        to: &Email,
-        purpose: MailPurpose,
-        about: Option<MailMatter>,
-        due: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        let intent = MailIntent { tenant: client.tenant, to: to.clone(), about, purpose, locale: client.locale };
-        let due = due.unwrap_or_else(|| self.ports().clock.now());
-        Ok(self.ports().outbox.enqueue(MailId(self.new_id()?), &intent, due).await?)
-    }
-
-    /// Whoever has the address.
-    pub(crate) async fn find_by_email(&self, client: &Client, email: &Email) -> Result<Option<User>, Error> {
-        Ok(self.ports().users.find(&client.tenant, UserKey::Email(email)).await?)
     }
 
     /// There may be something to send.

@@ -84,7 +84,7 @@ async fn close(auth: &AuthSystem) -> Result<UserId, Error> {
     };
     let tokens = common::login(auth, ADA, PASSWORD).await.unwrap();
     let live = auth.authenticate(tokens.access.token.expose()).await.unwrap();
-    auth.deactivate(&client, &live, &Password::new(PASSWORD).unwrap()).await.map(|()| live.user())
+    auth.request(&client).deactivate(&live, &Password::new(PASSWORD).unwrap()).await.map(|()| live.user())
 }
 
 #[tokio::test]
@@ -132,7 +132,8 @@ async fn a_record_of_a_call_that_broke_off_stays_unsettled() {
         for call in 0.. {
             let (auth, password) = (auth.clone(), Password::new(PASSWORD).unwrap());
             world.faults.at(call, common::Fault::HangBefore);
-            let closing = auth.deactivate(&world.client, &live, &password);
+            let request = auth.request(&world.client);
+            let closing = request.deactivate(&live, &password);
             let done = world.faults.until_it_hangs(closing).await;
             world.faults.heal();
             if done.is_some() {
@@ -156,7 +157,8 @@ async fn a_log_that_never_answers_after_the_change_keeps_nobody_logged_in() {
     log.0.never_settles.store(true, Ordering::SeqCst);
     world.events.take();
     let password = Password::new(PASSWORD).unwrap();
-    let mut closing = std::pin::pin!(auth.deactivate(&world.client, &live, &password));
+    let request = auth.request(&world.client);
+    let mut closing = std::pin::pin!(request.deactivate(&live, &password));
     let broke_off = std::future::poll_fn(|context| std::task::Poll::Ready(closing.as_mut().poll(context).is_pending()));
     assert!(broke_off.await);
     assert!(auth.authenticate(tokens.access.token.expose()).await.is_err(), "the session is over on this node");

@@ -19,7 +19,7 @@ async fn closed(world: &World) -> UserId {
     let tokens = world.logged_in().await;
     let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     let password = Password::new(PASSWORD).unwrap();
-    world.auth.deactivate(&world.client, &live, &password).await.unwrap();
+    world.auth.request(&world.client).deactivate(&live, &password).await.unwrap();
     live.user()
 }
 
@@ -48,7 +48,7 @@ async fn a_reset_reopens_a_closed_account_until_its_time_is_over() {
         let id = closed(&world).await;
         world.mails().await;
         world.clock.advance(age);
-        world.auth.request_password_reset(&world.client, ADA).await.unwrap();
+        world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
         let links = world.links().await;
         assert_eq!(links.len(), usize::from(opens), "{age:?}");
         let Some(link) = links.first() else { continue };
@@ -90,7 +90,7 @@ async fn the_owner_takes_a_closing_back_that_a_thief_made() {
     let world = World::new();
     let id = closed(&world).await;
     let notice = world.all_links().await.remove(0);
-    world.auth.take_back(&world.client, Some(id), &notice.token, None).await.unwrap();
+    world.auth.request(&world.client).take_back(Some(id), &notice.token, None).await.unwrap();
     let link = world.link().await;
     assert_eq!(link.purpose, MailPurpose::ResetPassword);
     world.reset(&link, OTHER_PASSWORD).await.unwrap();
@@ -103,7 +103,7 @@ async fn an_owner_is_told_that_a_disabled_account_cannot_be_reset() {
     world.verified(ADA, PASSWORD).await;
     world.set_status(ADA, UserStatus::Disabled).await;
     let before = world.user(ADA).await;
-    world.auth.request_password_reset(&world.client, ADA).await.unwrap();
+    world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
     assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::AccountDisabled)]);
     world.sign_up(ADA, OTHER_PASSWORD).await.unwrap();
     assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::AccountDisabled)]);
@@ -237,7 +237,7 @@ async fn a_verification_that_comes_first_keeps_the_account_from_the_purge() {
     let world = World::with(|policy| policy.verify_link_lifetime = 30 * DAY);
     world.sign_up(ADA, PASSWORD).await.unwrap();
     world.clock.advance(29 * DAY);
-    world.auth.resend_verification(&world.client, ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
     let link = world.link().await;
     world.clock.advance(DAY);
     // A node whose stores are well.
@@ -255,7 +255,7 @@ async fn a_verification_that_comes_first_keeps_the_account_from_the_purge() {
     let mut done = false;
     world.faults.plan(move |_, name| {
         if name == "users.remove_if" && !std::mem::replace(&mut done, true) {
-            common::now(auth.verify_email(&client, Some(link.user), &link.token)).unwrap();
+            common::now(auth.request(&client).verify_email(Some(link.user), &link.token)).unwrap();
         }
         None
     });
@@ -270,18 +270,18 @@ async fn a_mail_tells_of_a_sign_up_and_its_second_link_removes_the_account() {
     let client = Client { address: "203.0.113.9".parse().ok(), ..Client::default() };
     let request =
         auth_core::account::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
-    world.auth.sign_up(&client, request).await.unwrap();
+    world.auth.request(&client).sign_up(request).await.unwrap();
     // A mail that another client asks for names the client address of the sign-up.
     world.mails().await;
-    world.auth.resend_verification(&world.client, ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
     let mail = world.deliver().await.remove(0);
     let (from, (uid, token)) = mail.sign_up.unwrap();
     assert_eq!(from, client.address);
     let user = UserId::parse(&uid).unwrap();
     world.events.take();
-    assert!(world.auth.deny_sign_up(&world.client, Some(user), &token).await.unwrap());
+    assert!(world.auth.request(&world.client).deny_sign_up(Some(user), &token).await.unwrap());
     assert_eq!(world.events.take(), [Event::SignUpDenied { user }]);
-    assert!(!world.auth.deny_sign_up(&world.client, Some(user), &token).await.unwrap());
+    assert!(!world.auth.request(&world.client).deny_sign_up(Some(user), &token).await.unwrap());
     assert_ne!(world.verified(ADA, OTHER_PASSWORD).await, user);
 }
 
@@ -293,13 +293,13 @@ async fn only_the_second_link_of_an_unverified_account_removes_it() {
     let (uid, verify) = mail.link.unwrap();
     let (_, (_, deny)) = mail.sign_up.unwrap();
     let user = UserId::parse(&uid).ok();
-    let denied = async |token: &str| world.auth.deny_sign_up(&world.client, user, token).await;
+    let denied = async |token: &str| world.auth.request(&world.client).deny_sign_up(user, token).await;
     for wrong in ["", &verify, &deny[1..]] {
         assert!(!denied(wrong).await.unwrap());
     }
     // It does not verify, nor set a password.
-    assert_eq!(refused(world.auth.verify_email(&world.client, user, &deny).await), Reason::LinkInvalid);
-    world.auth.verify_email(&world.client, user, &verify).await.unwrap();
+    assert_eq!(refused(world.auth.request(&world.client).verify_email(user, &deny).await), Reason::LinkInvalid);
+    world.auth.request(&world.client).verify_email(user, &verify).await.unwrap();
     assert_eq!(refused(denied(&deny).await), Reason::AlreadyVerified);
     world.login(ADA, PASSWORD).await.unwrap();
 }
@@ -319,8 +319,8 @@ async fn of_parallel_denials_and_verifications_one_decides() {
                     (world.auth.clone(), Client::default(), verify.clone(), deny.clone());
                 tokio::spawn(async move {
                     match number % 2 {
-                        0 => auth.deny_sign_up(&client, user, &deny).await.unwrap_or(false),
-                        _ => auth.verify_email(&client, user, &verify).await.is_ok(),
+                        0 => auth.request(&client).deny_sign_up(user, &deny).await.unwrap_or(false),
+                        _ => auth.request(&client).verify_email(user, &verify).await.is_ok(),
                     }
                 })
             })
@@ -342,7 +342,7 @@ async fn the_link_of_a_denial_ends_with_the_link_of_its_mail() {
         world.sign_up(ADA, PASSWORD).await.unwrap();
         let (_, (uid, token)) = world.deliver().await.remove(0).sign_up.unwrap();
         world.clock.advance(age);
-        let denied = world.auth.deny_sign_up(&world.client, UserId::parse(&uid).ok(), &token).await;
+        let denied = world.auth.request(&world.client).deny_sign_up(UserId::parse(&uid).ok(), &token).await;
         assert_eq!(denied.unwrap(), works, "{age:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use auth_core::port::{MailPurpose, UserChange};
 use auth_core::proof::LiveSession;
 use auth_core::session::SessionTokens;
-use auth_core::types::{Password, PasswordHash};
+use auth_core::types::{Client, Password, PasswordHash};
 use auth_core::{AuthSystem, Error, Reason};
 use common::{
     ADA, Authenticator, Fault, Link, Look, MINUTE, OTHER_PASSWORD, PASSWORD, World, bytes, first_step, login, now,
@@ -62,7 +62,10 @@ async fn no_session_is_alive_beyond_its_account(world: &World) {
 
 async fn assert_dead(node: &AuthSystem, tokens: &SessionTokens) {
     assert_eq!(refused(node.authenticate(tokens.access.token.expose()).await), Reason::NotAuthenticated);
-    assert_eq!(refused(node.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+    assert_eq!(
+        refused(node.request(&Client::default()).refresh(tokens.refresh.token.expose()).await),
+        Reason::RefreshInvalid
+    );
 }
 
 #[test]
@@ -164,16 +167,16 @@ fn a_refresh_that_broke_off_is_answered_at_the_second_try() {
             world.clock.advance(MINUTE);
             tokens
         },
-        async |world, tokens| world.auth.refresh(tokens.refresh.token.expose()).await,
+        async |world, tokens| world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await,
         async |world, tokens: SessionTokens, outcome| {
-            let again = world.node().refresh(tokens.refresh.token.expose()).await.unwrap();
+            let again = world.node().request(&world.client).refresh(tokens.refresh.token.expose()).await.unwrap();
             if let Some(Ok(first)) = outcome {
                 assert_eq!(bytes(&first), bytes(&again));
             }
             let session = world.store.find_session(tokens.session).await;
             assert_eq!((session.generation, session.revoked_at), (1, None));
             world.clock.advance(MINUTE);
-            world.auth.refresh(again.refresh.token.expose()).await.unwrap();
+            world.auth.request(&world.client).refresh(again.refresh.token.expose()).await.unwrap();
         },
     );
     assert_eq!(calls, 3);
@@ -185,18 +188,21 @@ fn a_stolen_token_is_never_forgiven() {
         async |world| {
             let first = world.logged_in().await;
             world.clock.advance(MINUTE);
-            let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
+            let second = world.auth.request(&world.client).refresh(first.refresh.token.expose()).await.unwrap();
             world.clock.advance(2 * MINUTE);
             (first, second)
         },
         // The refusal is what the flow is for.
-        async |world, (first, _)| match world.auth.refresh(first.refresh.token.expose()).await {
+        async |world, (first, _)| match world.auth.request(&world.client).refresh(first.refresh.token.expose()).await {
             Err(error) if error.reason() == Reason::RefreshInvalid => Ok(()),
             other => Err(other.expect_err("a used token was accepted")),
         },
         async |world, (first, second), outcome| {
             if !matches!(outcome, Some(Ok(()))) {
-                assert_eq!(refused(world.auth.refresh(first.refresh.token.expose()).await), Reason::RefreshInvalid);
+                assert_eq!(
+                    refused(world.auth.request(&world.client).refresh(first.refresh.token.expose()).await),
+                    Reason::RefreshInvalid
+                );
             }
             world.pass_lag();
             for node in [&world.auth, &world.node()] {
@@ -215,7 +221,11 @@ fn a_logout_that_was_confirmed_holds_and_another_can_be_repeated() {
             (first, world.login(ADA, PASSWORD).await.unwrap())
         },
         async |world, (first, second)| {
-            world.auth.logout(Some(first.access.token.expose()), Some(second.refresh.token.expose())).await
+            world
+                .auth
+                .request(&world.client)
+                .logout(Some(first.access.token.expose()), Some(second.refresh.token.expose()))
+                .await
         },
         async |world, (first, second), outcome| {
             if matches!(outcome, Some(Ok(()))) {
@@ -224,7 +234,7 @@ fn a_logout_that_was_confirmed_holds_and_another_can_be_repeated() {
                 assert_dead(&world.auth, &second).await;
             }
             let access = Some(first.access.token.expose());
-            match world.auth.logout(access, Some(second.refresh.token.expose())).await {
+            match world.auth.request(&world.client).logout(access, Some(second.refresh.token.expose())).await {
                 Ok(()) => {}
                 Err(error) => assert_eq!(error.reason(), Reason::NotAuthenticated),
             }
@@ -267,8 +277,8 @@ fn after_a_reset_either_the_old_password_and_its_sessions_live_or_the_new_one_do
 fn a_mail_that_was_promised_arrives() {
     for reset in [true, false] {
         let flow = async |world: &World| match reset {
-            true => world.auth.request_password_reset(&world.client, ADA).await,
-            false => world.auth.resend_verification(&world.client, ADA).await,
+            true => world.auth.request(&world.client).request_password_reset(ADA).await,
+            false => world.auth.request(&world.client).resend_verification(ADA).await,
         };
         let calls = at_every_call(
             async |world| {
@@ -314,7 +324,7 @@ fn a_check_that_cannot_be_made_is_not_passed() {
         async |world| {
             let ended = world.logged_in().await;
             let alive = world.login(ADA, PASSWORD).await.unwrap();
-            world.node().logout(Some(ended.access.token.expose()), None).await.unwrap();
+            world.node().request(&world.client).logout(Some(ended.access.token.expose()), None).await.unwrap();
             (ended, alive)
         },
         async |world, (_, alive)| world.auth.authenticate(alive.access.token.expose()).await,
@@ -338,7 +348,7 @@ async fn with_set_up(world: &World) -> (SessionTokens, LiveSession, Authenticato
 async fn with_two_factors(world: &World) -> (SessionTokens, LiveSession, Authenticator) {
     let (_, live, mut authenticator) = with_set_up(world).await;
     let code = authenticator.code(&world.clock);
-    let enabled = world.auth.enable_totp(&world.client, &live, &code).await.unwrap();
+    let enabled = world.auth.request(&world.client).enable_totp(&live, &code).await.unwrap();
     authenticator.backup_codes = enabled.backup_codes.iter().map(|code| code.expose().to_owned()).collect();
     let live = world.auth.authenticate(enabled.session.access.token.expose()).await.unwrap();
     world.clock.advance(MINUTE);
@@ -357,7 +367,7 @@ fn two_factor_login_is_on_as_a_whole_or_not_at_all() {
     let calls = at_every_call(
         with_set_up,
         async |world, (_, live, authenticator)| {
-            world.auth.enable_totp(&world.client, live, &authenticator.code(&world.clock)).await
+            world.auth.request(&world.client).enable_totp(live, &authenticator.code(&world.clock)).await
         },
         async |world, (tokens, live, authenticator), outcome| {
             world.pass_lag();
@@ -368,7 +378,7 @@ fn two_factor_login_is_on_as_a_whole_or_not_at_all() {
                 world.login(ADA, PASSWORD).await.unwrap();
                 // What the same session set up can still be turned on.
                 let code = authenticator.code(&world.clock);
-                world.auth.enable_totp(&world.client, &live, &code).await.unwrap();
+                world.auth.request(&world.client).enable_totp(&live, &code).await.unwrap();
             } else {
                 for node in [&world.auth, &world.node()] {
                     assert_dead(node, &tokens).await;
@@ -394,7 +404,7 @@ fn two_factor_login_goes_off_with_password_and_code_or_stays() {
         with_two_factors,
         async |world, (_, live, authenticator)| {
             let password = Password::new(PASSWORD).unwrap();
-            world.auth.disable_totp(&world.client, live, &password, &authenticator.code(&world.clock)).await
+            world.auth.request(&world.client).disable_totp(live, &password, &authenticator.code(&world.clock)).await
         },
         async |world, (tokens, _, authenticator), outcome| {
             let code = authenticator.code(&world.clock);
@@ -456,11 +466,11 @@ fn either_the_old_backup_codes_count_or_the_new_ones() {
         with_two_factors,
         async |world, (_, live, _)| {
             let password = Password::new(PASSWORD).unwrap();
-            world.auth.regenerate_backup_codes(&world.client, live, &password, None).await
+            world.auth.request(&world.client).regenerate_backup_codes(live, &password, None).await
         },
         async |world, (tokens, live, authenticator), outcome| {
             world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
-            assert_eq!(world.auth.count_backup_codes(&live).await.unwrap(), 10);
+            assert_eq!(world.auth.request(&world.client).count_backup_codes(&live).await.unwrap(), 10);
             let told = world.mails().await.contains(&(ADA.to_owned(), MailPurpose::BackupCodesReplaced));
             let old = verify(world, &authenticator.backup_codes[0]).await.is_ok();
             assert!(old || told, "replaced, and nobody knows");
@@ -473,7 +483,8 @@ fn either_the_old_backup_codes_count_or_the_new_ones() {
                 assert_eq!(verify(world, code).await.is_ok(), old, "all of a set or none");
             }
             let password = Password::new(PASSWORD).unwrap();
-            let codes = world.auth.regenerate_backup_codes(&world.client, &live, &password, None).await.unwrap();
+            let codes =
+                world.auth.request(&world.client).regenerate_backup_codes(&live, &password, None).await.unwrap();
             verify(world, codes[0].expose()).await.unwrap();
         },
     );

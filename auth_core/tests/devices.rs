@@ -32,7 +32,7 @@ async fn attempt(world: &World, password: &str, device: Option<&Token>) -> Resul
     let password = Password::new(password).unwrap();
     let device = device.map(Token::expose);
     let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header, device };
-    world.auth.login(&Client::default(), request).await.map(|outcome| outcome.logged_in().unwrap())
+    world.auth.request(&Client::default()).login(request).await.map(|outcome| outcome.logged_in().unwrap())
 }
 
 async fn guess(world: &World, times: usize, device: Option<&Token>) {
@@ -46,7 +46,7 @@ async fn guess(world: &World, times: usize, device: Option<&Token>) {
 async fn reset(world: &World, password: &str) -> Token {
     let Link { user, token, .. } = world.reset_link().await;
     let request = PasswordResetConfirm { user: Some(user), token: &token, password };
-    world.auth.confirm_password_reset(&world.client, request).await.unwrap().device
+    world.auth.request(&world.client).confirm_password_reset(request).await.unwrap().device
 }
 
 /// Whether a device has a budget apart from that of strangers, who have used theirs up.
@@ -82,7 +82,7 @@ async fn a_reset_ends_the_window_of_the_username_as_well() {
     });
     let request =
         auth_core::account::SignUpRequest { email: ADA, username: Some("ada"), password: PASSWORD, attributes: vec![] };
-    world.auth.sign_up(&world.client, request).await.unwrap();
+    world.auth.request(&world.client).sign_up(request).await.unwrap();
     let link = world.link().await;
     world.verify(&link).await.unwrap();
     for _ in 0..10 {
@@ -98,7 +98,7 @@ async fn a_reset_ends_the_window_of_the_username_as_well() {
     let password = Password::new(OTHER_PASSWORD).unwrap();
     let device = Some(device.expose());
     let request = LoginRequest { identifier: "ada", password: &password, channel: Channel::Header, device };
-    world.auth.login(&world.client, request).await.unwrap();
+    world.auth.request(&world.client).login(request).await.unwrap();
 }
 
 #[tokio::test]
@@ -135,14 +135,14 @@ async fn a_device_token_dies_with_a_reset_a_change_and_a_clearing_of_the_passwor
     let old_password = Password::new(OTHER_PASSWORD).unwrap();
     let request = PasswordChangeRequest { old_password: &old_password, new_password: PASSWORD };
     world.deliver().await;
-    world.auth.change_password(&world.client, &live, request).await.unwrap();
+    world.auth.request(&world.client).change_password(&live, request).await.unwrap();
     assert!(!is_known(&world, PASSWORD, &new).await);
 
     // Taken back by the mailbox: nothing that a thief logged in with stays known.
     world.clock.advance(10 * MINUTE);
     let thiefs = attempt(&world, PASSWORD, None).await.unwrap().device;
     let notice = world.all_links().await.pop().unwrap();
-    world.auth.take_back(&world.client, Some(notice.user), &notice.token, None).await.unwrap();
+    world.auth.request(&world.client).take_back(Some(notice.user), &notice.token, None).await.unwrap();
     world.deliver().await;
     let owners = reset(&world, OTHER_PASSWORD).await;
     assert!(!is_known(&world, OTHER_PASSWORD, &thiefs).await);
@@ -199,7 +199,7 @@ async fn what_a_device_guesses_within_sessions_is_counted_apart_from_strangers()
     guess(&world, 100, None).await;
     let right = Password::new(PASSWORD).unwrap();
     let sent = Confirmation { password: Some(&right), code: None };
-    world.auth.reauthenticate(&world.client, &live, sent).await.unwrap();
+    world.auth.request(&world.client).reauthenticate(&live, sent).await.unwrap();
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn the_notice_of_a_lock_out_is_outside_every_budget_and_shows_in_no_answer
     world.clock.advance(DAY);
     guess(&world, 100, None).await;
     for _ in 0..20 {
-        world.auth.request_password_reset(&world.client, ADA).await.unwrap();
+        world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
         world.sign_up(ADA, OTHER_PASSWORD).await.unwrap();
     }
     world.deliver().await;
@@ -294,7 +294,7 @@ async fn the_owner_is_told_that_a_backup_code_was_used_and_can_take_it_back() {
     let mut authenticator = world.set_up_totp(&tokens).await;
     let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     let code = authenticator.code(&world.clock);
-    let enabled = world.auth.enable_totp(&world.client, &live, &code).await.unwrap();
+    let enabled = world.auth.request(&world.client).enable_totp(&live, &code).await.unwrap();
     authenticator.backup_codes = enabled.backup_codes.iter().map(|code| code.expose().to_owned()).collect();
     world.deliver().await;
     let token = first_step(&world.auth, ADA, PASSWORD).await.unwrap();
@@ -302,7 +302,7 @@ async fn the_owner_is_told_that_a_backup_code_was_used_and_can_take_it_back() {
     let links = world.all_links().await;
     let [notice] = &links[..] else { panic!("{links:?}") };
     assert_eq!(notice.purpose, MailPurpose::BackupCodeUsed);
-    world.auth.take_back(&world.client, Some(notice.user), &notice.token, None).await.unwrap();
+    world.auth.request(&world.client).take_back(Some(notice.user), &notice.token, None).await.unwrap();
     let access = verified.login.session.access.token;
     assert_eq!(refused(world.auth.authenticate(access.expose()).await), Reason::NotAuthenticated);
     let user = world.user(ADA).await;

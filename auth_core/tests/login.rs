@@ -131,7 +131,7 @@ async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
     };
     let request =
         LoginRequest { identifier: " ADA@example.org", password: &password, channel: Channel::Cookie, device: None };
-    let tokens = world.auth.login(&client, request).await.unwrap().logged_in().unwrap().session;
+    let tokens = world.auth.request(&client).login(request).await.unwrap().logged_in().unwrap().session;
     let user = world.user(ADA).await;
     let session = world.store.find_session(tokens.session).await;
     assert_eq!(world.events.take(), [Event::LoggedIn { user: id, session: session.id }]);
@@ -168,7 +168,7 @@ async fn a_listed_factor_is_never_skipped() {
     world.change(ADA, UserChange { factors: Some(vec![factor()]), ..UserChange::default() }).await;
     let password = Password::new(PASSWORD).unwrap();
     let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header, device: None };
-    let outcome = world.auth.login(&world.client, request).await.unwrap();
+    let outcome = world.auth.request(&world.client).login(request).await.unwrap();
     assert!(matches!(outcome, LoginOutcome::SecondFactorRequired(_)), "{outcome:?}");
     assert_eq!(world.faults.sessions(), []);
     assert_eq!(world.user(ADA).await.last_login_at, None);
@@ -227,7 +227,10 @@ async fn a_rehash_never_overwrites_a_password_that_was_set_meanwhile() {
     assert_eq!(after.password_hash, Some(PasswordHash::new(format!("$plain${OTHER_PASSWORD}"))));
     assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
     // And the session that the old password opened is dead.
-    assert_eq!(refused(world.auth.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+    assert_eq!(
+        refused(world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await),
+        Reason::RefreshInvalid
+    );
 }
 
 #[tokio::test]
@@ -244,7 +247,10 @@ async fn a_password_that_changes_while_it_is_checked_opens_nothing() {
     // The login may answer with tokens, but they carry the version that was checked and are dead on arrival.
     let tokens = login(&node, ADA, PASSWORD).await.unwrap();
     assert_eq!(refused(world.auth.authenticate(tokens.access.token.expose()).await), Reason::NotAuthenticated);
-    assert_eq!(refused(world.auth.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+    assert_eq!(
+        refused(world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await),
+        Reason::RefreshInvalid
+    );
 }
 
 #[tokio::test]
@@ -255,7 +261,7 @@ async fn what_fails_after_the_session_was_made_does_not_take_it_back() {
     world.faults.plan(|_, name| (name == "users.record_login").then_some(Fault::FailBefore));
     let tokens = world.login(ADA, PASSWORD).await.unwrap();
     world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
-    world.auth.refresh(tokens.refresh.token.expose()).await.unwrap();
+    world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await.unwrap();
 }
 
 #[tokio::test]
@@ -302,7 +308,7 @@ async fn usernames_log_in_only_where_they_are_on() {
     for on in [true, false] {
         let world = World::with(|policy| policy.usernames = true);
         let request = SignUpRequest { email: ADA, username: Some("ada"), password: PASSWORD, attributes: vec![] };
-        world.auth.sign_up(&world.client, request).await.unwrap();
+        world.auth.request(&world.client).sign_up(request).await.unwrap();
         let link = world.link().await;
         world.verify(&link).await.unwrap();
         let mut policy = world.policy.clone();
@@ -323,7 +329,7 @@ async fn an_account_of_another_tenant_does_not_log_in() {
     let other = Client { tenant: TenantId::parse("other").unwrap(), ..Client::default() };
     let password = Password::new(PASSWORD).unwrap();
     let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header, device: None };
-    assert_eq!(refused(world.auth.login(&other, request).await), Reason::InvalidCredentials);
+    assert_eq!(refused(world.auth.request(&other).login(request).await), Reason::InvalidCredentials);
 }
 
 #[tokio::test]
@@ -340,7 +346,7 @@ async fn vouching_for_a_user_does_not_open_a_shut_account() {
     let user = world.set_status(ADA, UserStatus::Active).await;
     world.clock.advance(MINUTE);
     let proof = vouch(user.clone()).unwrap();
-    let tokens = world.auth.issue_session(&world.client, Channel::Header, proof).await.unwrap();
+    let tokens = world.auth.request(&world.client).issue_session(Channel::Header, proof).await.unwrap();
     let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     assert_eq!((live.user(), live.auth_time()), (user.id, user.created_at));
 }

@@ -43,7 +43,7 @@ async fn untimed() -> World {
 async fn attempt(node: &AuthSystem, email: &str, password: &str, device: Option<&str>) -> Result<LoggedIn, Error> {
     let password = Password::new(password).unwrap();
     let request = LoginRequest { identifier: email, password: &password, channel: Channel::Header, device };
-    node.login(&Client::default(), request).await.map(|outcome| outcome.logged_in().unwrap())
+    node.request(&Client::default()).login(request).await.map(|outcome| outcome.logged_in().unwrap())
 }
 
 async fn guess(world: &World, times: usize, email: &str, device: Option<&str>) {
@@ -160,7 +160,7 @@ async fn sessions_go_on_while_the_password_is_off() {
     let before = attempt(&world.auth, ADA, PASSWORD, None).await.unwrap().session;
     guess(&world, 100, ADA, None).await;
     world.auth.authenticate(before.access.token.expose()).await.unwrap();
-    world.auth.refresh(before.refresh.token.expose()).await.unwrap();
+    world.auth.request(&world.client).refresh(before.refresh.token.expose()).await.unwrap();
 }
 
 #[tokio::test]

@@ -8,16 +8,20 @@ mod common;
 use auth_core::Reason;
 use auth_core::port::Event;
 use auth_core::session::SessionTokens;
+use auth_core::types::Client;
 use common::{ADA, DAY, Fault, Look, MINUTE, PASSWORD, World, refused, session};
 
 async fn assert_dead(world: &World, tokens: &SessionTokens) {
     assert_eq!(refused(world.auth.authenticate(tokens.access.token.expose()).await), Reason::NotAuthenticated);
-    assert_eq!(refused(world.auth.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+    assert_eq!(
+        refused(world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await),
+        Reason::RefreshInvalid
+    );
 }
 
 async fn assert_alive(world: &World, tokens: &SessionTokens) {
     world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
-    world.auth.refresh(tokens.refresh.token.expose()).await.unwrap();
+    world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await.unwrap();
 }
 
 #[tokio::test]
@@ -28,11 +32,11 @@ async fn either_token_or_both_end_the_session() {
         let user = world.user(ADA).await.id;
         let access = with_access.then(|| tokens.access.token.expose());
         let refresh = with_refresh.then(|| tokens.refresh.token.expose());
-        world.auth.logout(access, refresh).await.unwrap();
+        world.auth.request(&world.client).logout(access, refresh).await.unwrap();
         assert_eq!(world.events.take(), [Event::LoggedOut { user, session: tokens.session }]);
         // No time passed: this node knows at once.
         assert_dead(&world, &tokens).await;
-        assert_eq!(refused(world.auth.logout(access, refresh).await), Reason::NotAuthenticated);
+        assert_eq!(refused(world.auth.request(&world.client).logout(access, refresh).await), Reason::NotAuthenticated);
         assert_eq!(world.events.take(), []);
     }
 }
@@ -43,7 +47,12 @@ async fn tokens_of_two_sessions_end_both() {
     let first = world.logged_in().await;
     let second = world.login(ADA, PASSWORD).await.unwrap();
     let third = world.login(ADA, PASSWORD).await.unwrap();
-    world.auth.logout(Some(first.access.token.expose()), Some(second.refresh.token.expose())).await.unwrap();
+    world
+        .auth
+        .request(&world.client)
+        .logout(Some(first.access.token.expose()), Some(second.refresh.token.expose()))
+        .await
+        .unwrap();
     assert_dead(&world, &first).await;
     assert_dead(&world, &second).await;
     assert_alive(&world, &third).await;
@@ -54,13 +63,16 @@ async fn one_good_token_is_enough() {
     let world = World::new();
     let first = world.logged_in().await;
     let second = world.login(ADA, PASSWORD).await.unwrap();
-    world.auth.logout(Some("rubbish"), Some(first.refresh.token.expose())).await.unwrap();
+    world.auth.request(&world.client).logout(Some("rubbish"), Some(first.refresh.token.expose())).await.unwrap();
     assert_dead(&world, &first).await;
     // The access token's time may be over; of an ended and a live session, the live one ends.
     world.clock.advance(DAY);
     let refresh = Some(second.refresh.token.expose());
-    world.auth.logout(Some(second.access.token.expose()), refresh).await.unwrap();
-    assert_eq!(refused(world.auth.refresh(second.refresh.token.expose()).await), Reason::RefreshInvalid);
+    world.auth.request(&world.client).logout(Some(second.access.token.expose()), refresh).await.unwrap();
+    assert_eq!(
+        refused(world.auth.request(&world.client).refresh(second.refresh.token.expose()).await),
+        Reason::RefreshInvalid
+    );
 }
 
 #[tokio::test]
@@ -76,7 +88,7 @@ async fn without_a_good_token_nothing_ends() {
         (None, Some(stranger.token.expose())),
         (Some(&access[1..]), Some(&refresh[..refresh.len() - 1])),
     ] {
-        assert_eq!(refused(world.auth.logout(access, refresh).await), Reason::NotAuthenticated);
+        assert_eq!(refused(world.auth.request(&world.client).logout(access, refresh).await), Reason::NotAuthenticated);
     }
     assert_eq!(world.events.take(), []);
     assert_alive(&world, &tokens).await;
@@ -87,8 +99,8 @@ async fn tokens_of_any_generation_end_the_session() {
     let world = World::new();
     let first = world.logged_in().await;
     world.clock.advance(MINUTE);
-    let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
-    world.auth.logout(None, Some(first.refresh.token.expose())).await.unwrap();
+    let second = world.auth.request(&world.client).refresh(first.refresh.token.expose()).await.unwrap();
+    world.auth.request(&world.client).logout(None, Some(first.refresh.token.expose())).await.unwrap();
     assert_dead(&world, &first).await;
     assert_dead(&world, &second).await;
 }
@@ -99,10 +111,10 @@ async fn a_store_that_is_down_means_not_logged_out() {
     let tokens = world.logged_in().await;
     let both = (Some(tokens.access.token.expose()), Some(tokens.refresh.token.expose()));
     world.faults.plan(|_, name| (name == "sessions.revoke").then_some(Fault::FailBefore));
-    assert_eq!(refused(world.auth.logout(both.0, both.1).await), Reason::Unavailable);
+    assert_eq!(refused(world.auth.request(&world.client).logout(both.0, both.1).await), Reason::Unavailable);
     world.faults.heal();
     assert_eq!(world.events.take(), []);
-    world.auth.logout(both.0, both.1).await.unwrap();
+    world.auth.request(&world.client).logout(both.0, both.1).await.unwrap();
     assert_dead(&world, &tokens).await;
 }
 
@@ -115,11 +127,11 @@ async fn no_refresh_gets_past_a_logout() {
         let tokens = world.login(ADA, PASSWORD).await.unwrap();
         let refresh = |_| {
             let (auth, token) = (world.auth.clone(), tokens.refresh.token.expose().to_owned());
-            tokio::spawn(async move { auth.refresh(&token).await.ok() })
+            tokio::spawn(async move { auth.request(&Client::default()).refresh(&token).await.ok() })
         };
         let before: Vec<_> = (0..5).map(refresh).collect();
         let (auth, token) = (world.auth.clone(), tokens.refresh.token.expose().to_owned());
-        let logout = tokio::spawn(async move { auth.logout(None, Some(&token)).await });
+        let logout = tokio::spawn(async move { auth.request(&Client::default()).logout(None, Some(&token)).await });
         let after: Vec<_> = (0..5).map(refresh).collect();
         logout.await.unwrap().unwrap();
         for task in before.into_iter().chain(after) {
@@ -140,7 +152,7 @@ async fn of_parallel_logouts_one_ends_the_session() {
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let (auth, token) = (world.auth.clone(), tokens.access.token.expose().to_owned());
-            tokio::spawn(async move { auth.logout(Some(&token), None).await.is_ok() })
+            tokio::spawn(async move { auth.request(&Client::default()).logout(Some(&token), None).await.is_ok() })
         })
         .collect();
     let mut ended = 0;

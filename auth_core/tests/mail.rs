@@ -69,8 +69,8 @@ async fn a_mail_says_what_its_template_needs() {
     let client = Client { tenant, locale, ..Client::default() };
     let request =
         auth_core::account::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
-    world.auth.sign_up(&client, request).await.unwrap();
-    world.auth.request_password_reset(&client, ADA).await.unwrap();
+    world.auth.request(&client).sign_up(request).await.unwrap();
+    world.auth.request(&client).request_password_reset(ADA).await.unwrap();
     node.deliver_mail().await.unwrap();
     let expected = [
         (tenant, ADA.to_owned(), MailPurpose::VerifyEmail, locale, Some(3 * DAY)),
@@ -99,7 +99,7 @@ async fn a_mail_that_cannot_be_sent_waits_ever_longer_and_is_given_up_at_last() 
     world.clock.advance(30 * DAY);
     assert_eq!(world.auth.deliver_mail().await.unwrap(), IDLE);
     // A dead mail keeps no new one from going.
-    world.auth.resend_verification(&world.client, ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
     assert_eq!(world.mails().await.len(), 1);
 }
 
@@ -235,8 +235,8 @@ async fn a_round_ends_even_if_there_is_always_more() {
 #[tokio::test]
 async fn mail_to_nobody_is_dropped() {
     let world = World::new();
-    world.auth.request_password_reset(&world.client, "unknown@example.org").await.unwrap();
-    world.auth.resend_verification(&world.client, "unknown@example.org").await.unwrap();
+    world.auth.request(&world.client).request_password_reset("unknown@example.org").await.unwrap();
+    world.auth.request(&world.client).resend_verification("unknown@example.org").await.unwrap();
     assert_eq!(world.auth.deliver_mail().await.unwrap(), Delivery { dropped: 2, ..IDLE });
     assert_eq!(world.events.take(), []);
     assert_eq!(world.mailer.take(), []);
@@ -304,11 +304,11 @@ async fn a_mail_that_waits_serves_all_who_ask_for_it() {
     let world = World::new();
     world.sign_up(ADA, PASSWORD).await.unwrap();
     for _ in 0..50 {
-        world.auth.resend_verification(&world.client, ADA).await.unwrap();
-        world.auth.request_password_reset(&world.client, ADA).await.unwrap();
+        world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
+        world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
     }
     assert_eq!(world.mails().await.len(), 2);
-    world.auth.resend_verification(&world.client, ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
     assert_eq!(world.mails().await.len(), 1);
 }
 
@@ -318,7 +318,7 @@ async fn whoever_asks_while_a_mail_is_being_sent_gets_one_more() {
     world.sign_up(ADA, PASSWORD).await.unwrap();
     let (auth, client) = (world.auth.clone(), world.client.clone());
     let node = with_mailer(&world, move |_| {
-        common::now(auth.resend_verification(&client, ADA)).unwrap();
+        common::now(auth.request(&client).resend_verification(ADA)).unwrap();
         Err(MailError::Transient("down".into()))
     });
     // The mail that failed gives way to the newer one, which is due at once; the round ends all the same.
@@ -363,14 +363,15 @@ fn a_notice_is_not_lost_to_a_worker_that_looks_while_the_change_is_made() {
         let old_password = Password::new(PASSWORD).unwrap();
         let request = || PasswordChangeRequest { old_password: &old_password, new_password: OTHER_PASSWORD };
         world.faults.plan(|_, name| (name == "users.update_if").then_some(Fault::FailBefore));
-        world.auth.change_password(&world.client, &live, request()).await.unwrap_err();
+        world.auth.request(&world.client).change_password(&live, request()).await.unwrap_err();
         assert!(world.mails().await.is_empty());
         world.clock.advance(MINUTE - SECOND);
 
         let gate = Gate::default();
         let wait = Fault::Wait(gate.clone());
         world.faults.plan(move |_, name| (name == "users.update_if").then(|| wait.clone()));
-        let mut change = pin!(world.auth.change_password(&world.client, &live, request()));
+        let auth = world.auth.request(&world.client);
+        let mut change = pin!(auth.change_password(&live, request()));
         assert!(poll_once(change.as_mut()).is_none());
         assert!(world.mails().await.is_empty(), "nothing was changed yet");
         gate.open();

@@ -75,15 +75,18 @@ async fn sign_up_asks_the_applications_check_for_known_and_unknown_addresses_ali
     let (auth, check) = with_check(&world);
     for email in [ADA, "waiting@example.org", "unknown@example.org"] {
         let work = (world.hasher.work(), world.faults.calls());
-        let refusal = auth.sign_up(&world.client, sign_up(email, "a leaked password")).await;
+        let refusal = auth.request(&world.client).sign_up(sign_up(email, "a leaked password")).await;
         assert_eq!(wrong_fields(refusal), [("password", FieldReason::PasswordRefused(KNOWN_ELSEWHERE))]);
-        assert_eq!(refused(auth.sign_up(&world.client, sign_up(email, "an outage of it")).await), Reason::Unavailable);
+        assert_eq!(
+            refused(auth.request(&world.client).sign_up(sign_up(email, "an outage of it")).await),
+            Reason::Unavailable
+        );
         let asked: Vec<_> = check.asked().into_iter().map(|(_, email, _)| email).collect();
         assert_eq!(asked, vec![Some(email.to_owned()); 2]);
         assert_eq!((world.hasher.work(), world.faults.calls()), (work.0, vec![]), "nothing was looked up or hashed");
     }
     assert_eq!(world.mails().await, []);
-    auth.sign_up(&world.client, sign_up("unknown@example.org", PASSWORD)).await.unwrap();
+    auth.request(&world.client).sign_up(sign_up("unknown@example.org", PASSWORD)).await.unwrap();
     assert_eq!(world.mails().await.len(), 1);
 }
 
@@ -96,19 +99,19 @@ async fn a_reset_asks_the_applications_check_for_a_good_link_only_and_changes_no
     let forged = Link { token: "x".repeat(link.token.len()), ..link.clone() };
     for password in ["a leaked password", "an outage of it", "ada@example.org"] {
         assert_eq!(
-            refused(auth.confirm_password_reset(&world.client, reset(&forged, password)).await),
+            refused(auth.request(&world.client).confirm_password_reset(reset(&forged, password)).await),
             Reason::LinkInvalid
         );
     }
     assert_eq!(check.asked(), []);
     let before = (world.user(ADA).await, world.hasher.work());
-    let refusal = auth.confirm_password_reset(&world.client, reset(&link, "a leaked password")).await;
+    let refusal = auth.request(&world.client).confirm_password_reset(reset(&link, "a leaked password")).await;
     assert_eq!(wrong_fields(refusal), [("password", FieldReason::PasswordRefused(KNOWN_ELSEWHERE))]);
-    let refusal = auth.confirm_password_reset(&world.client, reset(&link, "an outage of it")).await;
+    let refusal = auth.request(&world.client).confirm_password_reset(reset(&link, "an outage of it")).await;
     assert_eq!(refused(refusal), Reason::Unavailable);
     assert_eq!((world.user(ADA).await, world.hasher.work()), before);
     assert_eq!(check.asked()[0], ("a leaked password".to_owned(), Some(ADA.to_owned()), None));
-    auth.confirm_password_reset(&world.client, reset(&link, OTHER_PASSWORD)).await.unwrap();
+    auth.request(&world.client).confirm_password_reset(reset(&link, OTHER_PASSWORD)).await.unwrap();
     assert_eq!(check.asked().len(), 1);
     world.login(ADA, OTHER_PASSWORD).await.unwrap();
 }
@@ -119,11 +122,11 @@ async fn the_applications_check_sees_what_the_rules_let_through_in_nfc_and_with_
     let (auth, check) = with_check(&world);
     for password in ["short", "password", "countess1"] {
         let request = SignUpRequest { username: Some("Countess"), ..sign_up(ADA, password) };
-        assert_eq!(refused(auth.sign_up(&world.client, request).await), Reason::InvalidFields);
+        assert_eq!(refused(auth.request(&world.client).sign_up(request).await), Reason::InvalidFields);
     }
     assert_eq!(check.asked(), []);
     let request = SignUpRequest { username: Some("Countess"), ..sign_up(ADA, " cafe\u{301} chantant") };
-    auth.sign_up(&world.client, request).await.unwrap();
+    auth.request(&world.client).sign_up(request).await.unwrap();
     let asked = (" caf\u{e9} chantant".to_owned(), Some(ADA.to_owned()), Some("countess".to_owned()));
     assert_eq!(check.asked(), [asked]);
     // Login is nobody's choice of a password.

@@ -38,12 +38,12 @@ async fn a_request_costs_the_same_for_every_address() {
     for email in [ADA, "unverified@example.org", "unknown@example.org"] {
         let work = world.hasher.work();
         world.faults.calls();
-        world.auth.request_password_reset(&world.client, email).await.unwrap();
+        world.auth.request(&world.client).request_password_reset(email).await.unwrap();
         costs.push((world.faults.calls(), world.hasher.work() - work));
     }
     assert_eq!(costs, vec![(vec!["attempts.draw", "outbox.enqueue"], 0); 3]);
     assert_eq!(world.mails().await.len(), 2);
-    let refusal = world.auth.request_password_reset(&world.client, "ada@").await;
+    let refusal = world.auth.request(&world.client).request_password_reset("ada@").await;
     assert_eq!(wrong_fields(refusal), [("email", FieldReason::InvalidEmail)]);
 }
 
@@ -63,7 +63,7 @@ async fn one_use_ends_every_link_session_and_token() {
     for tokens in [&tokens, &second] {
         let access = world.auth.authenticate(tokens.access.token.expose()).await;
         assert_eq!(refused(access), Reason::NotAuthenticated);
-        let refresh = world.auth.refresh(tokens.refresh.token.expose()).await;
+        let refresh = world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await;
         assert_eq!(refused(refresh), Reason::RefreshInvalid);
     }
     world.login(ADA, OTHER_PASSWORD).await.unwrap();
@@ -106,7 +106,7 @@ async fn a_reset_of_an_unverified_account_clears_what_the_sign_up_chose() {
         password: "the stranger's",
         attributes: vec![("first_name", "Chosen by a stranger")],
     };
-    world.auth.sign_up(&world.client, request).await.unwrap();
+    world.auth.request(&world.client).sign_up(request).await.unwrap();
     world.mails().await;
     let link = world.reset_link().await;
     world.reset(&link, OTHER_PASSWORD).await.unwrap();
@@ -172,7 +172,7 @@ async fn what_is_no_good_link_changes_nothing_and_costs_no_hash() {
         (&other_tenant, Some(link.user), &link.token),
     ] {
         let request = PasswordResetConfirm { user, token, password: OTHER_PASSWORD };
-        assert_eq!(refused(world.auth.confirm_password_reset(client, request).await), Reason::LinkInvalid);
+        assert_eq!(refused(world.auth.request(client).confirm_password_reset(request).await), Reason::LinkInvalid);
     }
     assert_eq!((world.user(ADA).await, world.hasher.work() - work), (before, 0));
     world.reset(&link, OTHER_PASSWORD).await.unwrap();
@@ -204,14 +204,17 @@ async fn a_login_that_was_checked_against_the_old_password_is_dead_on_arrival() 
     let (auth, client) = (world.auth.clone(), world.client.clone());
     let slow = world.node_that_checks(move || {
         let request = PasswordResetConfirm { user: Some(link.user), token: &link.token, password: OTHER_PASSWORD };
-        common::now(auth.confirm_password_reset(&client, request)).unwrap();
+        common::now(auth.request(&client).confirm_password_reset(request)).unwrap();
         Ok(())
     });
     let tokens = login(&slow, ADA, PASSWORD).await.unwrap();
     for node in [&world.auth, &slow] {
         let access = node.authenticate(tokens.access.token.expose()).await;
         assert_eq!(refused(access), Reason::NotAuthenticated);
-        assert_eq!(refused(node.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+        assert_eq!(
+            refused(node.request(&world.client).refresh(tokens.refresh.token.expose()).await),
+            Reason::RefreshInvalid
+        );
     }
 }
 
@@ -270,7 +273,7 @@ async fn of_parallel_uses_of_a_link_one_sets_the_password() {
                     let password = format!("password no. {number}");
                     let request =
                         PasswordResetConfirm { user: Some(link.user), token: &link.token, password: &password };
-                    auth.confirm_password_reset(&Client::default(), request).await
+                    auth.request(&Client::default()).confirm_password_reset(request).await
                 })
             })
             .collect();
@@ -303,7 +306,7 @@ async fn no_login_with_the_old_password_gets_past_a_reset() {
         let (auth, client) = (world.auth.clone(), world.client.clone());
         let reset = tokio::spawn(async move {
             let request = PasswordResetConfirm { user: Some(link.user), token: &link.token, password: new };
-            auth.confirm_password_reset(&client, request).await
+            auth.request(&client).confirm_password_reset(request).await
         });
         let after: Vec<_> = (0..5).map(log_in).collect();
         reset.await.unwrap().unwrap();
@@ -311,7 +314,7 @@ async fn no_login_with_the_old_password_gets_past_a_reset() {
             if let Some(tokens) = task.await.unwrap() {
                 let access = world.auth.authenticate(tokens.access.token.expose()).await;
                 assert_eq!(refused(access), Reason::NotAuthenticated);
-                let refresh = world.auth.refresh(tokens.refresh.token.expose()).await;
+                let refresh = world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await;
                 assert_eq!(refused(refresh), Reason::RefreshInvalid);
             }
         }

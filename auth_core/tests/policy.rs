@@ -26,9 +26,9 @@ async fn idle_lifetime() {
         let world = World::with(|policy| policy.idle_lifetime = 2 * DAY);
         let tokens = world.logged_in().await;
         world.clock.advance(DAY);
-        let tokens = world.auth.refresh(tokens.refresh.token.expose()).await.unwrap();
+        let tokens = world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await.unwrap();
         world.clock.advance(idle);
-        assert_eq!(world.auth.refresh(tokens.refresh.token.expose()).await.is_ok(), alive);
+        assert_eq!(world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await.is_ok(), alive);
     }
 }
 
@@ -41,9 +41,9 @@ async fn session_lifetime() {
         });
         let tokens = world.logged_in().await;
         world.clock.advance(2 * DAY - TICK);
-        let tokens = world.auth.refresh(tokens.refresh.token.expose()).await.unwrap();
+        let tokens = world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await.unwrap();
         world.clock.advance(age - (2 * DAY - TICK));
-        assert_eq!(world.auth.refresh(tokens.refresh.token.expose()).await.is_ok(), alive);
+        assert_eq!(world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await.is_ok(), alive);
     }
 }
 
@@ -54,9 +54,9 @@ async fn refresh_window() {
             (policy.refresh_window, policy.refresh_retry) = (20 * SECOND, Some(Duration::ZERO));
         });
         let first = world.logged_in().await;
-        let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
+        let second = world.auth.request(&world.client).refresh(first.refresh.token.expose()).await.unwrap();
         world.clock.advance(age);
-        let again = world.auth.refresh(first.refresh.token.expose()).await;
+        let again = world.auth.request(&world.client).refresh(first.refresh.token.expose()).await;
         assert_eq!(again.ok().map(|tokens| bytes(&tokens)), repeated.then(|| bytes(&second)));
     }
 }
@@ -66,9 +66,9 @@ async fn refresh_retry() {
     for (age, repeated) in [(90 * SECOND, true), (90 * SECOND + TICK, false)] {
         let world = World::with(|policy| policy.refresh_retry = Some(90 * SECOND));
         let first = world.logged_in().await;
-        let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
+        let second = world.auth.request(&world.client).refresh(first.refresh.token.expose()).await.unwrap();
         world.clock.advance(age);
-        let again = world.auth.refresh(first.refresh.token.expose()).await;
+        let again = world.auth.request(&world.client).refresh(first.refresh.token.expose()).await;
         assert_eq!(again.ok().map(|tokens| bytes(&tokens)), repeated.then(|| bytes(&second)));
     }
 }

@@ -13,18 +13,21 @@ use auth_core::policy::Policy;
 use auth_core::port::{Event, SessionStore, UserChange};
 use auth_core::session::SessionTokens;
 use auth_core::testing::ManualClock;
-use auth_core::types::{EnrolledFactor, PasswordHash, UserStatus};
+use auth_core::types::{Client, EnrolledFactor, PasswordHash, UserStatus};
 use common::{ADA, DAY, Fault, Look, MINUTE, PASSWORD, SECOND, SkewedClock, TICK, World, bytes, refused, session};
 
 const WINDOW: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(60);
 
 async fn refresh(world: &World, tokens: &SessionTokens) -> SessionTokens {
-    world.auth.refresh(tokens.refresh.token.expose()).await.unwrap()
+    world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await.unwrap()
 }
 
 async fn refuses(world: &World, tokens: &SessionTokens) {
-    assert_eq!(refused(world.auth.refresh(tokens.refresh.token.expose()).await), Reason::RefreshInvalid);
+    assert_eq!(
+        refused(world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await),
+        Reason::RefreshInvalid
+    );
 }
 
 async fn generation(world: &World, tokens: &SessionTokens) -> u32 {
@@ -177,7 +180,7 @@ async fn of_parallel_retries_and_first_uses_all_get_the_very_same_bytes_and_the_
             .map(|number| {
                 let token = if number % 2 == 0 { &first } else { &second };
                 let (auth, token) = (world.auth.clone(), token.refresh.token.expose().to_owned());
-                tokio::spawn(async move { auth.refresh(&token).await.unwrap() })
+                tokio::spawn(async move { auth.request(&Client::default()).refresh(&token).await.unwrap() })
             })
             .collect();
         for call in calls {
@@ -230,7 +233,10 @@ async fn a_token_from_the_future_ends_the_session() {
         let tokens = world.logged_in().await;
         let stored = world.store.find_session(tokens.session).await;
         let future = world.tokens().refresh(&auth_core::types::Session { generation: ahead, ..stored });
-        assert_eq!(refused(world.auth.refresh(future.token.expose()).await), Reason::RefreshInvalid);
+        assert_eq!(
+            refused(world.auth.request(&world.client).refresh(future.token.expose()).await),
+            Reason::RefreshInvalid
+        );
         assert_ended_by_reuse(&world, &tokens).await;
     }
 }
@@ -259,7 +265,7 @@ async fn reuse_is_reported_once_however_often_it_happens() {
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let (auth, token) = (world.auth.clone(), token.clone());
-            tokio::spawn(async move { auth.refresh(&token).await.map(|_| ()) })
+            tokio::spawn(async move { auth.request(&Client::default()).refresh(&token).await.map(|_| ()) })
         })
         .collect();
     for task in tasks {
@@ -419,7 +425,7 @@ async fn what_is_no_refresh_token_of_ours_changes_nothing() {
         of_another.token.expose(),
         of_old.token.expose(),
     ] {
-        assert_eq!(refused(world.auth.refresh(token).await), Reason::RefreshInvalid);
+        assert_eq!(refused(world.auth.request(&world.client).refresh(token).await), Reason::RefreshInvalid);
     }
     assert_eq!(world.store.find_session(tokens.session).await, stored);
     refresh(&world, &tokens).await;
@@ -431,7 +437,11 @@ async fn a_store_that_is_down_neither_rotates_nor_ends() {
         let world = World::new();
         let tokens = world.logged_in().await;
         world.faults.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
-        assert_eq!(refused(world.auth.refresh(tokens.refresh.token.expose()).await), Reason::Unavailable, "{call}");
+        assert_eq!(
+            refused(world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await),
+            Reason::Unavailable,
+            "{call}"
+        );
         world.faults.heal();
         assert_eq!(generation(&world, &refresh(&world, &tokens).await).await, 1);
     }
@@ -457,7 +467,7 @@ async fn of_parallel_refreshes_one_rotates_and_all_get_the_very_same_bytes() {
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let (auth, token) = (world.auth.clone(), token.clone());
-                tokio::spawn(async move { auth.refresh(&token).await.unwrap() })
+                tokio::spawn(async move { auth.request(&Client::default()).refresh(&token).await.unwrap() })
             })
             .collect();
         let mut answers = Vec::new();

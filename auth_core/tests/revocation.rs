@@ -76,7 +76,7 @@ async fn a_node_whose_clock_is_slow_lets_no_revoked_token_in() {
     let tokens = world.logged_in().await;
     // Ten minutes slow: the token works here, by this clock, ten minutes longer than elsewhere.
     store_clock.set_seconds(600);
-    let tokens = world.auth.refresh(tokens.refresh.token.expose()).await.unwrap();
+    let tokens = world.auth.request(&world.client).refresh(tokens.refresh.token.expose()).await.unwrap();
     let revoked = world.store.revoke(&world.client.tenant, tokens.session, tokens.access.issued_at).await;
     assert!(revoked.unwrap(), "by another node");
     for minute in 0..=25 {
@@ -92,7 +92,9 @@ async fn what_one_node_ends_the_other_refuses_within_the_lag() {
     for what in ["logout", "reset", "disabled", "deleted", "factors"] {
         let (world, other, tokens) = two_nodes().await;
         match what {
-            "logout" => world.auth.logout(Some(tokens.access.token.expose()), None).await.unwrap(),
+            "logout" => {
+                world.auth.request(&world.client).logout(Some(tokens.access.token.expose()), None).await.unwrap()
+            }
             "reset" => {
                 let link = world.reset_link().await;
                 world.reset(&link, OTHER_PASSWORD).await.unwrap();
@@ -111,7 +113,7 @@ async fn what_one_node_ends_the_other_refuses_within_the_lag() {
 #[tokio::test]
 async fn a_node_knows_its_own_changes_at_once_and_without_asking() {
     let (world, _, tokens) = two_nodes().await;
-    world.auth.logout(Some(tokens.access.token.expose()), None).await.unwrap();
+    world.auth.request(&world.client).logout(Some(tokens.access.token.expose()), None).await.unwrap();
     assert_eq!(refused(check(&world.auth, &tokens).await), Reason::NotAuthenticated);
     assert_eq!(world.faults.calls(), ["sessions.revoke"]);
 
@@ -153,7 +155,7 @@ async fn the_check_without_io_says_nothing_rather_than_something_old() {
     world.clock.advance(TICK);
     assert!(at_once(&other).is_none());
     // What ended or expired is refused in any case.
-    world.auth.logout(Some(token), None).await.unwrap();
+    world.auth.request(&world.client).logout(Some(token), None).await.unwrap();
     assert_eq!(refused(at_once(&world.auth).unwrap()), Reason::NotAuthenticated);
     assert_eq!(refused(other.authenticate_now("rubbish", &[Scope::Full]).unwrap()), Reason::TokenInvalid);
     world.clock.advance(HOUR);
@@ -172,7 +174,7 @@ async fn nobody_is_let_in_before_the_first_look() {
         check(&node, &tokens).await.unwrap();
     }
     let late = world.node();
-    world.auth.logout(Some(tokens.access.token.expose()), None).await.unwrap();
+    world.auth.request(&world.client).logout(Some(tokens.access.token.expose()), None).await.unwrap();
     assert_eq!(refused(check(&late, &tokens).await), Reason::NotAuthenticated);
 }
 
@@ -180,7 +182,7 @@ async fn nobody_is_let_in_before_the_first_look() {
 async fn a_store_that_is_down_means_unavailable_and_never_a_skipped_check() {
     for call in POLL {
         let (world, other, tokens) = two_nodes().await;
-        world.auth.logout(Some(tokens.access.token.expose()), None).await.unwrap();
+        world.auth.request(&world.client).logout(Some(tokens.access.token.expose()), None).await.unwrap();
         let second = world.login(ADA, PASSWORD).await.unwrap();
         world.faults.plan(move |_, name| (name == call).then_some(Fault::FailBefore));
         // What was known is good for the lag, and for no tick more.
@@ -329,7 +331,7 @@ async fn what_was_ended_stays_refused_until_its_last_token_has_expired() {
     for what in ["session", "account"] {
         let (world, other, tokens) = two_nodes().await;
         if what == "session" {
-            world.auth.logout(Some(tokens.access.token.expose()), None).await.unwrap();
+            world.auth.request(&world.client).logout(Some(tokens.access.token.expose()), None).await.unwrap();
         } else {
             world.set_status(ADA, UserStatus::Disabled).await;
         }

@@ -34,13 +34,13 @@ async fn events_carry_no_secret() {
     world.login(ADA, OTHER_PASSWORD).await.unwrap_err();
     let first = world.login(ADA, PASSWORD).await.unwrap();
     world.clock.advance(MINUTE);
-    let second = world.auth.refresh(first.refresh.token.expose()).await.unwrap();
+    let second = world.auth.request(&world.client).refresh(first.refresh.token.expose()).await.unwrap();
     world.clock.advance(2 * MINUTE);
-    world.auth.refresh(first.refresh.token.expose()).await.unwrap_err();
+    world.auth.request(&world.client).refresh(first.refresh.token.expose()).await.unwrap_err();
     let third = world.login(ADA, PASSWORD).await.unwrap();
-    world.auth.logout(Some(third.access.token.expose()), None).await.unwrap();
+    world.auth.request(&world.client).logout(Some(third.access.token.expose()), None).await.unwrap();
     world.mailer.set_down(true);
-    world.auth.request_password_reset(&world.client, ADA).await.unwrap();
+    world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
     world.auth.deliver_mail().await.unwrap();
 
     for tokens in [&first, &second, &third] {

@@ -163,7 +163,7 @@ async fn a_verified_account_is_not_touched_by_any_sign_up() {
         for password in [PASSWORD, OTHER_PASSWORD] {
             let attributes = vec![("first_name", "Eve")];
             let request = SignUpRequest { email: ADA, username: Some("eve"), password, attributes };
-            world.auth.sign_up(&world.client, request).await.unwrap();
+            world.auth.request(&world.client).sign_up(request).await.unwrap();
             assert_eq!(world.user(ADA).await, before, "{kind}");
         }
     }
@@ -175,12 +175,12 @@ async fn sign_up_is_no_way_to_guess_a_password() {
     for username in [None, Some("ada"), Some("eve")] {
         let outcome = async |password| {
             let world = World::with(|policy| policy.usernames = true);
-            world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+            world.auth.request(&world.client).sign_up(named(ADA, "ada")).await.unwrap();
             let link = world.link().await;
             world.verify(&link).await.unwrap();
             let _ = (world.faults.calls(), world.events.take());
             let request = SignUpRequest { username, ..request(ADA, password) };
-            let answer = world.auth.sign_up(&world.client, request).await.map_err(|error| error.to_string());
+            let answer = world.auth.request(&world.client).sign_up(request).await.map_err(|error| error.to_string());
             (answer, world.faults.calls(), world.events.take(), world.mails().await)
         };
         assert_eq!(outcome(PASSWORD).await, outcome(OTHER_PASSWORD).await, "{username:?}");
@@ -203,13 +203,13 @@ async fn only_the_attributes_of_the_policy_are_taken() {
         ("__proto__", "x"),
     ];
     let request = SignUpRequest { attributes: hostile.to_vec(), ..request(ADA, PASSWORD) };
-    world.auth.sign_up(&world.client, request).await.unwrap();
+    world.auth.request(&world.client).sign_up(request).await.unwrap();
     let user = world.user(ADA).await;
     assert_eq!(serde_json::Value::from(user.attributes.clone()), serde_json::json!({ "first_name": "Adaéx" }));
     assert!(!user.is_verified());
     let long =
         SignUpRequest { attributes: vec![("first_name", "Adaéxx")], ..self::request("b@example.org", PASSWORD) };
-    let refusal = world.auth.sign_up(&world.client, long).await;
+    let refusal = world.auth.request(&world.client).sign_up(long).await;
     assert_eq!(wrong_fields(refusal), [("first_name", FieldReason::TooLong(5))]);
 }
 
@@ -219,7 +219,7 @@ async fn all_wrong_fields_are_told_at_once_and_nothing_is_done() {
     let attributes = [("first_name", "x".repeat(151)), ("last_name", "y".repeat(151))];
     let attributes = attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let request = SignUpRequest { email: "ada@", username: Some("a b"), password: "1234", attributes };
-    let refusal = world.auth.sign_up(&world.client, request).await;
+    let refusal = world.auth.request(&world.client).sign_up(request).await;
     let expected = [
         ("email", FieldReason::InvalidEmail),
         ("username", FieldReason::InvalidUsername),
@@ -259,12 +259,12 @@ async fn accounts_of_two_tenants_have_nothing_to_do_with_each_other() {
     let world = World::new();
     let other = Client { tenant: TenantId::parse("other").unwrap(), ..Client::default() };
     world.verified(ADA, PASSWORD).await;
-    world.auth.sign_up(&other, request(ADA, OTHER_PASSWORD)).await.unwrap();
+    world.auth.request(&other).sign_up(request(ADA, OTHER_PASSWORD)).await.unwrap();
     let link = world.link().await;
     assert_eq!(link.purpose, MailPurpose::VerifyEmail);
     // A link works only where it was asked for.
     assert_eq!(refused(world.verify(&link).await), Reason::LinkInvalid);
-    world.auth.verify_email(&other, Some(link.user), &link.token).await.unwrap();
+    world.auth.request(&other).verify_email(Some(link.user), &link.token).await.unwrap();
     assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
 }
 
@@ -284,16 +284,16 @@ async fn a_token_version_starts_anywhere() {
 #[tokio::test]
 async fn usernames_are_ignored_where_they_are_off() {
     let world = World::new();
-    world.auth.sign_up(&world.client, named(ADA, "not a username!")).await.unwrap();
+    world.auth.request(&world.client).sign_up(named(ADA, "not a username!")).await.unwrap();
     assert_eq!(world.user(ADA).await.username, None);
 }
 
 #[tokio::test]
 async fn a_username_is_stored_canonical_and_taken_once() {
     let world = World::with(|policy| policy.usernames = true);
-    world.auth.sign_up(&world.client, named(ADA, " ＡＤＡ ")).await.unwrap();
+    world.auth.request(&world.client).sign_up(named(ADA, " ＡＤＡ ")).await.unwrap();
     assert_eq!(world.user(ADA).await.username.unwrap().as_str(), "ada");
-    let refusal = world.auth.sign_up(&world.client, named("eve@example.org", "aDa")).await;
+    let refusal = world.auth.request(&world.client).sign_up(named("eve@example.org", "aDa")).await;
     assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
 }
 
@@ -301,24 +301,24 @@ async fn a_username_is_stored_canonical_and_taken_once() {
 async fn an_unverified_account_keeps_its_username_only_while_its_link_works() {
     let world = World::with(|policy| policy.usernames = true);
     let lifetime = world.auth.policy().verify_link_lifetime;
-    world.auth.sign_up(&world.client, named("eve@example.org", "ada")).await.unwrap();
+    world.auth.request(&world.client).sign_up(named("eve@example.org", "ada")).await.unwrap();
     let link = world.link().await;
     world.clock.advance(lifetime - Duration::from_secs(1));
-    let refusal = world.auth.sign_up(&world.client, named(ADA, "ada")).await;
+    let refusal = world.auth.request(&world.client).sign_up(named(ADA, "ada")).await;
     assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
     world.clock.advance(Duration::from_secs(1));
-    world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+    world.auth.request(&world.client).sign_up(named(ADA, "ada")).await.unwrap();
     assert_eq!(world.user(ADA).await.username.unwrap().as_str(), "ada");
     assert_eq!(world.user("eve@example.org").await.username, None);
     assert!(world.verify(&link).await.is_err());
     // A verified account keeps its username for good.
     world.mails().await;
     let world = World::with(|policy| policy.usernames = true);
-    world.auth.sign_up(&world.client, named("eve@example.org", "ada")).await.unwrap();
+    world.auth.request(&world.client).sign_up(named("eve@example.org", "ada")).await.unwrap();
     let link = world.link().await;
     world.verify(&link).await.unwrap();
     world.clock.advance(lifetime);
-    let refusal = world.auth.sign_up(&world.client, named(ADA, "ada")).await;
+    let refusal = world.auth.request(&world.client).sign_up(named(ADA, "ada")).await;
     assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
 }
 
@@ -326,12 +326,12 @@ async fn an_unverified_account_keeps_its_username_only_while_its_link_works() {
 async fn a_username_that_an_unverified_account_forfeits_tells_nothing_about_the_address() {
     for kind in KINDS {
         let world = World::with(|policy| policy.usernames = true);
-        world.auth.sign_up(&world.client, named("eve@example.org", "eve")).await.unwrap();
+        world.auth.request(&world.client).sign_up(named("eve@example.org", "eve")).await.unwrap();
         world.mails().await;
         world.clock.advance(world.auth.policy().verify_link_lifetime);
         prepare(&world, kind).await;
         // As for an unknown address.
-        world.auth.sign_up(&world.client, named(ADA, "eve")).await.unwrap();
+        world.auth.request(&world.client).sign_up(named(ADA, "eve")).await.unwrap();
     }
 }
 
@@ -346,13 +346,13 @@ async fn a_taken_username_tells_nothing_about_the_address() {
             _ => vec![],
         };
         let world = World::with(|policy| policy.usernames = true);
-        world.auth.sign_up(&world.client, named("eve@example.org", "eve")).await.unwrap();
+        world.auth.request(&world.client).sign_up(named("eve@example.org", "eve")).await.unwrap();
         world.mails().await;
         prepare(&world, kind).await;
         let work = world.hasher.work();
         for password in [PASSWORD, OTHER_PASSWORD] {
             let request = SignUpRequest { password, ..named(ADA, "eve") };
-            let refusal = world.auth.sign_up(&world.client, request).await;
+            let refusal = world.auth.request(&world.client).sign_up(request).await;
             assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)], "{kind}");
         }
         assert_eq!(world.hasher.work() - work, 2, "{kind}");
@@ -366,11 +366,11 @@ async fn a_taken_username_tells_nothing_about_the_address() {
 async fn a_sign_up_with_a_username_can_be_repeated_by_whoever_knows_the_password() {
     let world = World::with(|policy| policy.usernames = true);
     for _ in 0..2 {
-        world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+        world.auth.request(&world.client).sign_up(named(ADA, "ada")).await.unwrap();
         assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
     }
     let stranger = SignUpRequest { password: OTHER_PASSWORD, ..named(ADA, "ada") };
-    let refusal = world.auth.sign_up(&world.client, stranger).await;
+    let refusal = world.auth.request(&world.client).sign_up(stranger).await;
     assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
     assert_eq!(world.user(ADA).await.password_hash, None);
 }
@@ -379,7 +379,7 @@ async fn a_sign_up_with_a_username_can_be_repeated_by_whoever_knows_the_password
 async fn a_stranger_signs_up(world: &World) -> Link {
     let attributes = vec![("first_name", "Chosen by a stranger")];
     let stranger = SignUpRequest { password: OTHER_PASSWORD, attributes, ..named(ADA, "ada") };
-    world.auth.sign_up(&world.client, stranger).await.unwrap();
+    world.auth.request(&world.client).sign_up(stranger).await.unwrap();
     world.link().await
 }
 
@@ -399,7 +399,7 @@ async fn a_strangers_username_does_not_keep_the_owner_from_the_account() {
     let world = World::with(|policy| policy.usernames = true);
     let strangers_link = a_stranger_signs_up(&world).await;
     // The owner picks the name that the stranger foresaw.
-    let refusal = world.auth.sign_up(&world.client, named(ADA, "ada")).await;
+    let refusal = world.auth.request(&world.client).sign_up(named(ADA, "ada")).await;
     assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
     assert_only_the_mailbox_lets_in(&world, &strangers_link).await;
     assert_eq!(refused(world.login(ADA, OTHER_PASSWORD).await), Reason::InvalidCredentials);
@@ -415,12 +415,12 @@ async fn past_its_limit_a_sign_up_looks_at_no_password_and_answers_the_same() {
         });
         for repeated in [0, 1, 1] {
             let compared = world.hasher.compared();
-            world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+            world.auth.request(&world.client).sign_up(named(ADA, "ada")).await.unwrap();
             assert_eq!(world.hasher.compared() - compared, repeated);
         }
         assert!(world.user(ADA).await.password_hash.is_some());
         let (work, compared) = (world.hasher.work(), world.hasher.compared());
-        assert_eq!(world.auth.sign_up(&world.client, named(ADA, "adam")).await.unwrap(), SignedUp);
+        assert_eq!(world.auth.request(&world.client).sign_up(named(ADA, "adam")).await.unwrap(), SignedUp);
         assert_eq!((world.hasher.work() - work, world.hasher.compared() - compared), (1, 0));
         assert_eq!(world.user(ADA).await.password_hash, None);
         // Strangers who sign up do not use up the owner's logins.
@@ -456,7 +456,9 @@ async fn parallel_guesses_by_sign_up_never_pass_the_durable_limit() {
             .map(|number| {
                 let auth = world.auth.clone();
                 let password = format!("password no. {number}");
-                tokio::spawn(async move { auth.sign_up(&Client::default(), request(ADA, &password)).await.map(|_| ()) })
+                tokio::spawn(async move {
+                    auth.request(&Client::default()).sign_up(request(ADA, &password)).await.map(|_| ())
+                })
             })
             .collect();
         for task in tasks {
@@ -472,7 +474,7 @@ async fn an_open_policy_says_what_is_taken() {
         policy.usernames = true;
         policy.reveal_taken_emails = true;
     });
-    world.auth.sign_up(&world.client, named(ADA, "ada")).await.unwrap();
+    world.auth.request(&world.client).sign_up(named(ADA, "ada")).await.unwrap();
     let link = world.link().await;
     world.verify(&link).await.unwrap();
     let before = world.user(ADA).await;
@@ -481,7 +483,7 @@ async fn an_open_policy_says_what_is_taken() {
         ("bob", OTHER_PASSWORD, &[("email", FieldReason::Taken)]),
     ] {
         let request = SignUpRequest { password, ..named(ADA, username) };
-        assert_eq!(wrong_fields(world.auth.sign_up(&world.client, request).await), expected);
+        assert_eq!(wrong_fields(world.auth.request(&world.client).sign_up(request).await), expected);
     }
     assert_eq!(world.user(ADA).await, before);
     assert_eq!(world.mails().await, []);
@@ -494,7 +496,7 @@ async fn an_open_policy_protects_the_owner_of_an_unverified_address_too() {
         policy.reveal_taken_emails = true;
     });
     let strangers_link = a_stranger_signs_up(&world).await;
-    let refusal = world.auth.sign_up(&world.client, named(ADA, "mine")).await;
+    let refusal = world.auth.request(&world.client).sign_up(named(ADA, "mine")).await;
     assert_eq!(wrong_fields(refusal), [("email", FieldReason::Taken)]);
     assert_only_the_mailbox_lets_in(&world, &strangers_link).await;
 }
@@ -519,7 +521,9 @@ async fn of_parallel_sign_ups_for_one_address_one_makes_the_account() {
             let sign_up = |number: usize| {
                 let auth = world.auth.clone();
                 let password = if same_password { PASSWORD.to_owned() } else { format!("password no. {number}") };
-                tokio::spawn(async move { auth.sign_up(&Client::default(), request(ADA, &password)).await.map(|_| ()) })
+                tokio::spawn(async move {
+                    auth.request(&Client::default()).sign_up(request(ADA, &password)).await.map(|_| ())
+                })
             };
             let tasks: Vec<_> = (0..20).map(sign_up).collect();
             for task in tasks {

@@ -38,7 +38,7 @@ async fn a_strangers_unverified_account_is_not_the_superusers() {
     let world = World::with(|policy| policy.usernames = true);
     let attributes = vec![("first_name", "Eve")];
     let request = SignUpRequest { email: ROOT, username: Some("root"), password: "the stranger's", attributes };
-    world.auth.sign_up(&world.client, request).await.unwrap();
+    world.auth.request(&world.client).sign_up(request).await.unwrap();
     let strangers_link = world.link().await;
     let before = world.user(ROOT).await;
     world.events.take();
@@ -54,7 +54,7 @@ async fn a_strangers_unverified_account_is_not_the_superusers() {
     assert_eq!(refused(world.verify(&strangers_link).await), Reason::LinkInvalid);
     // The username is free.
     let request = SignUpRequest { email: ADA, username: Some("root"), password: PASSWORD, attributes: vec![] };
-    world.auth.sign_up(&world.client, request).await.unwrap();
+    world.auth.request(&world.client).sign_up(request).await.unwrap();
 }
 
 #[tokio::test]
@@ -255,7 +255,10 @@ async fn every_session_of_every_account_ends_at_once() {
     assert_eq!(admin(&world).end_all_sessions().await.unwrap(), 3);
     for session in &sessions {
         assert_eq!(refused(world.auth.authenticate(session.access.token.expose()).await), Reason::NotAuthenticated);
-        assert_eq!(refused(world.auth.refresh(session.refresh.token.expose()).await), Reason::RefreshInvalid);
+        assert_eq!(
+            refused(world.auth.request(&world.client).refresh(session.refresh.token.expose()).await),
+            Reason::RefreshInvalid
+        );
     }
     world.login("ada1@example.org", PASSWORD).await.unwrap();
     world.verify(&waiting).await.unwrap();
@@ -279,7 +282,10 @@ async fn the_sessions_of_more_accounts_than_a_page_holds_end() {
     }
     assert_eq!(admin(&world).end_all_sessions().await.unwrap(), 1001);
     for session in &sessions {
-        assert_eq!(refused(world.auth.refresh(session.refresh.token.expose()).await), Reason::RefreshInvalid);
+        assert_eq!(
+            refused(world.auth.request(&world.client).refresh(session.refresh.token.expose()).await),
+            Reason::RefreshInvalid
+        );
     }
 }
 

@@ -61,7 +61,7 @@ async fn a_disabled_account_stays_disabled() {
     assert_eq!(refused(world.verify(&early).await), Reason::LinkInvalid);
     let user = world.user(ADA).await;
     let late = world.tokens().link(auth_core::token::LinkPurpose::VerifyEmail, &user, user.created_at + DAY);
-    world.auth.verify_email(&world.client, Some(user.id), late.expose()).await.unwrap();
+    world.auth.request(&world.client).verify_email(Some(user.id), late.expose()).await.unwrap();
     assert_eq!(world.user(ADA).await.status, UserStatus::Disabled);
     assert_eq!(refused(world.login(ADA, PASSWORD).await), Reason::InvalidCredentials);
 }
@@ -95,7 +95,7 @@ async fn a_link_is_for_its_user_and_its_purpose() {
         (Some(ada.user), &reset.token),
         (Some(ada.user), ""),
     ] {
-        let refusal = world.auth.verify_email(&world.client, user, token).await;
+        let refusal = world.auth.request(&world.client).verify_email(user, token).await;
         assert_eq!(refused(refusal), Reason::LinkInvalid, "{user:?} {token}");
     }
     assert!(!world.user(ADA).await.is_verified());
@@ -112,7 +112,9 @@ async fn of_parallel_uses_of_a_link_one_verifies() {
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let (auth, link) = (world.auth.clone(), link.clone());
-                tokio::spawn(async move { auth.verify_email(&Client::default(), Some(link.user), &link.token).await })
+                tokio::spawn(async move {
+                    auth.request(&Client::default()).verify_email(Some(link.user), &link.token).await
+                })
             })
             .collect();
         let mut verified = 0;
@@ -136,12 +138,12 @@ async fn a_resend_costs_the_same_for_every_address() {
     let mut costs = Vec::new();
     for email in [ADA, "verified@example.org", "unknown@example.org"] {
         world.faults.calls();
-        world.auth.resend_verification(&world.client, email).await.unwrap();
+        world.auth.request(&world.client).resend_verification(email).await.unwrap();
         costs.push(world.faults.calls());
     }
     assert_eq!(costs, vec![vec!["attempts.draw", "outbox.enqueue"]; 3]);
     assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
-    let refusal = world.auth.resend_verification(&world.client, "ada@").await;
+    let refusal = world.auth.request(&world.client).resend_verification("ada@").await;
     assert_eq!(wrong_fields(refusal), [("email", FieldReason::InvalidEmail)]);
 }
 
@@ -151,7 +153,7 @@ async fn several_links_of_one_account_work_until_one_is_used() {
     world.sign_up(ADA, PASSWORD).await.unwrap();
     let first = world.link().await;
     world.clock.advance(DAY);
-    world.auth.resend_verification(&world.client, ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
     let second = world.link().await;
     assert_ne!(first.token, second.token);
     world.verify(&second).await.unwrap();

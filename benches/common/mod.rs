@@ -62,6 +62,6 @@ pub(crate) async fn system(hasher: impl PasswordHasher) -> Auth {
 pub(crate) async fn log_in(auth: &Auth) -> String {
     let password = password();
     let request = LoginRequest { identifier: EMAIL, password: &password, channel: Channel::Cookie, device: None };
-    let tokens = auth.system().login(&Client::default(), request).await.unwrap().logged_in().unwrap();
+    let tokens = auth.system().request(&Client::default()).login(request).await.unwrap().logged_in().unwrap();
     tokens.session.access.token.expose().to_owned()
 }

@@ -181,7 +181,7 @@ impl World {
         let setup = self
             .auth
             .system()
-            .set_up_totp(&Client::default(), &live, Confirmation::default(), TotpPurpose::Enrol)
+            .request(&Client::default()).set_up_totp(&live, Confirmation::default(), TotpPurpose::Enrol)
             .await;
         (live, setup.expect("no factors yet"))
     }
@@ -197,7 +197,7 @@ impl World {
             let totp = totp_rs::Builder::new().with_secret(secret).build_noncompliant();
             totp.generate(seconds.unsigned_abs()).to_string()
         };
-        let enabled = system.enable_totp(&client, &live, &code(NOW)).await.expect("a right code");
+        let enabled = system.request(&client).enable_totp(&live, &code(NOW)).await.expect("a right code");
         let password = Password::new(PASSWORD).expect("a password");
         let request = LoginRequest {
             identifier: "dora@example.org",
@@ -205,7 +205,7 @@ impl World {
             channel: Channel::Cookie,
             device: None,
         };
-        let pending = match system.login(&client, request).await.expect("the right password") {
+        let pending = match system.request(&client).login(request).await.expect("the right password") {
             LoginOutcome::SecondFactorRequired(token) => token,
             LoginOutcome::LoggedIn(_) => panic!("a password alone let Dora in"),
         };

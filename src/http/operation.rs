@@ -6,10 +6,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use auth_core::AuthSystem;
 use auth_core::error::Reason;
 use auth_core::proof::LiveSession;
 use auth_core::types::{Client, Limit, Scope};
+use auth_core::{AuthSystem, Request};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
@@ -215,7 +215,12 @@ impl Call {
         Self { site, client, headers, path: (path.0, path.1.to_owned()), values: Arc::new(values), session }
     }
 
-    /// The flows.
+    /// The flows, for the calling client.
+    pub fn auth(&self) -> Request<'_> {
+        self.system().request(&self.client)
+    }
+
+    /// The account system.
     pub fn system(&self) -> &AuthSystem {
         &self.site.system
     }

@@ -82,7 +82,7 @@ async fn vouched(world: &World, user: &User) -> Jar {
     let system = world.auth.system();
     let proof = Authenticated::dangerously_vouched_for(user, AuthMethods::default(), world.clock.now()).unwrap();
     let client = Client { tenant: user.tenant, ..Client::default() };
-    let tokens = system.issue_session(&client, Channel::Cookie, proof).await.unwrap();
+    let tokens = system.request(&client).issue_session(Channel::Cookie, proof).await.unwrap();
     Jar::of(world.access_cookie(), tokens.access.token.expose())
 }
 

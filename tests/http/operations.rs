@@ -205,7 +205,7 @@ async fn a_row_of_ones_own_may_make_a_session(ground: Ground) {
                 let live = request.session().copied().ok_or(auth_system::auth_core::Reason::NotAuthenticated)?;
                 let password = form.read()?;
                 let sent = Confirmation { password: Some(&password), code: None };
-                let tokens = request.system().reauthenticate(request.client(), &live, sent).await?;
+                let tokens = request.auth().reauthenticate(&live, sent).await?;
                 Ok(Answer::empty().with_session(tokens))
             })
             .for_sessions(),

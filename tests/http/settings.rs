@@ -364,7 +364,7 @@ fn order_of_the_builders_calls_does_not_matter() {
             let address = format!("user{number}@example.org");
             let password = "correct horse battery";
             let request = SignUpRequest { email: &address, username: None, password, attributes: vec![] };
-            auth.system().sign_up(&client, request).await.unwrap();
+            auth.system().request(&client).sign_up(request).await.unwrap();
             let email = Email::parse(&address).unwrap();
             assert!(users.find(&tenant, UserKey::Email(&email)).await.unwrap().is_some(), "{order:?}");
             assert!(MailOutbox::claim(&wide, clock.now(), MINUTE, 1).await.unwrap().is_empty(), "{order:?}");

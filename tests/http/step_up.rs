@@ -114,7 +114,7 @@ async fn vouched(world: &World) -> Jar {
     let email = Email::parse("ada@example.org").unwrap();
     let user = system.ports().users.find(&TenantId::default(), UserKey::Email(&email)).await.unwrap().unwrap();
     let proof = Authenticated::dangerously_vouched_for(&user, AuthMethods::default(), world.clock.now()).unwrap();
-    let tokens = system.issue_session(&Client::default(), Channel::Cookie, proof).await.unwrap();
+    let tokens = system.request(&Client::default()).issue_session(Channel::Cookie, proof).await.unwrap();
     Jar::of(world.access_cookie(), tokens.access.token.expose())
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use constant_time_eq::constant_time_eq;
 use sha2::{Digest as _, Sha256};
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, housekeeping, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::factor::code::wrong_code;
@@ -13,7 +13,7 @@ use crate::port::{Event, MailMatter, MailPurpose, StoreError, UserChange, UserKe
 use crate::proof::LiveSession;
 use crate::token::{SealedLink, SealedPurpose};
 use crate::types::{
-    Client, Email, FactorKind, Password, Payload, PendingId, PendingPurpose, PendingSession, Scope, User, UserId,
+    Email, FactorKind, Password, Payload, PendingId, PendingPurpose, PendingSession, Scope, User, UserId,
 };
 
 /// A request to move an account to another address.
@@ -106,7 +106,7 @@ impl Newest {
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Queues a mail with a link to the new address; only that link moves the account. A later request kills the links
     /// of earlier ones.
     ///
@@ -117,17 +117,12 @@ impl AuthSystem {
     /// `invalid_fields` for what is no address, and for one that is taken where the policy says so (`new_email`);
     /// `reauthentication_required` without a recent proof, which on an account with a second factor is a code of it;
     /// `wrong_password`; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
-    pub async fn request_email_change(
-        &self,
-        client: &Client,
-        live: &LiveSession,
-        request: EmailChangeRequest<'_>,
-    ) -> Result<(), Error> {
+    pub async fn request_email_change(&self, live: &LiveSession, request: EmailChangeRequest<'_>) -> Result<(), Error> {
         let email = Email::parse(request.new_email).map_err(|_| wrong("new_email", FieldReason::InvalidEmail))?;
         let user = self.current_user(live).await?;
-        self.step_up(client, live, &user, request.confirmation, Strength::SecondFactor).await?;
+        self.step_up(live, &user, request.confirmation, Strength::SecondFactor).await?;
         if self.policy().reveal_taken_emails {
-            let holder = self.find_by_email(client, &email).await?;
+            let holder = self.find_by_email(&email).await?;
             let left_by = self.left_by_another(&user.tenant, &email, Some(&user.id)).await?;
             if left_by.is_some() || holder.is_some_and(|holder| holder.is_verified() || holder.id == user.id) {
                 return Err(taken());
@@ -135,7 +130,7 @@ impl AuthSystem {
         }
         self.remember_newest(&user, &email).await?;
         let about = MailMatter { user: user.id, token_version: user.token_version };
-        self.queue_within_budget(client, &email, MailPurpose::ChangeEmail, Some(about)).await?;
+        self.queue_within_budget(&email, MailPurpose::ChangeEmail, Some(about)).await?;
         self.record(&user.tenant, Event::EmailChangeRequested { user: user.id });
         Ok(())
     }
@@ -149,16 +144,16 @@ impl AuthSystem {
     /// changed since; `not_authenticated` without a proof that the caller holds the account; `wrong_password`;
     /// `invalid_code`; `throttled`; `invalid_fields` when another account took the address meanwhile, or for a `code`
     /// that is missing; `overloaded`; `unavailable`.
-    pub async fn confirm_email_change(&self, client: &Client, request: EmailChangeConfirm<'_>) -> Result<(), Error> {
+    pub async fn confirm_email_change(&self, request: EmailChangeConfirm<'_>) -> Result<(), Error> {
         let id = request.user.ok_or(Reason::LinkInvalid)?;
-        let link = self.tokens().open_link(SealedPurpose::ChangeEmail, client.tenant, id, request.token);
+        let link = self.tokens().open_link(SealedPurpose::ChangeEmail, *self.tenant(), id, request.token);
         let link = link.ok_or(Reason::LinkInvalid)?;
-        let mut user = self.find_movable(client, &id, &link).await?;
-        self.check_mover(client, &user, request.mover).await?;
+        let mut user = self.find_movable(&id, &link).await?;
+        self.check_mover(&user, request.mover).await?;
         until_won!({
             // Before the announcements. An account that takes the address from here on makes the write a conflict.
             let left_by = self.left_by_another(&user.tenant, &link.email, Some(&user.id)).await?;
-            if left_by.is_some() || !self.make_way(client, &user.id, &link.email).await? {
+            if left_by.is_some() || !self.make_way(&user.id, &link.email).await? {
                 return Err(taken());
             }
             self.keep_address(&user).await?;
@@ -170,9 +165,9 @@ impl AuthSystem {
             let change = Change::new(Event::EmailChanged { user: user.id }, write)
                 .notify(MailPurpose::EmailChanged, &user.email)
                 .notify(MailPurpose::EmailConfirmed, &link.email);
-            if self.commit(client, &user, change).await?.is_none() {
+            if self.commit(&user, change).await?.is_none() {
                 // The caller proved to hold an account of the link's version: a row with another version ends this.
-                user = self.find_movable(client, &id, &link).await?;
+                user = self.find_movable(&id, &link).await?;
                 return Ok(None);
             }
             let (id, now) = (newest_id(&user), self.ports().clock.now());
@@ -182,9 +177,9 @@ impl AuthSystem {
     }
 
     /// The account, if it is still the one that the link was made for.
-    async fn find_movable(&self, client: &Client, id: &UserId, link: &SealedLink) -> Result<User, Error> {
+    async fn find_movable(&self, id: &UserId, link: &SealedLink) -> Result<User, Error> {
         let now = self.ports().clock.now();
-        let found = self.ports().users.find(&client.tenant, UserKey::Id(id)).await?;
+        let found = self.ports().users.find(self.tenant(), UserKey::Id(id)).await?;
         let fits = |it: &User| it.is_active() && it.token_version == link.token_version && now < link.expires_at;
         let user = found.filter(fits).ok_or(Reason::LinkSpent)?;
         let newest = self.find_newest(&user).await?.filter(|newest| constant_time_eq(&newest.serial, &link.extra));
@@ -193,7 +188,7 @@ impl AuthSystem {
 
     /// Lets a caller confirm that holds the account. On an account with a second factor a live session is enough, because
     /// the request for the change needed its proof.
-    async fn check_mover(&self, client: &Client, user: &User, mover: Mover<'_>) -> Result<(), Error> {
+    async fn check_mover(&self, user: &User, mover: Mover<'_>) -> Result<(), Error> {
         match mover {
             Mover::Session(live) => {
                 let same =
@@ -202,7 +197,7 @@ impl AuthSystem {
                 if same && full { Ok(()) } else { Err(Reason::NotAuthenticated.into()) }
             }
             Mover::Password { password, code } => {
-                self.confirm_password(client, user, password).await?.ok_or(Reason::WrongPassword)?;
+                self.confirm_password(user, password).await?.ok_or(Reason::WrongPassword)?;
                 if user.factors.is_empty() {
                     return Ok(());
                 }

@@ -1,12 +1,12 @@
 use std::fmt;
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange};
 use crate::proof::{Authenticated, LiveSession};
 use crate::session::SessionTokens;
-use crate::types::{Client, Password, Personal};
+use crate::types::{Password, Personal};
 
 /// A password in the place of another one.
 pub struct PasswordChangeRequest<'a> {
@@ -23,7 +23,7 @@ impl fmt::Debug for PasswordChangeRequest<'_> {
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Changes the password. Every session, link and pending login dies with the same write; the caller gets a new
     /// session. A mail tells the owner, with a link that takes it back.
     ///
@@ -32,7 +32,6 @@ impl AuthSystem {
     /// `not_authenticated` and its like when the account changed since the login; `overloaded`; `unavailable`.
     pub async fn change_password(
         &self,
-        client: &Client,
         live: &LiveSession,
         request: PasswordChangeRequest<'_>,
     ) -> Result<SessionTokens, Error> {
@@ -42,17 +41,17 @@ impl AuthSystem {
             let personal = Personal::of(&user);
             let new = self.policy().password.accept("new_password", request.new_password, personal);
             let new = new.map_err(Error::invalid_fields)?;
-            let proof = self.confirm_password(client, &user, request.old_password).await?;
+            let proof = self.confirm_password(&user, request.old_password).await?;
             let proof = proof.ok_or(Reason::WrongPassword)?;
-            self.ask_password_check(client, "new_password", &new, personal).await?;
-            let hash = self.hash(client, &new).await?;
+            self.ask_password_check("new_password", &new, personal).await?;
+            let hash = self.hash(&new).await?;
             let write = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
             let change = Change::new(Event::PasswordChanged { user: user.id }, write)
                 .notify(MailPurpose::PasswordChanged, &user.email);
-            let Some(changed) = self.commit(client, &user, change).await? else { return Ok(None) };
+            let Some(changed) = self.commit(&user, change).await? else { return Ok(None) };
             let renewed = Authenticated::renewed(live, recent, &proof, &changed);
             let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-            self.issue_session(client, live.channel(), renewed).await.map(Some)
+            self.issue_session(live.channel(), renewed).await.map(Some)
         })
     }
 }

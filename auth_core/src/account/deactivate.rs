@@ -1,13 +1,13 @@
 //! Closing the account by its owner. A reset within a time reopens it.
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange};
 use crate::proof::LiveSession;
-use crate::types::{Client, Password, UserStatus};
+use crate::types::{Password, UserStatus};
 
-impl AuthSystem {
+impl Request<'_> {
     /// Closes the account, with its password: every session and link of it ends. A mail tells the owner, with a link that
     /// takes the closing back.
     ///
@@ -16,15 +16,15 @@ impl AuthSystem {
     ///
     /// # Errors
     /// `wrong_password`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
-    pub async fn deactivate(&self, client: &Client, live: &LiveSession, password: &Password) -> Result<(), Error> {
+    pub async fn deactivate(&self, live: &LiveSession, password: &Password) -> Result<(), Error> {
         until_won!({
             let user = self.current_user(live).await?;
-            self.confirm_password(client, &user, password).await?.ok_or(Reason::WrongPassword)?;
+            self.confirm_password(&user, password).await?.ok_or(Reason::WrongPassword)?;
             let status = UserStatus::Deactivated { since: self.ports().clock.now() };
             let write = UserChange { status: Some(status), ..UserChange::default() };
             let change =
                 Change::new(Event::Deactivated { user: user.id }, write).notify(MailPurpose::Deactivated, &user.email);
-            Ok(self.commit(client, &user, change).await?.map(|_| ()))
+            Ok(self.commit(&user, change).await?.map(|_| ()))
         })
     }
 }

@@ -1,14 +1,14 @@
 //! Two takings-back in opposite directions. The mailbox that loses an account by a taking-back is told, and can object.
 
 use super::not_me::TakenBack;
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::factor::code::wrong_code;
 use crate::policy::Disputes;
 use crate::port::{Event, MailPurpose, UserChange, UserKey};
 use crate::token::SealedLink;
-use crate::types::{Client, Dispute, Email, Timestamp, TokenVersion, User, UserId, UserStatus};
+use crate::types::{Dispute, Email, Timestamp, TokenVersion, User, UserId, UserStatus};
 
 /// The sides of a taking-back: the address that got the account, and the addresses that lost it.
 struct Sides {
@@ -52,14 +52,13 @@ impl Sides {
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Objects to a taking-back, with the link that the address got which lost the account.
     ///
     /// A code of a second factor that was on before the first change decides at once: the account goes to the side that
     /// shows it. Without a code the account is shut, and both sides are told.
     pub(crate) async fn contest(
         &self,
-        client: &Client,
         user: &UserId,
         link: &SealedLink,
         code: Option<&str>,
@@ -67,7 +66,7 @@ impl AuthSystem {
         let mut shown = false;
         until_won!({
             let now = self.ports().clock.now();
-            let found = self.ports().users.find(&client.tenant, UserKey::Id(user)).await?;
+            let found = self.ports().users.find(self.tenant(), UserKey::Id(user)).await?;
             let user = found.ok_or(Reason::LinkInvalid)?;
             let sides = Sides::of(&user, link, now).ok_or(Reason::LinkInvalid)?;
             match code {
@@ -78,13 +77,13 @@ impl AuthSystem {
                         return Err(wrong_code());
                     }
                     shown = true;
-                    self.decide_for(client, &user, &sides, &link.email, now).await
+                    self.decide_for(&user, &sides, &link.email, now).await
                 }
                 None if sides.open => {
                     let field = FieldError { field: "code", reason: FieldReason::Required };
                     Err(Error::invalid_fields(vec![field]))
                 }
-                None => self.shut_for(client, &user, &sides, now).await,
+                None => self.shut_for(&user, &sides, now).await,
             }
         })
     }
@@ -94,14 +93,13 @@ impl AuthSystem {
     /// The other sides have had their say. An address that the account moved on to meanwhile can still object.
     async fn decide_for(
         &self,
-        client: &Client,
         user: &User,
         sides: &Sides,
         winner: &Email,
         now: Timestamp,
     ) -> Result<Option<TakenBack>, Error> {
         let moved = user.email != *winner;
-        if !self.make_way(client, &user.id, winner).await? {
+        if !self.make_way(&user.id, winner).await? {
             return Err(Reason::LinkInvalid.into());
         }
         if moved {
@@ -132,7 +130,7 @@ impl AuthSystem {
         if let Some(third) = third {
             change = change.notify(MailPurpose::AddressLost, third);
         }
-        let Some(changed) = self.commit(client, user, change).await? else { return Ok(None) };
+        let Some(changed) = self.commit(user, change).await? else { return Ok(None) };
         let gone: Vec<_> = user.factors.iter().filter(|it| !changed.factors.contains(it)).cloned().collect();
         self.remove_credentials(&user.tenant, &gone).await;
         Ok(Some(TakenBack::Restored))
@@ -140,15 +138,9 @@ impl AuthSystem {
 
     /// Shuts the account for both sides. It goes back to the address that was verified longest, by a reset once the time
     /// is over, or by an operator. Returns `None` when the row changed meanwhile.
-    async fn shut_for(
-        &self,
-        client: &Client,
-        user: &User,
-        sides: &Sides,
-        now: Timestamp,
-    ) -> Result<Option<TakenBack>, Error> {
+    async fn shut_for(&self, user: &User, sides: &Sides, now: Timestamp) -> Result<Option<TakenBack>, Error> {
         let moved = user.email != sides.home;
-        if !self.make_way(client, &user.id, &sides.home).await? {
+        if !self.make_way(&user.id, &sides.home).await? {
             return Err(Reason::LinkInvalid.into());
         }
         if moved {
@@ -181,7 +173,7 @@ impl AuthSystem {
         for claimant in &claimants {
             change = change.notify(MailPurpose::AccountDisputed, claimant);
         }
-        Ok(self.commit(client, user, change).await?.map(|_| TakenBack::Disputed))
+        Ok(self.commit(user, change).await?.map(|_| TakenBack::Disputed))
     }
 }
 

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::AuthSystem;
 use crate::commit::until_won;
 use crate::error::{Error, FieldError, FieldReason};
 use crate::port::{Event, MailPurpose, StoreError, UserKey};
-use crate::types::{
-    Client, Credential, CredentialId, Email, FactorKind, Payload, TenantId, Timestamp, User, UserId, Username,
-};
+use crate::types::{Credential, CredentialId, Email, FactorKind, Payload, TenantId, Timestamp, User, UserId, Username};
+use crate::{AuthSystem, Request};
 
 const VERSION: u16 = 1;
 /// The longest time from here to the write of a move. The notice that the write releases is queued in between.
@@ -39,7 +37,7 @@ fn is_over(row: &Credential, now: Timestamp) -> bool {
     micros.is_some_and(|micros| Timestamp::from_micros(i64::from_be_bytes(micros)) <= now)
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Keeps the present address of an account from others for the life of a "not me" link. Call it before the write that
     /// moves the account: until then the row is inert, because the account still has the address.
     pub(crate) async fn keep_address(&self, user: &User) -> Result<(), Error> {
@@ -87,7 +85,6 @@ impl AuthSystem {
     /// that says why no account was made.
     pub(crate) async fn sign_up_at_former_email(
         &self,
-        client: &Client,
         email: &Email,
         username: Option<&Username>,
         left_by: UserId,
@@ -95,7 +92,7 @@ impl AuthSystem {
         let taken = |field| Err(Error::invalid_fields(vec![FieldError { field, reason: FieldReason::Taken }]));
         let users = &self.ports().users;
         if let Some(username) = username
-            && users.find(&client.tenant, UserKey::Username(username)).await?.is_some()
+            && users.find(self.tenant(), UserKey::Username(username)).await?.is_some()
         {
             return taken("username");
         }
@@ -103,10 +100,12 @@ impl AuthSystem {
             return taken("email");
         }
         users.dummy_write(&format!("account of {}", email.as_str())).await?;
-        self.record(&client.tenant, Event::FormerEmailWanted { user: left_by });
-        self.queue_mail(client, email, MailPurpose::AddressReserved).await
+        self.record(self.tenant(), Event::FormerEmailWanted { user: left_by });
+        self.queue_mail(email, MailPurpose::AddressReserved).await
     }
+}
 
+impl AuthSystem {
     /// Removes the rows of former addresses that are no longer kept, up to a thousand. The worker calls this.
     ///
     /// # Errors

@@ -2,22 +2,22 @@
 
 use uuid::Uuid;
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, housekeeping, until_won};
 use crate::error::Error;
 use crate::port::{Event, UserChange, UserKey};
-use crate::types::{Client, Email, User, UserId, UserStatus};
+use crate::types::{Email, User, UserId, UserStatus};
 
-impl AuthSystem {
+impl Request<'_> {
     /// Sees to it that no unverified account stands between an account and an address whose mailbox its owner proved.
     /// Returns `false` when a verified account has the address.
     ///
     /// The unverified account is marked as deleted, and leaves the address and the username, in one compare-and-swap. The
     /// caller's own write follows. It meets a conflict when another account took the address in between, and starts again.
-    pub(crate) async fn make_way(&self, client: &Client, mover: &UserId, email: &Email) -> Result<bool, Error> {
+    pub(crate) async fn make_way(&self, mover: &UserId, email: &Email) -> Result<bool, Error> {
         let users = &self.ports().users;
         until_won!({
-            let found = users.find(&client.tenant, UserKey::Email(email)).await?;
+            let found = users.find(self.tenant(), UserKey::Email(email)).await?;
             let Some(holder) = found.filter(|holder| holder.id != *mover) else { return Ok(Some(true)) };
             if holder.is_verified() {
                 return Ok(Some(false));
@@ -28,7 +28,7 @@ impl AuthSystem {
                 ..UserChange::disowning()
             };
             let change = Change::new(Event::UnverifiedGaveWay { user: holder.id }, write);
-            let Some(gone) = self.commit(client, &holder, change).await? else { return Ok(None) };
+            let Some(gone) = self.commit(&holder, change).await? else { return Ok(None) };
             self.remove_all_credentials(&gone).await;
             Ok(Some(true))
         })

@@ -1,13 +1,12 @@
 use std::fmt;
 
-use crate::AuthSystem;
 use crate::commit::{Change, until_won};
 use crate::error::Error;
 use crate::port::{Event, LoginRecord, NewUser, Unique, UserChange, UserInsert, UserKey};
 use crate::types::{
-    Attributes, Claim, Client, Email, PasswordHash, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus,
-    Username,
+    Attributes, Claim, Email, PasswordHash, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
 };
+use crate::{AuthSystem, Request};
 
 /// An account of another system.
 #[derive(Clone)]
@@ -63,6 +62,12 @@ impl AuthSystem {
     /// # Errors
     /// `unavailable`; `internal` when the store cannot keep the account, such as one of a second tenant.
     pub async fn import_user(&self, user: &ImportedUser) -> Result<UserImport, Error> {
+        self.within(user.tenant).import(user).await
+    }
+}
+
+impl Request<'_> {
+    async fn import(&self, user: &ImportedUser) -> Result<UserImport, Error> {
         let users = &self.ports().users;
         until_won!({
             let row = match self.imported_before(user).await? {
@@ -121,8 +126,7 @@ impl AuthSystem {
             password_hash: Some(user.password_hash.clone()),
             ..UserChange::default()
         };
-        let client = Client { tenant: user.tenant, ..Client::default() };
-        Ok(self.commit(&client, row, Change::part(write)).await?.is_some())
+        Ok(self.commit(row, Change::part(write)).await?.is_some())
     }
 }
 

@@ -1,27 +1,26 @@
 //! The check of a mailed link whose token no row keeps. Links that carry their content sealed are opened before their
 //! account is read: see `change_email`, `not_me` and `dispute`.
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::Error;
 use crate::port::UserKey;
 use crate::token::LinkPurpose;
-use crate::types::{Client, User, UserId};
+use crate::types::{User, UserId};
 
-impl AuthSystem {
+impl Request<'_> {
     /// Returns the account that a mailed link names, if the token was made for this purpose and for the account as it is
     /// now. A link to an unknown account costs the same check.
     ///
     /// Call it once more after a lost compare-and-swap, because the token is bound to the state of the row.
     pub(crate) async fn account_of_link(
         &self,
-        client: &Client,
         purpose: LinkPurpose,
         user: Option<&UserId>,
         token: &str,
     ) -> Result<Option<User>, Error> {
         let ports = self.ports();
         let found = match user {
-            Some(id) => ports.users.find(&client.tenant, UserKey::Id(id)).await?,
+            Some(id) => ports.users.find(self.tenant(), UserKey::Id(id)).await?,
             None => None,
         };
         let genuine = self.tokens().verify_link(purpose, found.as_ref(), token, ports.clock.now());

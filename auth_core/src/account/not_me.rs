@@ -1,10 +1,10 @@
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, housekeeping, until_won};
 use crate::error::{Error, Reason};
 use crate::factor::retired::{Retired, factors_before};
 use crate::port::{Event, MailPurpose, UserChange, UserKey};
 use crate::token::{SealedLink, SealedPurpose};
-use crate::types::{Client, Dispute, Email, Recoveries, Timestamp, User, UserId, UserStatus};
+use crate::types::{Dispute, Email, Recoveries, Timestamp, User, UserId, UserStatus};
 
 /// The outcome of a taking-back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum TakenBack {
     Disputed,
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Takes back a change that its owner was told of and did not make: ends every session, clears the password, takes
     /// off second factors that were enrolled by it or since, restores the address that the notice went to, and mails a
     /// link there that sets a new password. Backup codes of an older factor stay, also those that a notice reports: the
@@ -38,23 +38,17 @@ impl AuthSystem {
     /// # Errors
     /// `link_invalid`, also for a link that was used or whose change was taken back; `invalid_fields` for a `code` that is
     /// missing where a dispute is open already; `invalid_code`; `throttled`; `unavailable`.
-    pub async fn take_back(
-        &self,
-        client: &Client,
-        user: Option<UserId>,
-        token: &str,
-        code: Option<&str>,
-    ) -> Result<TakenBack, Error> {
+    pub async fn take_back(&self, user: Option<UserId>, token: &str, code: Option<&str>) -> Result<TakenBack, Error> {
         let user = user.ok_or(Reason::LinkInvalid)?;
-        if let Some(link) = self.tokens().open_link(SealedPurpose::TakenBack, client.tenant, user, token) {
-            return self.contest(client, &user, &link, code).await;
+        if let Some(link) = self.tokens().open_link(SealedPurpose::TakenBack, *self.tenant(), user, token) {
+            return self.contest(&user, &link, code).await;
         }
-        let link = self.tokens().open_link(SealedPurpose::NotMe, client.tenant, user, token);
+        let link = self.tokens().open_link(SealedPurpose::NotMe, *self.tenant(), user, token);
         let link = link.ok_or(Reason::LinkInvalid)?;
         let users = &self.ports().users;
         until_won!({
             let now = self.ports().clock.now();
-            let found = users.find(&client.tenant, UserKey::Id(&user)).await?;
+            let found = users.find(self.tenant(), UserKey::Id(&user)).await?;
             let user = found.filter(|user| is_open(&link, user, now)).ok_or(Reason::LinkInvalid)?;
             let retired = self.retired_factors(&user).await?;
             let mut write = self.recovery(&user, &link, &retired, now);
@@ -67,7 +61,7 @@ impl AuthSystem {
                 write.factors = None;
                 write.status = Some(UserStatus::Disabled);
             }
-            let gone = user.email != link.email && !self.make_way(client, &user.id, &link.email).await?;
+            let gone = user.email != link.email && !self.make_way(&user.id, &link.email).await?;
             let event = Event::ChangeTakenBack { user: user.id, address_lost: gone };
             let change = if gone {
                 write.email = None;
@@ -85,7 +79,7 @@ impl AuthSystem {
                 change.notify(MailPurpose::ResetPassword, &link.email)
             };
             // A lost race: another account took the address in between.
-            let Some(changed) = self.commit(client, &user, change).await? else { return Ok(None) };
+            let Some(changed) = self.commit(&user, change).await? else { return Ok(None) };
             for gone in user.factors.iter().filter(|factor| !changed.factors.contains(factor)) {
                 let removed = self.ports().credentials.remove(&user.tenant, gone.credential).await;
                 housekeeping(removed, "removing a credential");

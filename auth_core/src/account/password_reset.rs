@@ -2,12 +2,12 @@ use std::fmt;
 
 use super::dispute::settle_by_reset;
 use super::verify_email::parse_email;
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange};
 use crate::token::LinkPurpose;
-use crate::types::{Client, Personal, Token, User, UserId, UserStatus};
+use crate::types::{Personal, Token, User, UserId, UserStatus};
 
 /// A new password, with the link that entitles to set it.
 pub struct PasswordResetConfirm<'a> {
@@ -33,14 +33,14 @@ pub struct PasswordWasReset {
     pub device: Token,
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Queues a mail with a link that sets a new password. The answer and the work are the same for any address.
     ///
     /// # Errors
     /// `invalid_fields` for what is no address; `unavailable`.
-    pub async fn request_password_reset(&self, client: &Client, email: &str) -> Result<(), Error> {
+    pub async fn request_password_reset(&self, email: &str) -> Result<(), Error> {
         let email = parse_email(email)?;
-        self.queue_mail(client, &email, MailPurpose::ResetPassword).await
+        self.queue_mail(&email, MailPurpose::ResetPassword).await
     }
 
     /// Sets the password with a mailed link. That bumps the account's version in the same write: the link itself, all
@@ -54,11 +54,7 @@ impl AuthSystem {
     ///
     /// # Errors
     /// `invalid_fields` for an unacceptable password; `link_invalid`; `overloaded`; `unavailable`.
-    pub async fn confirm_password_reset(
-        &self,
-        client: &Client,
-        request: PasswordResetConfirm<'_>,
-    ) -> Result<PasswordWasReset, Error> {
+    pub async fn confirm_password_reset(&self, request: PasswordResetConfirm<'_>) -> Result<PasswordWasReset, Error> {
         // What is wrong with it for anybody. What is known of the owner counts once the link is proven good.
         self.policy()
             .password
@@ -69,7 +65,7 @@ impl AuthSystem {
         let mut hash = None;
         until_won!({
             let (id, token) = (request.user.as_ref(), request.token);
-            let found = self.account_of_link(client, LinkPurpose::SetPassword, id, token).await?;
+            let found = self.account_of_link(LinkPurpose::SetPassword, id, token).await?;
             let user = found.filter(|user| self.may_be_reset(user)).ok_or(Reason::LinkInvalid)?;
             let now = ports.clock.now();
             let (verifies, stranger) = (!user.is_verified(), user.is_unclaimed());
@@ -82,8 +78,8 @@ impl AuthSystem {
                 Some(hash) => hash,
                 None => {
                     let personal = Personal::of(&user);
-                    let password = self.accept_password(client, "password", request.password, personal).await?;
-                    hash.insert(self.hash(client, &password).await?)
+                    let password = self.accept_password("password", request.password, personal).await?;
+                    hash.insert(self.hash(&password).await?)
                 }
             };
             let reopens = matches!(user.status, UserStatus::Deactivated { .. });
@@ -105,7 +101,7 @@ impl AuthSystem {
                 change = change.notify(MailPurpose::DisputeSettled, loser);
             }
             change = change.notify(MailPurpose::PasswordChanged, &user.email);
-            let Some(changed) = self.commit(client, &user, change).await? else { return Ok(None) };
+            let Some(changed) = self.commit(&user, change).await? else { return Ok(None) };
             if stranger {
                 self.remove_credentials(&user.tenant, &user.factors).await;
             }

@@ -1,22 +1,17 @@
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason};
 use crate::port::{Event, UserChange};
 use crate::proof::LiveSession;
-use crate::types::{Attributes, Client, User};
+use crate::types::{Attributes, User};
 
-impl AuthSystem {
+impl Request<'_> {
     /// Changes the application's own fields of the account: those that the policy knows and the caller names. `None`
     /// removes one. Ends no session.
     ///
     /// # Errors
     /// `invalid_fields`; `not_authenticated` and its like when the account changed since the login; `unavailable`.
-    pub async fn change_profile(
-        &self,
-        client: &Client,
-        live: &LiveSession,
-        changes: &[(&str, Option<&str>)],
-    ) -> Result<User, Error> {
+    pub async fn change_profile(&self, live: &LiveSession, changes: &[(&str, Option<&str>)]) -> Result<User, Error> {
         let mut errors = Vec::new();
         let mut accepted = Vec::new();
         for rule in &self.policy().attributes {
@@ -38,7 +33,7 @@ impl AuthSystem {
                 return Ok(Some(user));
             }
             let write = UserChange { attributes: Some(attributes), ..UserChange::default() };
-            self.commit(client, &user, Change::new(Event::ProfileChanged { user: user.id }, write)).await
+            self.commit(&user, Change::new(Event::ProfileChanged { user: user.id }, write)).await
         })
     }
 }

@@ -1,14 +1,12 @@
 use std::fmt;
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::budget::{Budget, Guesser};
 use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::port::{AttemptKey, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserInsert, UserKey};
 use crate::proof::verify_password;
-use crate::types::{
-    Attributes, Claim, Client, Email, Password, PasswordHash, Personal, TokenVersion, User, UserId, Username,
-};
+use crate::types::{Attributes, Claim, Email, Password, PasswordHash, Personal, TokenVersion, User, UserId, Username};
 
 /// An account that somebody wants. All texts are as the client sent them.
 pub struct SignUpRequest<'a> {
@@ -74,7 +72,7 @@ fn taken(fields: &[&'static str]) -> Error {
     Error::invalid_fields(fields.iter().map(error).collect())
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Makes an account, unverified, and queues the mail that verifies it.
     ///
     /// For an address that has an account the answer and the work are the same, and a mail tells its owner. If that
@@ -89,44 +87,44 @@ impl AuthSystem {
     /// # Errors
     /// `invalid_fields`, with `taken` for a username, and for an address where the policy says so; `overloaded`;
     /// `unavailable`.
-    pub async fn sign_up(&self, client: &Client, request: SignUpRequest<'_>) -> Result<SignedUp, Error> {
+    pub async fn sign_up(&self, request: SignUpRequest<'_>) -> Result<SignedUp, Error> {
         let fields = self.accept_sign_up(&request)?;
         // Before anything is looked up, so that a known address costs and answers the same.
-        self.ask_password_check(client, "password", &fields.password, fields.personal()).await?;
-        let in_time = self.count_sign_up(client, &fields).await?;
+        self.ask_password_check("password", &fields.password, fields.personal()).await?;
+        let in_time = self.count_sign_up(&fields).await?;
         let mut hash: Option<PasswordHash> = None;
         until_won!({
             // Looked up for every address, so that a known one costs no less.
-            let left_by = self.left_by_another(&client.tenant, &fields.email, None).await?;
-            if let Some(user) = self.find_by_email(client, &fields.email).await? {
+            let left_by = self.left_by_another(self.tenant(), &fields.email, None).await?;
+            if let Some(user) = self.find_by_email(&fields.email).await? {
                 if self.is_lapsed(&user) {
                     self.remove_lapsed(&user).await?;
-                } else if self.sign_up_again(client, &fields, user, in_time).await? {
+                } else if self.sign_up_again(&fields, user, in_time).await? {
                     return Ok(Some(SignedUp));
                 }
                 return Ok(None);
             }
             let hash = match &hash {
                 Some(hash) => hash.clone(),
-                None => hash.insert(self.hash(client, &fields.password).await?).clone(),
+                None => hash.insert(self.hash(&fields.password).await?).clone(),
             };
             if let Some(left_by) = left_by {
-                self.sign_up_at_former_email(client, &fields.email, fields.username.as_ref(), left_by).await?;
+                self.sign_up_at_former_email(&fields.email, fields.username.as_ref(), left_by).await?;
                 return Ok(Some(SignedUp));
             }
             let row = fields.email.as_str();
             self.count_failure(None, row, Guesser::Stranger).await?;
-            match self.ports().users.insert(&self.new_user(client, &fields, hash)?).await? {
+            match self.ports().users.insert(&self.new_user(&fields, hash)?).await? {
                 UserInsert::Created(user) => {
-                    self.record(&client.tenant, Event::SignedUp { user: user.id });
-                    self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
+                    self.record(self.tenant(), Event::SignedUp { user: user.id });
+                    self.queue_mail(&user.email, MailPurpose::VerifyEmail).await?;
                     return Ok(Some(SignedUp));
                 }
-                UserInsert::Conflict(Unique::Username) if self.free_username(client, &fields).await? => {}
+                UserInsert::Conflict(Unique::Username) if self.free_username(&fields).await? => {}
                 UserInsert::Conflict(Unique::Username) => {
                     // Two writes, as for a known address.
                     self.ports().users.dummy_write(&format!("account of {row}")).await?;
-                    self.queue_mail(client, &fields.email, MailPurpose::VerifyEmail).await?;
+                    self.queue_mail(&fields.email, MailPurpose::VerifyEmail).await?;
                     return Err(taken(&["username"]));
                 }
                 UserInsert::Conflict(Unique::Email) => {}
@@ -135,9 +133,9 @@ impl AuthSystem {
         })
     }
 
-    async fn namesake(&self, client: &Client, fields: &Fields) -> Result<Option<User>, Error> {
+    async fn namesake(&self, fields: &Fields) -> Result<Option<User>, Error> {
         match &fields.username {
-            Some(username) => Ok(self.ports().users.find(&client.tenant, UserKey::Username(username)).await?),
+            Some(username) => Ok(self.ports().users.find(self.tenant(), UserKey::Username(username)).await?),
             None => Ok(None),
         }
     }
@@ -148,26 +146,26 @@ impl AuthSystem {
     }
 
     /// Takes the username from an account that forfeits it. Returns `false` if the username stays taken.
-    async fn free_username(&self, client: &Client, fields: &Fields) -> Result<bool, Error> {
-        let Some(namesake) = self.namesake(client, fields).await? else { return Ok(true) };
+    async fn free_username(&self, fields: &Fields) -> Result<bool, Error> {
+        let Some(namesake) = self.namesake(fields).await? else { return Ok(true) };
         if !self.forfeits_username(&namesake) {
             return Ok(false);
         }
         let nameless = UserChange { clear_username: true, ..UserChange::default() };
         // Another sign-up may have been faster; then the next attempt to insert tells.
-        self.commit(client, &namesake, Change::part(nameless)).await?;
+        self.commit(&namesake, Change::part(nameless)).await?;
         Ok(true)
     }
 
-    pub(crate) fn sign_up_budget(&self, client: &Client, email: &Email) -> Budget {
-        let parts = [client.tenant.as_str().as_bytes(), email.as_str().as_bytes()];
+    pub(crate) fn sign_up_budget(&self, email: &Email) -> Budget {
+        let parts = [self.tenant().as_str().as_bytes(), email.as_str().as_bytes()];
         Budget { key: AttemptKey::new("signup/identifier", &parts), limit: self.policy().login_attempts }
     }
 
     /// Counts an attempt at the account of the address, whether it exists or not. Returns `false` past the limit. The
     /// password is not checked then, and nothing else differs.
-    async fn count_sign_up(&self, client: &Client, fields: &Fields) -> Result<bool, Error> {
-        match self.count_attempt(&self.sign_up_budget(client, &fields.email)).await {
+    async fn count_sign_up(&self, fields: &Fields) -> Result<bool, Error> {
+        match self.count_attempt(&self.sign_up_budget(&fields.email)).await {
             Ok(()) => Ok(true),
             Err(error) if error.reason() == Reason::Throttled => Ok(false),
             Err(error) => Err(error),
@@ -175,24 +173,24 @@ impl AuthSystem {
     }
 
     /// The address has an account. `false` when it changed meanwhile and everything must be looked at again.
-    async fn sign_up_again(&self, client: &Client, fields: &Fields, user: User, in_time: bool) -> Result<bool, Error> {
+    async fn sign_up_again(&self, fields: &Fields, user: User, in_time: bool) -> Result<bool, Error> {
         let ports = self.ports();
         let reveals = self.policy().reveal_taken_emails;
         let (hasher, clock) = (ports.hasher.as_ref(), ports.clock.as_ref());
-        let ticket = hasher.admit(client.lane())?;
+        let ticket = hasher.admit(self.client().lane())?;
         // A proven account's password is not for guessing here: the check then runs against none, at the same cost.
         let guessed_at = user.password_hash.is_some() && !user.is_verified() && user.is_active();
         let open = Some(&user).filter(|_| in_time && guessed_at);
         let counted = self.count_failure(open, fields.email.as_str(), Guesser::Stranger).await?;
         // A sign-up that clears the password also starts the count anew. What was read before must not be compared then, or
         // parallel guesses would pass the limit.
-        let now = self.find_by_email(client, &fields.email).await?;
+        let now = self.find_by_email(&fields.email).await?;
         if now.is_none_or(|now| (now.id, now.revision) != (user.id, user.revision)) {
             return Ok(false);
         }
         let against = open.filter(|_| counted);
         let proof = verify_password(hasher, clock, ports.events.as_ref(), ticket, against, &fields.password).await?;
-        let namesake = self.namesake(client, fields).await?.filter(|namesake| !self.forfeits_username(namesake));
+        let namesake = self.namesake(fields).await?.filter(|namesake| !self.forfeits_username(namesake));
         let named = namesake.is_some();
         // Another spelling may be another mailbox: until one is proven, mail goes to the one that was typed last, and what
         // the other one was told counts no more.
@@ -202,11 +200,11 @@ impl AuthSystem {
         let refused = namesake.is_some_and(|namesake| namesake.id != user.id || proof.is_none());
         let decision = decide(&user, proof.is_some() && !respelt);
         // Before the answer: a username that a stranger chose must not turn the owner's sign-up into one that does nothing.
-        if !self.write_repeated(client, &user, decision, respelling).await? {
+        if !self.write_repeated(&user, decision, respelling).await? {
             return Ok(false);
         }
         let password_cleared = decision == Decision::ClearPassword;
-        self.record(&client.tenant, Event::SignUpRepeated { user: user.id, password_cleared });
+        self.record(self.tenant(), Event::SignUpRepeated { user: user.id, password_cleared });
         let purpose = match decision {
             // The answer tells the client what is taken, so the owner need not be asked.
             Decision::TellOwner if (reveals || refused) && user.is_active() => None,
@@ -215,8 +213,8 @@ impl AuthSystem {
             Decision::ClearPassword | Decision::AskForPassword => Some(MailPurpose::SetPassword),
         };
         match purpose {
-            Some(purpose) => self.queue_mail(client, &user.email, purpose).await?,
-            None => self.queue_no_mail(client, user.email.as_str()).await?,
+            Some(purpose) => self.queue_mail(&user.email, purpose).await?,
+            None => self.queue_no_mail(user.email.as_str()).await?,
         }
         match (reveals, refused) {
             (true, _) if named => Err(taken(&["email", "username"])),
@@ -228,13 +226,7 @@ impl AuthSystem {
     }
 
     /// Makes one write for each decision, so that all take as long. Returns `false` if the row changed meanwhile.
-    async fn write_repeated(
-        &self,
-        client: &Client,
-        user: &User,
-        decision: Decision,
-        respelling: Option<&Email>,
-    ) -> Result<bool, Error> {
+    async fn write_repeated(&self, user: &User, decision: Decision, respelling: Option<&Email>) -> Result<bool, Error> {
         let users = &self.ports().users;
         match (decision, respelling) {
             (Decision::ClearPassword, _) | (Decision::AskForPassword, Some(_)) => {
@@ -242,7 +234,7 @@ impl AuthSystem {
                 let password_alone = UserChange { password_hash: Some(None), ..UserChange::default() };
                 let change = if user.is_unclaimed() { UserChange::disowning() } else { password_alone };
                 let change = UserChange { email: respelling.cloned(), ..change };
-                if self.commit(client, user, Change::part(change)).await?.is_none() {
+                if self.commit(user, Change::part(change)).await?.is_none() {
                     return Ok(false);
                 }
                 self.remove_credentials(&user.tenant, &user.factors).await;
@@ -259,14 +251,14 @@ impl AuthSystem {
         Ok(true)
     }
 
-    fn new_user(&self, client: &Client, fields: &Fields, hash: PasswordHash) -> Result<NewUser, Error> {
+    fn new_user(&self, fields: &Fields, hash: PasswordHash) -> Result<NewUser, Error> {
         Ok(NewUser {
-            tenant: client.tenant,
+            tenant: *self.tenant(),
             id: UserId::from(self.new_id()?),
             email: fields.email.clone(),
             username: fields.username.clone(),
             email_verified_at: None,
-            claim: Claim::SignUp { from: client.address },
+            claim: Claim::SignUp { from: self.client().address },
             password_hash: Some(hash),
             token_version: TokenVersion::new(self.random_bits()?),
             attributes: fields.attributes.clone(),

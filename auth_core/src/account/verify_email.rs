@@ -1,19 +1,19 @@
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::port::{Event, MailPurpose, UserChange};
 use crate::token::LinkPurpose;
-use crate::types::{Client, Email, UserId};
+use crate::types::{Email, UserId};
 
-impl AuthSystem {
+impl Request<'_> {
     /// Proves a mailbox with the link that was mailed to it. It does not log in.
     ///
     /// # Errors
     /// `link_invalid`; `already_verified` for a good link of an account that is verified; `unavailable`.
-    pub async fn verify_email(&self, client: &Client, user: Option<UserId>, token: &str) -> Result<(), Error> {
+    pub async fn verify_email(&self, user: Option<UserId>, token: &str) -> Result<(), Error> {
         let ports = self.ports();
         until_won!({
-            let found = self.account_of_link(client, LinkPurpose::VerifyEmail, user.as_ref(), token).await?;
+            let found = self.account_of_link(LinkPurpose::VerifyEmail, user.as_ref(), token).await?;
             let user = found.ok_or(Reason::LinkInvalid)?;
             if user.is_verified() {
                 return Err(Reason::AlreadyVerified.into());
@@ -24,7 +24,7 @@ impl AuthSystem {
             let now = Some(ports.clock.now());
             let write = UserChange { email_verified_at: Some(now), ..UserChange::default() };
             let change = Change::new(Event::EmailVerified { user: user.id }, write);
-            Ok(self.commit(client, &user, change).await?.map(|_| ()))
+            Ok(self.commit(&user, change).await?.map(|_| ()))
         })
     }
 
@@ -33,9 +33,9 @@ impl AuthSystem {
     ///
     /// # Errors
     /// `invalid_fields` for what is no address; `unavailable`.
-    pub async fn resend_verification(&self, client: &Client, email: &str) -> Result<(), Error> {
+    pub async fn resend_verification(&self, email: &str) -> Result<(), Error> {
         let email = parse_email(email)?;
-        self.queue_mail(client, &email, MailPurpose::VerifyEmail).await
+        self.queue_mail(&email, MailPurpose::VerifyEmail).await
     }
 }
 

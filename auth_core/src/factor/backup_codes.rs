@@ -5,15 +5,14 @@ use constant_time_eq::constant_time_eq;
 use super::check::{Accepted, Factor};
 use super::code::{unreadable, wrong_code};
 use super::step_up::{Confirmation, Strength};
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::until_won;
 use crate::error::{Error, Reason};
 use crate::port::{Event, MailMatter, MailPurpose};
 use crate::proof::LiveSession;
 use crate::token::vault::{HASH_BYTES, Unreadable, Vault};
 use crate::types::{
-    BACKUP_CODE_ALPHABET, BACKUP_CODE_CHARS, Client, Code, Credential, FactorKind, Password, Payload, Timestamp, Token,
-    User,
+    BACKUP_CODE_ALPHABET, BACKUP_CODE_CHARS, Code, Credential, FactorKind, Password, Payload, Timestamp, Token, User,
 };
 
 const VERSION: u16 = 1;
@@ -77,18 +76,18 @@ impl Factor for BackupCodes {
 
     fn check(
         &self,
-        system: &AuthSystem,
+        request: &Request<'_>,
         credential: &Credential,
         code: &str,
         _: Timestamp,
     ) -> Result<Option<Accepted>, Error> {
         let codes = Stored::read(credential).ok_or_else(|| unreadable("backup codes cannot be read"))?;
-        let left = codes.without(&system.vaults().backup_codes, credential, code).map_err(unreadable)?;
+        let left = codes.without(&request.vaults().backup_codes, credential, code).map_err(unreadable)?;
         Ok(left.map(|left| Accepted { payload: left.payload(), backup_codes_left: Some(left.len()) }))
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// How many backup codes the account has left. The codes themselves nobody can show again.
     ///
     /// # Errors
@@ -110,7 +109,6 @@ impl AuthSystem {
     /// `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn regenerate_backup_codes(
         &self,
-        client: &Client,
         live: &LiveSession,
         password: &Password,
         code: Option<&str>,
@@ -119,12 +117,12 @@ impl AuthSystem {
         until_won!({
             let user = self.current_user(live).await?;
             let credential = self.backup_code_credential(&user).await?;
-            let proof = self.confirm_password(client, &user, password).await?;
+            let proof = self.confirm_password(&user, password).await?;
             proof.ok_or(Reason::InvalidCredentials)?;
             // A code counts once, so a second round goes by the first.
             if !told {
                 let sent = Confirmation { password: None, code };
-                self.step_up(client, live, &user, sent, Strength::SecondFactor).await?;
+                self.step_up(live, &user, sent, Strength::SecondFactor).await?;
             }
             let Some(credential) = credential else { return Err(wrong_code()) };
             let codes = self.new_backup_codes()?;
@@ -132,7 +130,7 @@ impl AuthSystem {
             // Before the change, and sent even if that breaks off: a thief may have codes that nobody knows of.
             if !std::mem::replace(&mut told, true) {
                 let about = MailMatter { user: user.id, token_version: user.token_version };
-                self.queue_mail_about(client, &user.email, MailPurpose::BackupCodesReplaced, about).await?;
+                self.queue_mail_about(&user.email, MailPurpose::BackupCodesReplaced, about).await?;
             }
             if self.ports().credentials.update_if(&credential, &payload).await?.is_none() {
                 return Ok(None);

@@ -1,6 +1,6 @@
 //! The trait of factors: which codes are of a factor's form, and whether one is right.
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::Error;
 use crate::types::{Code, Credential, FactorKind, Payload, Timestamp};
 
@@ -18,7 +18,7 @@ pub(crate) trait Factor: Sync {
     /// `unavailable` for a credential that cannot be read, because a data key is missing, say.
     fn check(
         &self,
-        system: &AuthSystem,
+        request: &Request<'_>,
         credential: &Credential,
         code: &str,
         now: Timestamp,

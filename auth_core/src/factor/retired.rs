@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::AuthSystem;
 use crate::commit::housekeeping;
 use crate::error::Error;
+use crate::policy::Policy;
 use crate::port::UserKey;
 use crate::types::{
     Credential, CredentialId, EnrolledFactor, FactorKind, Payload, Recoveries, Timestamp, TokenVersion, User,
 };
+use crate::{AuthSystem, Request};
 
 const VERSION: u16 = 1;
 /// Records a round of the worker.
@@ -78,7 +79,7 @@ pub(crate) fn factors_before(user: &User, taken_back: &Recoveries, retired: &[Re
     factors
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Records the factors that a change of this row is about to take off, and what takes their place.
     pub(crate) async fn retire(
         &self,
@@ -112,33 +113,9 @@ impl AuthSystem {
         Ok(factors.iter().all(exists))
     }
 
-    /// Removes retired factors, and the records of them, that no link can bring back: up to a thousand records. The worker
-    /// calls this.
-    ///
-    /// # Errors
-    /// `unavailable`.
-    pub async fn purge_retired_factors(&self) -> Result<usize, Error> {
-        let (ports, now) = (self.ports(), self.ports().clock.now());
-        let rows =
-            ports.credentials.older_of_kind(&kind(), CredentialId::first_at(now - self.retired_life()), ROWS).await?;
-        for row in &rows {
-            match ports.users.find(&row.tenant, UserKey::Id(&row.user)).await? {
-                Some(user) => self.forget_retired(&user, now).await?,
-                None => drop(ports.credentials.remove(&row.tenant, row.id).await?),
-            }
-        }
-        Ok(rows.len())
-    }
-
-    /// The time for which a change of factors can be taken back. A notice may wait as long as its link lives, which begins
-    /// when the mail is sent.
-    fn retired_life(&self) -> Duration {
-        self.policy().not_me_link_lifetime.saturating_mul(2).saturating_add(Duration::from_secs(60 * 60))
-    }
-
     /// Removes records past the life of every link that could take their change back, and the factors that they name.
     async fn forget_retired(&self, user: &User, now: Timestamp) -> Result<(), Error> {
-        let life = self.retired_life();
+        let life = retired_life(self.policy());
         let credentials = &self.ports().credentials;
         let rows = credentials.of_user(&user.tenant, &user.id).await?;
         let read = |row: &Credential| Some((row.id, Retired::read(&row.payload)?));
@@ -154,6 +131,34 @@ impl AuthSystem {
         }
         Ok(())
     }
+}
+
+impl AuthSystem {
+    /// Removes retired factors, and the records of them, that no link can bring back: up to a thousand records. The worker
+    /// calls this.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn purge_retired_factors(&self) -> Result<usize, Error> {
+        let (ports, now) = (self.ports(), self.ports().clock.now());
+        let rows = ports
+            .credentials
+            .older_of_kind(&kind(), CredentialId::first_at(now - retired_life(self.policy())), ROWS)
+            .await?;
+        for row in &rows {
+            match ports.users.find(&row.tenant, UserKey::Id(&row.user)).await? {
+                Some(user) => self.within(user.tenant).forget_retired(&user, now).await?,
+                None => drop(ports.credentials.remove(&row.tenant, row.id).await?),
+            }
+        }
+        Ok(rows.len())
+    }
+}
+
+/// The time for which a change of factors can be taken back. A notice may wait as long as its link lives, which begins
+/// when the mail is sent.
+fn retired_life(policy: &Policy) -> Duration {
+    policy.not_me_link_lifetime.saturating_mul(2).saturating_add(Duration::from_secs(60 * 60))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::check::Factor;
 use super::code::{invalid_code, read_code};
 use super::{backup_codes, totp};
-use crate::AuthSystem;
+use crate::Request;
 use crate::budget::Budget;
 use crate::commit::until_won;
 use crate::error::{Error, FieldReason};
@@ -22,7 +22,7 @@ pub(crate) struct Spent {
 /// The factors that login asks for beside the password.
 const FACTORS: [&dyn Factor; 2] = [&totp::Authenticator, &backup_codes::BackupCodes];
 
-impl AuthSystem {
+impl Request<'_> {
     /// Checks a code of the factors that the account lists, and spends it: no code counts twice, whoever else sends it
     /// at the same moment. `None` for a wrong one, which is counted before it is looked at. A text that is no code at all
     /// is `invalid_fields` and costs no try.

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::code::wrong_code;
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::{Error, Reason};
 use crate::proof::LiveSession;
-use crate::types::{Client, FactorKind, MethodTimes, Password, Role, Session, User};
+use crate::types::{FactorKind, MethodTimes, Password, Role, Session, User};
 
 /// Proofs that a caller sends along with a sensitive change. Each one that is sent must be right.
 #[derive(Clone, Copy, Default)]
@@ -33,7 +33,7 @@ pub(crate) enum Strength {
     SecondFactor,
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Requires a proof of this strength: sent along, or shown in the session within
     /// [`Policy::sudo_max_age`](crate::policy::Policy). A backup code counts for neither: it is for getting in.
     ///
@@ -41,14 +41,13 @@ impl AuthSystem {
     /// `reauthentication_required`; `wrong_password`; `invalid_code`; `throttled`; `overloaded`; `unavailable`.
     pub(crate) async fn step_up(
         &self,
-        client: &Client,
         live: &LiveSession,
         user: &User,
         sent: Confirmation<'_>,
         strength: Strength,
     ) -> Result<(), Error> {
         if let Some(password) = sent.password {
-            self.confirm_password(client, user, password).await?.ok_or(Reason::WrongPassword)?;
+            self.confirm_password(user, password).await?.ok_or(Reason::WrongPassword)?;
         }
         if let Some(code) = sent.code {
             self.spend_code_of(user, code, FactorKind::totp()).await?.ok_or_else(wrong_code)?;

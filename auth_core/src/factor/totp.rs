@@ -7,12 +7,12 @@ use zeroize::Zeroizing;
 use super::check::{Accepted, Factor};
 use super::code::unreadable;
 use super::step_up::{Confirmation, Strength};
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::{Error, Reason};
 use crate::proof::LiveSession;
 use crate::token::vault::{Unreadable, Vault};
 use crate::types::{
-    Client, Code, Credential, CredentialId, FactorKind, Payload, PendingId, PendingPurpose, PendingSession, SessionId,
+    Code, Credential, CredentialId, FactorKind, Payload, PendingId, PendingPurpose, PendingSession, SessionId,
     TOTP_CHARS, Timestamp, Token, User,
 };
 
@@ -138,19 +138,19 @@ impl Factor for Authenticator {
 
     fn check(
         &self,
-        system: &AuthSystem,
+        request: &Request<'_>,
         credential: &Credential,
         code: &str,
         now: Timestamp,
     ) -> Result<Option<Accepted>, Error> {
-        let vault = &system.vaults().totp;
+        let vault = &request.vaults().totp;
         let enrolled = Enrolled::read(vault, credential).map_err(unreadable)?;
-        let payload = enrolled.accept(vault, credential, code, now, system.policy().totp_skew);
+        let payload = enrolled.accept(vault, credential, code, now, request.policy().totp_skew);
         Ok(payload.map(|payload| Accepted { payload, backup_codes_left: None }))
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Begins to set up an authenticator with a fresh secret.
     ///
     /// It counts for nothing until a code of it comes back from the same session within
@@ -162,14 +162,13 @@ impl AuthSystem {
     /// `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn set_up_totp(
         &self,
-        client: &Client,
         live: &LiveSession,
         sent: Confirmation<'_>,
         purpose: TotpPurpose,
     ) -> Result<TotpSetup, Error> {
         let user = self.enrolling_user(live).await?;
         purpose.check(&user)?;
-        self.step_up(client, live, &user, sent, Strength::AnyFactor).await?;
+        self.step_up(live, &user, sent, Strength::AnyFactor).await?;
         let ports = self.ports();
         let mut secret: Bytes = Zeroizing::default();
         ports.random.fill(secret.as_mut_slice()).map_err(Error::unavailable)?;

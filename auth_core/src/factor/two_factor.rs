@@ -5,14 +5,14 @@ use std::fmt;
 use super::backup_codes::Stored;
 use super::code::{read_totp, wrong_code};
 use super::totp::{Enrolled, TotpPurpose};
-use crate::AuthSystem;
+use crate::Request;
 use crate::budget::Budget;
 use crate::commit::{Change, housekeeping, until_won};
 use crate::error::{Error, Reason};
 use crate::port::{AttemptKey, Event, MailMatter, MailPurpose, UserChange};
 use crate::proof::{Authenticated, LiveSession, SecondFactorVerified};
 use crate::session::SessionTokens;
-use crate::types::{Client, EnrolledFactor, FactorKind, MethodTimes, Password, TenantId, Token, User};
+use crate::types::{EnrolledFactor, FactorKind, MethodTimes, Password, TenantId, Token, User};
 
 /// The answer to turning two-factor login on.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl fmt::Debug for ReplacementRight<'_> {
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Checks that there is two-factor login to turn off: for front doors that say so before they look at a password.
     ///
     /// # Errors
@@ -85,12 +85,7 @@ impl AuthSystem {
     /// # Errors
     /// `invalid_fields` for a text that is no code of an authenticator; `two_factor_enabled`; `two_factor_not_set_up`;
     /// `invalid_code`; `throttled`; `not_authenticated` and its like; `unavailable`.
-    pub async fn enable_totp(
-        &self,
-        client: &Client,
-        live: &LiveSession,
-        code: &str,
-    ) -> Result<TwoFactorEnabled, Error> {
+    pub async fn enable_totp(&self, live: &LiveSession, code: &str) -> Result<TwoFactorEnabled, Error> {
         let code = read_totp(code)?;
         let ports = self.ports();
         until_won!({
@@ -108,14 +103,14 @@ impl AuthSystem {
             let write = UserChange { factors: Some(factors.clone()), ..UserChange::default() };
             let change = Change::new(Event::TwoFactorEnabled { user: user.id }, write)
                 .notify(MailPurpose::TwoFactorEnabled, &user.email);
-            let Some(changed) = self.commit(client, &user, change).await? else {
+            let Some(changed) = self.commit(&user, change).await? else {
                 self.remove_credentials(&user.tenant, &factors).await;
                 return Ok(None);
             };
             // The write that was made ended it already.
             housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
             let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
-            let session = self.renew_with_factor(client, live, shown, &proof, &changed).await?;
+            let session = self.renew_with_factor(live, shown, &proof, &changed).await?;
             Ok(Some(TwoFactorEnabled { session, backup_codes }))
         })
     }
@@ -129,7 +124,6 @@ impl AuthSystem {
     /// password; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn disable_totp(
         &self,
-        client: &Client,
         live: &LiveSession,
         password: &Password,
         code: &str,
@@ -143,7 +137,7 @@ impl AuthSystem {
                 return Err(Reason::SecondFactorRequired.into());
             }
             let recent = self.recent_methods(&self.current_session(live).await?);
-            let proof = self.confirm_password(client, &user, password).await?.ok_or(Reason::InvalidCredentials)?;
+            let proof = self.confirm_password(&user, password).await?.ok_or(Reason::InvalidCredentials)?;
             // A backup code is for getting in, not for taking the lock off.
             if self.spend_code_of(&user, code, FactorKind::totp()).await?.is_none() {
                 return Err(wrong_code());
@@ -152,10 +146,10 @@ impl AuthSystem {
             let write = UserChange { factors: Some(Vec::new()), ..UserChange::default() };
             let change = Change::new(Event::TwoFactorDisabled { user: user.id }, write)
                 .notify(MailPurpose::TwoFactorDisabled, &user.email);
-            let Some(changed) = self.commit(client, &user, change).await? else { return Ok(None) };
+            let Some(changed) = self.commit(&user, change).await? else { return Ok(None) };
             let renewed = Authenticated::renewed(live, recent, &proof, &changed);
             let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-            self.issue_session(client, live.channel(), renewed).await.map(Some)
+            self.issue_session(live.channel(), renewed).await.map(Some)
         })
     }
 
@@ -168,12 +162,7 @@ impl AuthSystem {
     /// # Errors
     /// `two_factor_disabled`; `two_factor_not_set_up`; `invalid_code` for a wrong code of either authenticator or a wrong
     /// backup code; `wrong_password`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
-    pub async fn replace_totp(
-        &self,
-        client: &Client,
-        live: &LiveSession,
-        request: TotpReplacement<'_>,
-    ) -> Result<TotpReplaced, Error> {
+    pub async fn replace_totp(&self, live: &LiveSession, request: TotpReplacement<'_>) -> Result<TotpReplaced, Error> {
         let code = read_totp(request.code)?;
         let ports = self.ports();
         let mut backup_codes_left = None;
@@ -195,7 +184,7 @@ impl AuthSystem {
             self.forget_attempts(&budget).await;
             // The proof is spent once. It holds as long as the account has the version of this session.
             if !std::mem::replace(&mut proven, true) {
-                backup_codes_left = self.check_replacement_right(client, &user, request.right).await?;
+                backup_codes_left = self.check_replacement_right(&user, request.right).await?;
             }
             let new = self.totp_credential(&user, &enrolled)?;
             ports.credentials.insert(&new).await?;
@@ -208,13 +197,13 @@ impl AuthSystem {
             let write = UserChange { factors: Some(factors), ..UserChange::default() };
             let change = Change::new(Event::TwoFactorReplaced { user: user.id }, write)
                 .notify(MailPurpose::TwoFactorReplaced, &user.email);
-            let Some(changed) = self.commit(client, &user, change).await? else {
+            let Some(changed) = self.commit(&user, change).await? else {
                 housekeeping(ports.credentials.remove(&user.tenant, new.id).await, "removing a credential");
                 return Ok(None);
             };
             housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
             let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
-            let session = self.renew_with_factor(client, live, shown, &proof, &changed).await?;
+            let session = self.renew_with_factor(live, shown, &proof, &changed).await?;
             Ok(Some(TotpReplaced { session, backup_codes_left }))
         })
     }
@@ -222,7 +211,6 @@ impl AuthSystem {
     /// Issues the session that takes the place of the one in which a factor was set up.
     async fn renew_with_factor(
         &self,
-        client: &Client,
         live: &LiveSession,
         shown: MethodTimes,
         proof: &SecondFactorVerified,
@@ -230,27 +218,22 @@ impl AuthSystem {
     ) -> Result<SessionTokens, Error> {
         let renewed = Authenticated::with_second_factor(live, shown, proof, row);
         let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-        self.issue_session(client, live.channel(), renewed).await
+        self.issue_session(live.channel(), renewed).await
     }
 
     /// Spends the proof; returns how many backup codes are left, if one was used.
-    async fn check_replacement_right(
-        &self,
-        client: &Client,
-        user: &User,
-        right: ReplacementRight<'_>,
-    ) -> Result<Option<usize>, Error> {
+    async fn check_replacement_right(&self, user: &User, right: ReplacementRight<'_>) -> Result<Option<usize>, Error> {
         let (code, kind) = match right {
             ReplacementRight::Code(code) => (code, FactorKind::totp()),
             ReplacementRight::BackupCode { password, code } => {
-                self.confirm_password(client, user, password).await?.ok_or(Reason::WrongPassword)?;
+                self.confirm_password(user, password).await?.ok_or(Reason::WrongPassword)?;
                 (code, FactorKind::backup_codes())
             }
         };
         let spent = self.spend_code_of(user, code, kind).await?.ok_or_else(wrong_code)?;
         if let Some(left) = spent.backup_codes_left {
             let about = MailMatter { user: user.id, token_version: user.token_version };
-            self.queue_mail_about(client, &user.email, MailPurpose::BackupCodeUsed, about).await?;
+            self.queue_mail_about(&user.email, MailPurpose::BackupCodeUsed, about).await?;
             self.record(&user.tenant, Event::BackupCodeUsed { user: user.id, left });
         }
         Ok(spent.backup_codes_left)

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::budget::{Budget, Guesser};
 use crate::commit::housekeeping;
 use crate::error::{Error, Reason};
@@ -8,7 +8,7 @@ use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
 use crate::proof::{Authenticated, FirstStep, verify_password};
 use crate::session::SessionTokens;
 use crate::token::{DeviceId, Tokens};
-use crate::types::{Channel, Client, Email, Limit, Password, PasswordHash, Scope, TenantId, Token, User, Username};
+use crate::types::{Channel, Email, Limit, Password, PasswordHash, Scope, TenantId, Token, User, Username};
 
 /// Who wants to log in.
 pub struct LoginRequest<'a> {
@@ -39,7 +39,7 @@ pub struct LoggedIn {
 pub enum LoginOutcome {
     /// It was all that the account asks for.
     LoggedIn(LoggedIn),
-    /// The account asks for a second factor: [`AuthSystem::verify_login`] takes this and a code.
+    /// The account asks for a second factor: [`Request::verify_login`] takes this and a code.
     SecondFactorRequired(Token),
 }
 
@@ -60,7 +60,7 @@ impl fmt::Debug for LoginRequest<'_> {
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Logs in with a password.
     ///
     /// Wrong password, unknown, unverified and disabled accounts get one answer after the same work. The right
@@ -73,7 +73,7 @@ impl AuthSystem {
     ///
     /// # Errors
     /// `invalid_credentials`; `throttled` past the timed limit; `overloaded` and `unavailable`.
-    pub async fn login(&self, client: &Client, request: LoginRequest<'_>) -> Result<LoginOutcome, Error> {
+    pub async fn login(&self, request: LoginRequest<'_>) -> Result<LoginOutcome, Error> {
         let ports = self.ports();
         let hasher = ports.hasher.as_ref();
         let identifier = Identifier::read(request.identifier, self.policy().usernames);
@@ -81,18 +81,18 @@ impl AuthSystem {
         let token = request.device.filter(|token| Tokens::is_device(token));
 
         // In this order: a flood that is not admitted costs its victim no attempt.
-        let ticket = hasher.admit(client.lane())?;
+        let ticket = hasher.admit(self.client().lane())?;
         let read_first = match token {
-            Some(_) => Some(self.find_by_identifier(client, &identifier).await?),
+            Some(_) => Some(self.find_by_identifier(&identifier).await?),
             None => None,
         };
         let known_device =
             read_first.as_ref().zip(token).and_then(|(user, token)| self.known_device(user.as_ref(), token));
-        let budget = self.login_budget(client, &identifier, known_device);
+        let budget = self.login_budget(&identifier, known_device);
         self.count_attempt(&budget).await?;
         let user = match read_first {
             Some(user) => user,
-            None => self.find_by_identifier(client, &identifier).await?,
+            None => self.find_by_identifier(&identifier).await?,
         };
         let open = match known_device {
             Some(device) => self.count_device_failure(device).await?,
@@ -109,11 +109,11 @@ impl AuthSystem {
                 Some(_) => LoginRefusal::WrongPassword,
                 None => LoginRefusal::Unknown,
             };
-            return self.refuse_login(client, &identifier, user.as_ref(), why).await;
+            return self.refuse_login(&identifier, user.as_ref(), why).await;
         };
         let step = match Authenticated::by_password(proof, user) {
             Ok(step) => step,
-            Err(why) => return self.refuse_login(client, &identifier, Some(user), why).await,
+            Err(why) => return self.refuse_login(&identifier, Some(user), why).await,
         };
         let device = known_device.map_or_else(|| self.new_device(), Ok)?;
         let login = FirstFactor { device, channel: request.channel };
@@ -121,9 +121,9 @@ impl AuthSystem {
             FirstStep::Complete(authenticated) => {
                 let for_enrolment = self.requires_second_factor(user);
                 let authenticated = if for_enrolment { authenticated.for_enrolment() } else { authenticated };
-                let mut logged_in = self.complete_login(client, &login, user, authenticated).await?;
+                let mut logged_in = self.complete_login(&login, user, authenticated).await?;
                 let at = Some(ports.clock.now());
-                let rehashed = self.note_right_password(client, proof, request.password, &budget, at).await;
+                let rehashed = self.note_right_password(proof, request.password, &budget, at).await;
                 self.forget_device_failures(known_device).await;
                 if let Some(hash) = rehashed {
                     // The device token counts under the hash that is stored from now on.
@@ -133,7 +133,7 @@ impl AuthSystem {
             }
             FirstStep::SecondFactor => {
                 let token = self.await_second_factor(user, proof, &login).await?;
-                self.note_right_password(client, proof, request.password, &budget, None).await;
+                self.note_right_password(proof, request.password, &budget, None).await;
                 self.forget_device_failures(known_device).await;
                 Ok(LoginOutcome::SecondFactorRequired(token))
             }
@@ -143,19 +143,18 @@ impl AuthSystem {
     /// The session of a login whose every factor was given, and the proof that the device is known from now on.
     pub(crate) async fn complete_login(
         &self,
-        client: &Client,
         login: &FirstFactor,
         user: &User,
         authenticated: Authenticated,
     ) -> Result<LoggedIn, Error> {
         let scope = authenticated.scope;
-        let session = self.issue_session(client, login.channel, authenticated).await?;
+        let session = self.issue_session(login.channel, authenticated).await?;
         Ok(LoggedIn { session, scope, device: self.device_token(user, login.device) })
     }
 
-    async fn find_by_identifier(&self, client: &Client, identifier: &Identifier) -> Result<Option<User>, Error> {
+    async fn find_by_identifier(&self, identifier: &Identifier) -> Result<Option<User>, Error> {
         match identifier.key() {
-            Some(key) => Ok(self.ports().users.find(&client.tenant, key).await?),
+            Some(key) => Ok(self.ports().users.find(self.tenant(), key).await?),
             None => Ok(None),
         }
     }
@@ -178,13 +177,13 @@ impl AuthSystem {
 
     /// The timed window of an attempt: that of the device where it is known, else that of the identifier, which all
     /// strangers share. Known and unknown identifiers are counted alike.
-    fn login_budget(&self, client: &Client, identifier: &Identifier, device: Option<DeviceId>) -> Budget {
+    fn login_budget(&self, identifier: &Identifier, device: Option<DeviceId>) -> Budget {
         let policy = self.policy();
         match device {
             Some(DeviceId(id)) => {
                 Budget { key: AttemptKey::new("login/device", &[&id]), limit: policy.device_attempts }
             }
-            None => self.strangers_budget(&client.tenant, identifier.as_str()),
+            None => self.strangers_budget(self.tenant(), identifier.as_str()),
         }
     }
 
@@ -223,21 +222,20 @@ impl AuthSystem {
     /// Every refusal does the work of a mail.
     async fn refuse_login<T>(
         &self,
-        client: &Client,
         identifier: &Identifier,
         user: Option<&User>,
         why: LoginRefusal,
     ) -> Result<T, Error> {
         match user {
             Some(user) if why == LoginRefusal::Unverified => {
-                self.queue_mail(client, &user.email, MailPurpose::VerifyEmail).await?;
+                self.queue_mail(&user.email, MailPurpose::VerifyEmail).await?;
             }
             Some(user) if why == LoginRefusal::PasswordOff && user.is_active() && user.is_verified() => {
-                self.tell_of_lock_out(client, user).await?;
+                self.tell_of_lock_out(user).await?;
             }
-            _ => self.queue_no_mail(client, identifier.as_str()).await?,
+            _ => self.queue_no_mail(identifier.as_str()).await?,
         }
-        self.record(&client.tenant, Event::LoginRefused { user: user.map(|user| user.id), why });
+        self.record(self.tenant(), Event::LoginRefused { user: user.map(|user| user.id), why });
         Err(Reason::InvalidCredentials.into())
     }
 }

@@ -1,13 +1,13 @@
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::{Error, Reason};
 use crate::factor::code::wrong_code;
 use crate::factor::step_up::Confirmation;
 use crate::port::Event;
 use crate::proof::{Authenticated, LiveSession, Renewal};
 use crate::session::SessionTokens;
-use crate::types::{Client, FactorKind};
+use crate::types::FactorKind;
 
-impl AuthSystem {
+impl Request<'_> {
     /// Confirms the user of a session by a password, a code of the authenticator, or both: the session gives way to a new
     /// one in which these methods were just shown, as sensitive changes want it
     /// ([`Policy::sudo_max_age`](crate::policy::Policy)).
@@ -15,16 +15,11 @@ impl AuthSystem {
     /// # Errors
     /// `reauthentication_required` when neither was sent; `wrong_password`; `invalid_code`; `throttled`;
     /// `not_authenticated` and its like when the account changed since the login; `overloaded`; `unavailable`.
-    pub async fn reauthenticate(
-        &self,
-        client: &Client,
-        live: &LiveSession,
-        sent: Confirmation<'_>,
-    ) -> Result<SessionTokens, Error> {
+    pub async fn reauthenticate(&self, live: &LiveSession, sent: Confirmation<'_>) -> Result<SessionTokens, Error> {
         let user = self.current_user(live).await?;
         let recent = self.recent_methods(&self.current_session(live).await?);
         let password = match sent.password {
-            Some(password) => Some(self.confirm_password(client, &user, password).await?.ok_or(Reason::WrongPassword)?),
+            Some(password) => Some(self.confirm_password(&user, password).await?.ok_or(Reason::WrongPassword)?),
             None => None,
         };
         let code = match sent.code {
@@ -41,7 +36,7 @@ impl AuthSystem {
         };
         let renewed = renewal.and_then(|renewal| Authenticated::renewed(live, recent, renewal, &user));
         let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
-        let tokens = self.issue_session(client, live.channel(), renewed).await?;
+        let tokens = self.issue_session(live.channel(), renewed).await?;
         self.end_session(&user.tenant, live.session()).await?;
         self.record(&user.tenant, Event::Reauthenticated { user: user.id, session: tokens.session });
         Ok(tokens)

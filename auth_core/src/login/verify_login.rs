@@ -6,16 +6,14 @@ use uuid::{Builder, Uuid};
 
 use super::LoggedIn;
 use super::password::FirstFactor;
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::housekeeping;
 use crate::error::{Error, Reason};
 use crate::factor::code::{unreadable, wrong_code};
 use crate::port::{AttemptKey, Event, LoginRecord, MailMatter, MailPurpose, UserKey};
 use crate::proof::{Authenticated, PasswordVerified};
 use crate::token::DeviceId;
-use crate::types::{
-    Channel, Client, Limit, Payload, PendingId, PendingPurpose, PendingSession, Timestamp, Token, User,
-};
+use crate::types::{Channel, Limit, Payload, PendingId, PendingPurpose, PendingSession, Timestamp, Token, User};
 
 const VERSION: u16 = 2;
 /// How often the owner is told that somebody knows the password and fails at the second step.
@@ -49,7 +47,7 @@ fn pending_id(token: Uuid) -> PendingId {
     PendingId::of(PendingPurpose::SecondFactor, token.as_bytes())
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Keeps the first step of a login until the second one, for
     /// [`Policy::pending_lifetime`](crate::policy::Policy). Several may wait side by side.
     pub(crate) async fn await_second_factor(
@@ -84,20 +82,16 @@ impl AuthSystem {
     /// # Errors
     /// `invalid_fields` for a text that is no code; `pending_session_invalid` for a login that is over, was finished, or whose
     /// account changed since; `invalid_code`; `throttled`; `unavailable`.
-    pub async fn verify_login(
-        &self,
-        client: &Client,
-        request: SecondFactorRequest<'_>,
-    ) -> Result<VerifiedLogin, Error> {
+    pub async fn verify_login(&self, request: SecondFactorRequest<'_>) -> Result<VerifiedLogin, Error> {
         let over = || Error::from(Reason::PendingSessionInvalid);
         let ports = self.ports();
         let id = pending_id(parse(request.token).ok_or_else(over)?);
         let found = ports.pending.find(&id, ports.clock.now()).await?;
-        let pending = found.filter(|pending| pending.tenant == client.tenant).ok_or_else(over)?;
+        let pending = found.filter(|pending| pending.tenant == *self.tenant()).ok_or_else(over)?;
         let user = ports.users.find(&pending.tenant, UserKey::Id(&pending.user)).await?;
         let user = user.filter(|user| pending.fits(user)).ok_or_else(over)?;
         let Some(spent) = self.spend_code(&user, request.code).await? else {
-            self.tell_of_failed_second_factor(client, &user).await?;
+            self.tell_of_failed_second_factor(&user).await?;
             return Err(wrong_code());
         };
         let now = ports.clock.now();
@@ -108,9 +102,9 @@ impl AuthSystem {
         if spent.backup_codes_left.is_some() {
             // Before the session, so that a crash in between cannot hide who used the code.
             let about = MailMatter { user: user.id, token_version: user.token_version };
-            self.queue_mail_about(client, &user.email, MailPurpose::BackupCodeUsed, about).await?;
+            self.queue_mail_about(&user.email, MailPurpose::BackupCodeUsed, about).await?;
         }
-        let login = self.complete_login(client, &kept.login, &user, authenticated).await?;
+        let login = self.complete_login(&kept.login, &user, authenticated).await?;
         let record = LoginRecord { at: Some(ports.clock.now()), rehash: None };
         housekeeping(ports.users.record_login(&user.tenant, &user.id, &record).await, "noting a login");
         if let Some(left) = spent.backup_codes_left {
@@ -120,12 +114,12 @@ impl AuthSystem {
     }
 
     /// Somebody knows the password. Told once an hour, or the mails would be a weapon.
-    async fn tell_of_failed_second_factor(&self, client: &Client, user: &User) -> Result<(), Error> {
+    async fn tell_of_failed_second_factor(&self, user: &User) -> Result<(), Error> {
         let parts = [user.tenant.as_str().as_bytes(), user.id.as_str().as_bytes()];
         let key = AttemptKey::new("notice/second-factor", &parts);
         if self.ports().attempts.hit(&key, NOTICES).await?.allowed {
             let about = MailMatter { user: user.id, token_version: user.token_version };
-            self.queue_mail_about(client, &user.email, MailPurpose::SecondFactorFailed, about).await?;
+            self.queue_mail_about(&user.email, MailPurpose::SecondFactorFailed, about).await?;
         }
         Ok(())
     }

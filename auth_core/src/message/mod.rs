@@ -1,5 +1,6 @@
 //! Messages to account owners: queued by a flow, composed and sent by the worker.
 
+mod compose;
 mod deliver;
 mod queue;
 

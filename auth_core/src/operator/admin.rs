@@ -1,15 +1,15 @@
 use crate::commit::{Change, until_won};
 
-use crate::AuthSystem;
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::port::{
     AdminAction, DeadMail, DeadMails, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserDirectory,
     UserInsert, UserKey, UserUpdate,
 };
 use crate::types::{
-    Attributes, Claim, Client, CredentialId, Email, MailId, Personal, SUPERUSER, TenantId, TokenVersion, User, UserId,
+    Attributes, Claim, CredentialId, Email, MailId, Personal, SUPERUSER, TenantId, TokenVersion, User, UserId,
     UserStatus, Username,
 };
+use crate::{AuthSystem, Request};
 use std::fmt;
 
 /// Accounts a page, where all are gone through.
@@ -20,9 +20,7 @@ const PAGE: usize = 500;
 /// Nothing here asks who calls: whoever can reach this does anything with any account. Over HTTP, guard it yourself.
 #[derive(Clone)]
 pub struct Admin<'a> {
-    pub(crate) system: &'a AuthSystem,
-    actor: Box<str>,
-    pub(crate) client: Client,
+    pub(crate) request: Request<'a>,
 }
 
 /// An account that an operator makes.
@@ -51,14 +49,14 @@ impl fmt::Debug for NewAccount<'_> {
 
 impl fmt::Debug for Admin<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin").field("actor", &self.actor).finish_non_exhaustive()
+        f.debug_struct("Admin").field("actor", &self.request.actor()).finish_non_exhaustive()
     }
 }
 
 impl AuthSystem {
     /// The operator's verbs, for the default tenant, by an actor called `operator`.
     pub fn admin(&self) -> Admin<'_> {
-        Admin { system: self, actor: "operator".into(), client: Client::default() }
+        Admin { request: self.within(TenantId::default()).acting_as("operator".into()) }
     }
 }
 
@@ -70,13 +68,13 @@ impl Admin<'_> {
     /// Names who acts, for the events: a person, a job.
     #[must_use]
     pub fn acting_as(self, actor: impl Into<Box<str>>) -> Self {
-        Self { actor: actor.into(), ..self }
+        Self { request: self.request.acting_as(actor.into()) }
     }
 
     /// Acts on the accounts of another tenant.
     #[must_use]
     pub fn in_tenant(self, tenant: TenantId) -> Self {
-        Self { client: Client { tenant, ..self.client }, ..self }
+        Self { request: self.request.in_tenant(tenant) }
     }
 
     /// Makes an account. The password keeps the same rules as everybody's.
@@ -85,15 +83,15 @@ impl Admin<'_> {
     /// `invalid_fields` (`email`, `username`, `password`), with `taken` for a value that another account has;
     /// `overloaded`; `unavailable`.
     pub async fn create_user(&self, account: NewAccount<'_>) -> Result<User, Error> {
-        let system = self.system;
+        let request = &self.request;
         let email = Email::parse(account.email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
-        let username = account.username.filter(|_| system.policy().usernames).map(Username::parse).transpose();
+        let username = account.username.filter(|_| request.policy().usernames).map(Username::parse).transpose();
         let username = username.map_err(|_| wrong("username", FieldReason::InvalidUsername))?;
         let personal = Personal { email: Some(&email), username: username.as_ref() };
         let password_hash = match account.password {
             Some(text) => {
-                let password = system.accept_password(&self.client, "password", text, personal).await?;
-                Some(system.hash(&self.client, &password).await?)
+                let password = request.accept_password("password", text, personal).await?;
+                Some(request.hash(&password).await?)
             }
             None => None,
         };
@@ -101,20 +99,20 @@ impl Admin<'_> {
         if account.superuser {
             attributes.insert(SUPERUSER.to_owned(), true.into());
         }
-        let now = system.ports().clock.now();
+        let now = request.ports().clock.now();
         let new = NewUser {
-            tenant: self.client.tenant,
-            id: UserId::from(system.new_id()?),
+            tenant: *self.request.tenant(),
+            id: UserId::from(request.new_id()?),
             email,
             username,
             email_verified_at: account.verified.then_some(now),
             claim: Claim::Settled,
             password_hash,
-            token_version: TokenVersion::new(system.random_bits()?),
+            token_version: TokenVersion::new(request.random_bits()?),
             attributes,
             created_at: now,
         };
-        match system.ports().users.insert(&new).await? {
+        match request.ports().users.insert(&new).await? {
             UserInsert::Created(user) => {
                 self.record(Some(user.id), AdminAction::CreatedUser);
                 Ok(user)
@@ -129,7 +127,7 @@ impl Admin<'_> {
     /// # Errors
     /// `unavailable`.
     pub async fn find(&self, key: UserKey<'_>) -> Result<Option<User>, Error> {
-        Ok(self.system.ports().users.find(&self.client.tenant, key).await?)
+        Ok(self.request.ports().users.find(self.request.tenant(), key).await?)
     }
 
     /// A page of accounts in the order of their ids, from the first after `after`: at most `limit`. With a `status`,
@@ -144,7 +142,7 @@ impl Admin<'_> {
         limit: usize,
     ) -> Result<Vec<User>, Error> {
         let directory = self.directory()?;
-        Ok(directory.list(&self.client.tenant, status, after, limit).await?)
+        Ok(directory.list(self.request.tenant(), status, after, limit).await?)
     }
 
     /// Shuts an account: every session, link and pending step of it ends.
@@ -170,7 +168,7 @@ impl Admin<'_> {
     /// `user_not_found`; `unavailable`.
     pub async fn delete(&self, user: &UserId) -> Result<User, Error> {
         let deleted = self.set_status(user, UserStatus::Deleted, AdminAction::Deleted).await?;
-        self.system.remove_credentials_of(&deleted).await;
+        self.request.remove_credentials_of(&deleted).await;
         Ok(deleted)
     }
 
@@ -211,7 +209,7 @@ impl Admin<'_> {
                 return Ok(Some(false));
             }
             let change = Change::part(UserChange { end_sessions: true, ..UserChange::default() });
-            if self.system.commit(&self.client, &user, change).await?.is_some() {
+            if self.request.commit(&user, change).await?.is_some() {
                 return Ok(Some(true));
             }
             match self.find(UserKey::Id(&user.id)).await? {
@@ -228,7 +226,7 @@ impl Admin<'_> {
     /// # Errors
     /// `invalid_fields` (`email`), with `taken` for an address that another account has; `user_not_found`; `unavailable`.
     pub async fn set_email(&self, user: &UserId, email: &str) -> Result<User, Error> {
-        let system = self.system;
+        let request = &self.request;
         let email = Email::parse(email).map_err(|_| wrong("email", FieldReason::InvalidEmail))?;
         until_won!({
             let user = self.load(user).await?;
@@ -239,16 +237,16 @@ impl Admin<'_> {
             if moves {
                 let holder = self.find(UserKey::Email(&email)).await?;
                 if let Some(stranger) = holder.filter(User::is_unclaimed)
-                    && system.ports().users.remove_if(&stranger).await?
+                    && request.ports().users.remove_if(&stranger).await?
                 {
-                    system.remove_credentials_of(&stranger).await;
+                    request.remove_credentials_of(&stranger).await;
                 }
             }
             // The owner of the address did not choose what an unverified sign-up brought.
             let stranger = user.is_unclaimed();
             let write = UserChange {
                 email: Some(email.clone()),
-                email_verified_at: Some(Some(system.ports().clock.now())),
+                email_verified_at: Some(Some(request.ports().clock.now())),
                 ..if stranger { UserChange::disowning() } else { UserChange::default() }
             };
             let event = self.event(Some(user.id), AdminAction::SetEmail);
@@ -256,10 +254,10 @@ impl Admin<'_> {
             if moves {
                 change = change.notify(MailPurpose::EmailSet, &user.email).notify(MailPurpose::EmailConfirmed, &email);
             }
-            match system.try_commit(&self.client, &user, change).await? {
+            match request.try_commit(&user, change).await? {
                 UserUpdate::Done(user) => {
                     if stranger {
-                        system.remove_credentials_of(&user).await;
+                        request.remove_credentials_of(&user).await;
                     }
                     Ok(Some(user))
                 }
@@ -276,12 +274,12 @@ impl Admin<'_> {
     /// `user_not_found`; `unavailable`.
     pub async fn unlock(&self, user: &UserId) -> Result<User, Error> {
         let user = self.load(user).await?;
-        let ports = self.system.ports();
+        let ports = self.request.ports();
         ports.users.record_login(&user.tenant, &user.id, &LoginRecord { at: None, rehash: None }).await?;
         for factor in &user.factors {
             self.clear_failures_of(&user, factor.credential).await?;
         }
-        for budget in self.system.budgets_of(&self.client, &user) {
+        for budget in self.request.budgets_of(&user) {
             ports.attempts.clear(&budget.key).await?;
         }
         self.record(Some(user.id), AdminAction::Unlocked);
@@ -289,7 +287,7 @@ impl Admin<'_> {
     }
 
     async fn clear_failures_of(&self, user: &User, credential: CredentialId) -> Result<(), Error> {
-        let credentials = &self.system.ports().credentials;
+        let credentials = &self.request.ports().credentials;
         until_won!({
             let found = credentials.find(&user.tenant, credential).await?;
             let Some(row) = found.filter(|row| row.consecutive_failures > 0) else { return Ok(Some(())) };
@@ -304,7 +302,7 @@ impl Admin<'_> {
     /// `user_not_found`; `unavailable`.
     pub async fn start_reset(&self, user: &UserId) -> Result<(), Error> {
         let user = self.load(user).await?;
-        self.system.queue_for_operator(&self.client, &user.email, MailPurpose::ResetPassword).await?;
+        self.request.queue_for_operator(&user.email, MailPurpose::ResetPassword).await?;
         self.record(Some(user.id), AdminAction::StartedReset);
         Ok(())
     }
@@ -322,7 +320,7 @@ impl Admin<'_> {
         };
         let before = self.load(user).await?;
         if !before.factors.is_empty() {
-            self.system.retire(&before, &before.factors, None).await?;
+            self.request.retire(&before, &before.factors, None).await?;
         }
         self.change(user, AdminAction::ResetSecondFactors, change).await
     }
@@ -340,9 +338,9 @@ impl Admin<'_> {
     /// # Errors
     /// `not_supported` without [`DeadMails`]; `unavailable`.
     pub async fn requeue_mail(&self, mail: MailId) -> Result<bool, Error> {
-        let requeued = self.dead_mail_store()?.revive(mail, self.system.ports().clock.now()).await?;
+        let requeued = self.dead_mail_store()?.revive(mail, self.request.ports().clock.now()).await?;
         if requeued {
-            self.system.wake_mailer();
+            self.request.wake_mailer();
             self.record(None, AdminAction::RequeuedMail(mail));
         }
         Ok(requeued)
@@ -372,23 +370,23 @@ impl Admin<'_> {
             let user = self.load(user).await?;
             let Some(write) = decide(&user) else { return Ok(Some(user)) };
             let change = Change::new(self.event(Some(user.id), action), write);
-            self.system.commit(&self.client, &user, change).await
+            self.request.commit(&user, change).await
         })
     }
 
     pub(crate) fn directory(&self) -> Result<&dyn UserDirectory, Error> {
-        self.system.ports().directory.as_deref().ok_or_else(|| Reason::NotSupported.into())
+        self.request.ports().directory.as_deref().ok_or_else(|| Reason::NotSupported.into())
     }
 
     fn dead_mail_store(&self) -> Result<&dyn DeadMails, Error> {
-        self.system.ports().dead_mails.as_deref().ok_or_else(|| Reason::NotSupported.into())
+        self.request.ports().dead_mails.as_deref().ok_or_else(|| Reason::NotSupported.into())
     }
 
     pub(crate) fn record(&self, user: Option<UserId>, action: AdminAction) {
-        self.system.record(&self.client.tenant, self.event(user, action));
+        self.request.record(self.request.tenant(), self.event(user, action));
     }
 
     pub(crate) fn event(&self, user: Option<UserId>, action: AdminAction) -> Event {
-        Event::Administered { actor: self.actor.clone(), action, user }
+        Event::Administered { actor: self.request.actor().unwrap_or_default().into(), action, user }
     }
 }

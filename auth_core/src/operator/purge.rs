@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::AuthSystem;
 use crate::error::Error;
-use crate::policy::MAX_ACCESS_LIFETIME;
+use crate::policy::{MAX_ACCESS_LIFETIME, Policy};
 use crate::port::{Event, Lapse};
 use crate::revocation::window;
 use crate::types::User;
+use crate::{AuthSystem, Request};
 
 /// After so long no access token can be alive, whatever the settings of another node say, and every node has seen the end,
 /// a full resync included.
@@ -47,25 +47,30 @@ impl AuthSystem {
 
     async fn purge(&self, kind: Lapse) -> Result<usize, Error> {
         let Some(directory) = &self.ports().directory else { return Ok(0) };
-        let before = self.ports().clock.now() - self.lifetime(kind);
+        let before = self.ports().clock.now() - lifetime(self.policy(), kind);
         let mut removed = 0;
         for user in directory.lapsed(kind, before, ROWS).await? {
-            removed += usize::from(self.remove_lapsed(&user).await?);
+            removed += usize::from(self.within(user.tenant).remove_lapsed(&user).await?);
         }
         Ok(removed)
     }
 
-    fn lifetime(&self, kind: Lapse) -> Duration {
-        match kind {
-            Lapse::Unverified => self.policy().unverified_lifetime,
-            Lapse::Deactivated => self.policy().deactivated_lifetime,
-        }
+    /// Removes the rows of sessions that ended so long ago that no token of theirs can be alive, up to a thousand.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn purge_ended_sessions(&self) -> Result<usize, Error> {
+        Ok(self.ports().sessions.purge_ended(AGE, ROWS).await?)
     }
+}
 
+impl Request<'_> {
     /// Whether an account is one that the purge removes, be it yet to come.
     pub(crate) fn is_lapsed(&self, user: &User) -> bool {
         let now = self.ports().clock.now();
-        [Lapse::Unverified, Lapse::Deactivated].into_iter().any(|kind| kind.is_over(user, now - self.lifetime(kind)))
+        [Lapse::Unverified, Lapse::Deactivated]
+            .into_iter()
+            .any(|kind| kind.is_over(user, now - lifetime(self.policy(), kind)))
     }
 
     /// Removes a lapsed account and its credentials. `false` when its row changed since it was read. The row goes first:
@@ -78,12 +83,11 @@ impl AuthSystem {
         }
         Ok(removed)
     }
+}
 
-    /// Removes the rows of sessions that ended so long ago that no token of theirs can be alive, up to a thousand.
-    ///
-    /// # Errors
-    /// `unavailable`.
-    pub async fn purge_ended_sessions(&self) -> Result<usize, Error> {
-        Ok(self.ports().sessions.purge_ended(AGE, ROWS).await?)
+fn lifetime(policy: &Policy, lapse: Lapse) -> Duration {
+    match lapse {
+        Lapse::Unverified => policy.unverified_lifetime,
+        Lapse::Deactivated => policy.deactivated_lifetime,
     }
 }

@@ -84,7 +84,7 @@ impl Admin<'_> {
             attributes.remove(SUPERUSER);
             let write = UserChange { attributes: Some(attributes), end_sessions: true, ..UserChange::default() };
             let change = Change::new(self.event(Some(user.id), AdminAction::RevokedSuperuser), write);
-            self.system.commit(&self.client, &user, change).await
+            self.request.commit(&user, change).await
         })
     }
 
@@ -93,9 +93,9 @@ impl Admin<'_> {
         if let Some(user) = self.anchored().await?.1 {
             return Ok(Some(user));
         }
-        let found = match &self.system.ports().directory {
+        let found = match &self.request.ports().directory {
             Some(directory) => {
-                let mut all = directory.superusers(&self.client.tenant).await?;
+                let mut all = directory.superusers(self.request.tenant()).await?;
                 all.retain(stands);
                 all.sort_by_key(|user| (user.email != *email, !user.is_active()));
                 all.into_iter().next()
@@ -113,22 +113,22 @@ impl Admin<'_> {
         if user.status == UserStatus::Deleted {
             return Err(wrong("email", FieldReason::Taken));
         }
-        let system = self.system;
+        let request = &self.request;
         let (stranger, verified) = (user.is_unclaimed(), user.is_verified());
         let mut write = if stranger { UserChange::disowning() } else { UserChange::default() };
         if !verified {
             let personal = Personal { email: Some(&user.email), username: None };
-            let password = system.accept_password(&self.client, "password", password, personal).await?;
-            write.password_hash = Some(Some(system.hash(&self.client, &password).await?));
-            write.email_verified_at = Some(Some(system.ports().clock.now()));
+            let password = request.accept_password("password", password, personal).await?;
+            write.password_hash = Some(Some(request.hash(&password).await?));
+            write.email_verified_at = Some(Some(request.ports().clock.now()));
         }
         let mut attributes = if stranger { Attributes::new() } else { user.attributes.clone() };
         attributes.insert(SUPERUSER.to_owned(), true.into());
         write.attributes = Some(attributes);
         let change = Change::new(self.event(Some(user.id), AdminAction::MadeSuperuser), write);
-        let Some(made) = system.commit(&self.client, &user, change).await? else { return Ok(None) };
+        let Some(made) = request.commit(&user, change).await? else { return Ok(None) };
         if stranger {
-            system.remove_credentials_of(&made).await;
+            request.remove_credentials_of(&made).await;
             let text = "an unverified account had the super-user's address: all that its sign-up chose was cleared";
             tracing::warn!(target: "auth", user = %made.id, text);
         }
@@ -137,22 +137,22 @@ impl Admin<'_> {
 
     /// Warns where the configured password is not that of the super-user.
     async fn tell_unused_password(&self, user: &User, email: &Email, password: &str) {
-        let ports = self.system.ports();
+        let ports = self.request.ports();
         let (hasher, clock) = (ports.hasher.as_ref(), ports.clock.as_ref());
         let used = async {
             let password = Password::new(password).ok()?;
-            let ticket = hasher.admit(self.client.lane()).ok()?;
+            let ticket = hasher.admit(self.request.client().lane()).ok()?;
             verify_password(hasher, clock, ports.events.as_ref(), ticket, Some(user), &password).await.ok()?
         };
         if user.email != *email || used.await.is_none() {
-            self.system.record(&self.client.tenant, Event::SuperuserPasswordUnused { user: user.id });
+            self.request.record(self.request.tenant(), Event::SuperuserPasswordUnused { user: user.id });
         }
     }
 
     /// The row that remembers, and the super-user whom it names, if that is one still.
     async fn anchored(&self) -> Result<(Option<Credential>, Option<User>), Error> {
-        let (tenant, kind) = (&self.client.tenant, FactorKind(ANCHOR.into()));
-        let row = self.system.ports().credentials.find_by_key(tenant, &kind, ANCHOR_KEY).await?;
+        let (tenant, kind) = (self.request.tenant(), FactorKind(ANCHOR.into()));
+        let row = self.request.ports().credentials.find_by_key(tenant, &kind, ANCHOR_KEY).await?;
         let id = row.as_ref().and_then(|row| UserId::parse(std::str::from_utf8(&row.payload.bytes).ok()?).ok());
         let user = match id {
             Some(id) => self.find(UserKey::Id(&id)).await?.filter(stands),
@@ -170,13 +170,13 @@ impl Admin<'_> {
     }
 
     async fn move_anchor(&self, row: Option<Credential>, user: &User) -> Result<bool, Error> {
-        let credentials = &self.system.ports().credentials;
+        let credentials = &self.request.ports().credentials;
         let payload = Payload { version: ANCHOR_VERSION, bytes: user.id.as_str().as_bytes().to_vec() };
         if let Some(row) = row {
             return Ok(credentials.update_if(&row, &payload).await?.is_some());
         }
         let row = Credential {
-            id: CredentialId(self.system.new_id()?),
+            id: CredentialId(self.request.new_id()?),
             tenant: user.tenant,
             user: user.id,
             kind: FactorKind(ANCHOR.into()),
@@ -195,7 +195,7 @@ impl Admin<'_> {
         if anchor.is_some_and(|anchor| anchor.id != leaving.id) {
             return Ok(true);
         }
-        let mut others = self.directory()?.superusers(&self.client.tenant).await?;
+        let mut others = self.directory()?.superusers(self.request.tenant()).await?;
         others.retain(|user| stands(user) && user.id != leaving.id);
         others.sort_by_key(|user| !user.is_active());
         let other = others.first().ok_or(Reason::LastSuperuser)?;
@@ -204,7 +204,7 @@ impl Admin<'_> {
         }
         // Writes unchanged attributes as a new revision, so that a revocation that read the row before starts again.
         let touch = UserChange { attributes: Some(other.attributes.clone()), ..UserChange::default() };
-        Ok(self.system.commit(&self.client, other, Change::part(touch)).await?.is_some())
+        Ok(self.request.commit(other, Change::part(touch)).await?.is_some())
     }
 }
 
@@ -213,7 +213,7 @@ fn stands(user: &User) -> bool {
     user.is_superuser() && user.status != UserStatus::Deleted && !user.is_unclaimed()
 }
 
-impl crate::AuthSystem {
+impl crate::Request<'_> {
     /// Housekeeping: removes every credential of an account that stopped listing them. The row that remembers a
     /// super-user stays, since it may name another account by now.
     pub(crate) async fn remove_credentials_of(&self, user: &User) {

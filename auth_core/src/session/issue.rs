@@ -1,11 +1,11 @@
 use serde_json::json;
 
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::Error;
 use crate::port::{Event, SessionInsert};
 use crate::proof::Authenticated;
 use crate::token::IssuedToken;
-use crate::types::{Channel, Client, Session, SessionId};
+use crate::types::{Channel, Session, SessionId};
 
 /// A session's current tokens.
 #[derive(Debug)]
@@ -23,20 +23,16 @@ pub struct SessionTokens {
 /// The longest `User-Agent` that is kept, in characters.
 const MAX_AGENT_CHARS: usize = 200;
 
-impl AuthSystem {
+impl Request<'_> {
     /// Makes a session. The one gate: every session of every feature comes from here, stamped from the proof.
     ///
     /// # Errors
     /// `unavailable` when the store is down.
-    pub async fn issue_session(
-        &self,
-        client: &Client,
-        channel: Channel,
-        proof: Authenticated,
-    ) -> Result<SessionTokens, Error> {
+    pub async fn issue_session(&self, channel: Channel, proof: Authenticated) -> Result<SessionTokens, Error> {
         let began = proof.row_read_at.unwrap_or_else(|| self.ports().clock.now());
         let policy = self.policy();
-        let agent: Option<String> = client.agent.as_ref().map(|agent| agent.chars().take(MAX_AGENT_CHARS).collect());
+        let agent: Option<String> =
+            self.client().agent.as_ref().map(|agent| agent.chars().take(MAX_AGENT_CHARS).collect());
         let session = Session {
             id: SessionId(self.new_id()?),
             tenant: proof.tenant,
@@ -54,7 +50,7 @@ impl AuthSystem {
             method_times: proof.method_times,
             scope: proof.scope,
             channel,
-            context: json!({ "address": client.address, "agent": agent }),
+            context: json!({ "address": self.client().address, "agent": agent }),
             slot: None,
             revoked_at: None,
             changed_at: began,

@@ -1,9 +1,9 @@
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::{Error, Reason};
 use crate::port::Event;
 use crate::types::{SessionId, TenantId};
 
-impl AuthSystem {
+impl Request<'_> {
     /// Ends the session that either token belongs to: its access and refresh tokens are dead at once, here at this
     /// instant and on every other node within the revocation lag. Should they belong to two sessions, both end.
     ///

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::SessionTokens;
-use crate::AuthSystem;
+use crate::Request;
 use crate::commit::until_won;
 use crate::error::{Error, Reason};
 use crate::port::{At, Event, Rotation, UserKey};
@@ -70,7 +70,7 @@ fn warn_of_skew(ours: Timestamp, stores: Timestamp) {
     }
 }
 
-impl AuthSystem {
+impl Request<'_> {
     /// Exchanges a refresh token for the session's next tokens.
     ///
     /// Of parallel calls with one token, one rotates and the others, within

@@ -36,8 +36,12 @@ impl<S: Store> World<S> {
     /// Sets an authenticator up, without turning it on.
     pub(crate) async fn set_up_totp(&self, tokens: &SessionTokens) -> Authenticator {
         let live = self.auth.authenticate(tokens.access.token.expose()).await.unwrap();
-        let setup =
-            self.auth.set_up_totp(&self.client, &live, Confirmation::default(), TotpPurpose::Enrol).await.unwrap();
+        let setup = self
+            .auth
+            .request(&self.client)
+            .set_up_totp(&live, Confirmation::default(), TotpPurpose::Enrol)
+            .await
+            .unwrap();
         Authenticator { secret: setup.secret.expose().to_owned(), backup_codes: vec![] }
     }
 }
@@ -46,12 +50,12 @@ impl<S: Store> World<S> {
 pub(crate) async fn first_step(auth: &AuthSystem, identifier: &str, password: &str) -> Result<String, Error> {
     let password = Password::new(password).unwrap();
     let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
-    match auth.login(&Client::default(), request).await? {
+    match auth.request(&Client::default()).login(request).await? {
         LoginOutcome::SecondFactorRequired(token) => Ok(token.expose().to_owned()),
         LoginOutcome::LoggedIn(_) => panic!("no second factor was asked for"),
     }
 }
 
 pub(crate) async fn second_step(auth: &AuthSystem, token: &str, code: &str) -> Result<VerifiedLogin, Error> {
-    auth.verify_login(&Client::default(), SecondFactorRequest { token, code }).await
+    auth.request(&Client::default()).verify_login(SecondFactorRequest { token, code }).await
 }

@@ -177,7 +177,10 @@ impl<S: Store> World<S> {
     }
 
     pub(crate) async fn sign_up(&self, email: &str, password: &str) -> Result<SignedUp, Error> {
-        self.auth.sign_up(&self.client, SignUpRequest { email, username: None, password, attributes: vec![] }).await
+        self.auth
+            .request(&self.client)
+            .sign_up(SignUpRequest { email, username: None, password, attributes: vec![] })
+            .await
     }
 
     /// Sends all mail that is due and takes it out of the mailer.
@@ -213,7 +216,7 @@ impl<S: Store> World<S> {
     }
 
     pub(crate) async fn verify(&self, link: &Link) -> Result<(), Error> {
-        self.auth.verify_email(&self.client, Some(link.user), &link.token).await
+        self.auth.request(&self.client).verify_email(Some(link.user), &link.token).await
     }
 
     /// An account, signed up and verified.
@@ -239,13 +242,13 @@ impl<S: Store> World<S> {
 
     /// A link that sets Ada's password.
     pub(crate) async fn reset_link(&self) -> Link {
-        self.auth.request_password_reset(&self.client, ADA).await.unwrap();
+        self.auth.request(&self.client).request_password_reset(ADA).await.unwrap();
         self.link().await
     }
 
     pub(crate) async fn reset(&self, link: &Link, password: &str) -> Result<(), Error> {
         let request = PasswordResetConfirm { user: Some(link.user), token: &link.token, password };
-        self.auth.confirm_password_reset(&self.client, request).await.map(|_| ())
+        self.auth.request(&self.client).confirm_password_reset(request).await.map(|_| ())
     }
 
     pub(crate) async fn user(&self, email: &str) -> User {
@@ -301,7 +304,7 @@ pub(crate) fn node(ports: &Ports, policy: &Policy) -> AuthSystem {
 pub(crate) async fn login(auth: &AuthSystem, identifier: &str, password: &str) -> Result<SessionTokens, Error> {
     let password = Password::new(password).unwrap();
     let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
-    auth.login(&Client::default(), request).await.map(|outcome| outcome.logged_in().unwrap().session)
+    auth.request(&Client::default()).login(request).await.map(|outcome| outcome.logged_in().unwrap().session)
 }
 
 /// The bytes of both tokens.

@@ -88,16 +88,18 @@ impl<S: Store> Flows<S> {
                 let (email, password, name) = (ADDRESSES[*to], PASSWORDS[*word], name_of(by).to_string());
                 let request =
                     SignUpRequest { email, username: None, password, attributes: vec![("first_name", &name)] };
-                auth.sign_up(client, request).await.map(|_| Given::default())
+                auth.request(client).sign_up(request).await.map(|_| Given::default())
             }
-            Op::Resend(to) => auth.resend_verification(client, ADDRESSES[*to]).await.map(|()| Given::default()),
-            Op::AskReset(to) => auth.request_password_reset(client, ADDRESSES[*to]).await.map(|()| Given::default()),
+            Op::Resend(to) => auth.request(client).resend_verification(ADDRESSES[*to]).await.map(|()| Given::default()),
+            Op::AskReset(to) => {
+                auth.request(client).request_password_reset(ADDRESSES[*to]).await.map(|()| Given::default())
+            }
             Op::UseLink(kind, link, word) => {
                 let Mailed { link: link @ Link { user, token, .. }, .. } = &model.mailed[*link];
                 let done = match kind {
                     Kind::Verify => self.world.verify(link).await,
                     Kind::SetPassword => self.world.reset(link, PASSWORDS[*word]).await,
-                    Kind::NotMe => auth.take_back(client, Some(*user), token, None).await.map(drop),
+                    Kind::NotMe => auth.request(client).take_back(Some(*user), token, None).await.map(drop),
                     Kind::ChangeEmail | Kind::Object => unreachable!("they have operations of their own"),
                 };
                 done.map(|()| Given::default())
@@ -114,17 +116,17 @@ impl<S: Store> Flows<S> {
                     }
                 };
                 let request = EmailChangeConfirm { user: Some(*user), token, mover };
-                auth.confirm_email_change(client, request).await.map(|()| Given::default())
+                auth.request(client).confirm_email_change(request).await.map(|()| Given::default())
             }
             Op::Object(link, code) => {
                 let Link { user, token, .. } = &model.mailed[*link].link;
                 let code = code.map(|code| model.text(code, clock));
-                auth.take_back(client, Some(*user), token, code.as_deref()).await.map(|_| Given::default())
+                auth.request(client).take_back(Some(*user), token, code.as_deref()).await.map(|_| Given::default())
             }
             Op::Login(to, word) => {
                 let (identifier, password) = (ADDRESSES[*to], password(*word));
                 let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
-                Ok(match auth.login(client, request).await? {
+                Ok(match auth.request(client).login(request).await? {
                     LoginOutcome::LoggedIn(login) => given(&login.session),
                     LoginOutcome::SecondFactorRequired(token) => {
                         Given { pending: Some(token.expose().to_owned()), ..Given::default() }
@@ -137,7 +139,7 @@ impl<S: Store> Flows<S> {
             }
             Op::SetUp(token, replace) => {
                 let purpose = if *replace { TotpPurpose::Replace } else { TotpPurpose::Enrol };
-                let setup = auth.set_up_totp(client, live(token), Confirmation::default(), purpose).await?;
+                let setup = auth.request(client).set_up_totp(live(token), Confirmation::default(), purpose).await?;
                 Ok(Given { secret: Some(setup.secret.expose().to_owned()), ..Given::default() })
             }
             Op::Replace(token, with, right) => {
@@ -151,48 +153,55 @@ impl<S: Store> Flows<S> {
                     }
                 };
                 let request = TotpReplacement { code: &code, right };
-                auth.replace_totp(client, live(token), request).await.map(|replaced| given(&replaced.session))
+                auth.request(client).replace_totp(live(token), request).await.map(|replaced| given(&replaced.session))
             }
             Op::Enable(token, with) => {
-                let enabled = auth.enable_totp(client, live(token), &model.text(Code::Totp(*with, 0), clock)).await?;
+                let enabled =
+                    auth.request(client).enable_totp(live(token), &model.text(Code::Totp(*with, 0), clock)).await?;
                 Ok(Given { codes: Some(texts(&enabled.backup_codes)), ..given(&enabled.session) })
             }
             Op::Disable(token, word, with) => {
                 let code = model.text(Code::Totp(*with, 0), clock);
-                auth.disable_totp(client, live(token), &password(*word), &code).await.map(|session| given(&session))
+                auth.request(client)
+                    .disable_totp(live(token), &password(*word), &code)
+                    .await
+                    .map(|session| given(&session))
             }
             Op::Regenerate(token, word) => {
-                let codes = auth.regenerate_backup_codes(client, live(token), &password(*word), None).await?;
+                let codes = auth.request(client).regenerate_backup_codes(live(token), &password(*word), None).await?;
                 Ok(Given { codes: Some(texts(&codes)), ..Given::default() })
             }
-            Op::Refresh(token) => auth.refresh(&tokens(token).refresh).await.map(|session| given(&session)),
+            Op::Refresh(token) => {
+                auth.request(client).refresh(&tokens(token).refresh).await.map(|session| given(&session))
+            }
             Op::LogoutByAccess(token) => {
-                auth.logout(Some(&tokens(token).access), None).await.map(|()| Given::default())
+                auth.request(client).logout(Some(&tokens(token).access), None).await.map(|()| Given::default())
             }
             Op::LogoutByRefresh(token) => {
-                auth.logout(None, Some(&tokens(token).refresh)).await.map(|()| Given::default())
+                auth.request(client).logout(None, Some(&tokens(token).refresh)).await.map(|()| Given::default())
             }
             Op::ChangePassword(token, old, new) => {
                 let request = PasswordChangeRequest { old_password: &password(*old), new_password: PASSWORDS[*new] };
-                auth.change_password(client, live(token), request).await.map(|session| given(&session))
+                auth.request(client).change_password(live(token), request).await.map(|session| given(&session))
             }
             Op::AskEmail(token, to, word) => {
                 let word = word.map(password);
                 let confirmation = Confirmation { password: word.as_ref(), code: None };
                 let request = EmailChangeRequest { new_email: ADDRESSES[*to], confirmation };
-                auth.request_email_change(client, live(token), request).await.map(|()| Given::default())
+                auth.request(client).request_email_change(live(token), request).await.map(|()| Given::default())
             }
             Op::Reauthenticate(token, word) => {
                 let word = password(*word);
                 let sent = Confirmation { password: Some(&word), code: None };
-                auth.reauthenticate(client, live(token), sent).await.map(|session| given(&session))
+                auth.request(client).reauthenticate(live(token), sent).await.map(|session| given(&session))
             }
             Op::Deactivate(token, word) => {
-                auth.deactivate(client, live(token), &password(*word)).await.map(|()| Given::default())
+                auth.request(client).deactivate(live(token), &password(*word)).await.map(|()| Given::default())
             }
             Op::Profile(token, name) => {
                 let name = name.map(|name| name.to_string());
-                auth.change_profile(client, live(token), &[("first_name", name.as_deref())])
+                auth.request(client)
+                    .change_profile(live(token), &[("first_name", name.as_deref())])
                     .await
                     .map(|_| Given::default())
             }

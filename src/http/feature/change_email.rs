@@ -65,7 +65,7 @@ async fn request(call: Call, form: Form<Request>) -> Result<Answer, Refusal> {
     let (new_email, password, code) = form.read()?;
     let confirmation = Confirmation { password: password.as_ref(), code: code.as_deref() };
     let request = EmailChangeRequest { new_email: &new_email, confirmation };
-    call.system().request_email_change(call.client(), call.live()?, request).await?;
+    call.auth().request_email_change(call.live()?, request).await?;
     Ok(Answer::detail(StatusCode::OK, "Verification email sent to the new address."))
 }
 
@@ -95,7 +95,7 @@ async fn by_session(call: &Call, link: Link) -> Result<Answer, Refusal> {
 
 async fn by(call: &Call, link: Link, mover: Mover<'_>) -> Result<Answer, Refusal> {
     let request = EmailChangeConfirm { user: link.user, token: &link.token, mover };
-    let moved = call.system().confirm_email_change(call.client(), request).await;
+    let moved = call.auth().confirm_email_change(request).await;
     moved.map_err(|error| Refusal::from(error).challenging())?;
     Ok(Answer::detail(StatusCode::OK, "Email updated successfully.").without_session())
 }

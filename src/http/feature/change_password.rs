@@ -27,7 +27,7 @@ pub(in crate::http) fn operations() -> [Operation; 1] {
 async fn change(call: Call, form: Form<(Password, Zeroizing<String>)>) -> Result<Answer, Refusal> {
     let (old_password, new_password) = form.read()?;
     let request = PasswordChangeRequest { old_password: &old_password, new_password: &new_password };
-    let changed = call.system().change_password(call.client(), call.live()?, request).await;
+    let changed = call.auth().change_password(call.live()?, request).await;
     let session = changed.map_err(|error| Refusal::from(error).in_field("old_password"))?;
     Ok(Answer::detail(StatusCode::OK, "Password updated successfully.").with_session(session))
 }

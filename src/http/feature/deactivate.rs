@@ -22,6 +22,6 @@ pub(in crate::http) fn operations() -> [Operation; 1] {
 /// `{password, confirm_deactivation: true}` -> 200, and both cookies go.
 async fn deactivate(call: Call, form: Form<(Password, ())>) -> Result<Answer, Refusal> {
     let (password, ()) = form.read()?;
-    call.system().deactivate(call.client(), call.live()?, &password).await?;
+    call.auth().deactivate(call.live()?, &password).await?;
     Ok(Answer::detail(StatusCode::OK, "Account deactivated.").without_session())
 }

@@ -33,7 +33,7 @@ async fn log_in(call: Call, form: Form<(String, Password)>) -> Result<Answer, Re
     let (identifier, password) = form.read()?;
     let (identifier, password, device) = (identifier.as_str(), &password, call.device_token());
     let request = LoginRequest { identifier, password, channel: Channel::Cookie, device };
-    match call.system().login(call.client(), request).await? {
+    match call.auth().login(request).await? {
         LoginOutcome::LoggedIn(logged_in) => {
             let mut body = json!({ "detail": "Login successful." });
             if logged_in.scope == Scope::EnrolFactor {

@@ -27,7 +27,7 @@ async fn log_out(call: Call) -> Result<Answer, Refusal> {
     let (access, refresh) = caller::all_tokens(site, call.headers()).await;
     let mut outcome = Err(Error::from(Reason::NotAuthenticated));
     for turn in 0..access.len().max(refresh.len()) {
-        match call.system().logout(access.get(turn).copied(), refresh.get(turn).copied()).await {
+        match call.auth().logout(access.get(turn).copied(), refresh.get(turn).copied()).await {
             Ok(()) => outcome = Ok(()),
             Err(error) if error.class() == Class::Unauthenticated => {}
             Err(error) => return Err(error.into()),

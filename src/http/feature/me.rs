@@ -29,7 +29,7 @@ async fn show(call: Call) -> Result<Answer, Refusal> {
 async fn change(call: Call, form: Form<Vec<(&'static str, Option<String>)>>) -> Result<Answer, Refusal> {
     let changes = form.read()?;
     let changes: Vec<_> = changes.iter().map(|(name, text)| (*name, text.as_deref())).collect();
-    Ok(account(&call.system().change_profile(call.client(), call.live()?, &changes).await?))
+    Ok(account(&call.auth().change_profile(call.live()?, &changes).await?))
 }
 
 fn account_schema() -> Value {

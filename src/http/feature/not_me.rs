@@ -82,11 +82,11 @@ impl From<TakenBack> for Outcome {
 /// `{uid, token, code?}` -> 200 with the outcome. It does not log in.
 async fn take_back(call: Call, form: Form<(Link, Option<String>)>) -> Result<Answer, Refusal> {
     let (link, code) = form.read()?;
-    let (system, client) = (call.system(), call.client());
-    let outcome = if system.deny_sign_up(client, link.user, &link.token).await? {
+    let auth = call.auth();
+    let outcome = if auth.deny_sign_up(link.user, &link.token).await? {
         Outcome::Removed
     } else {
-        system.take_back(client, link.user, &link.token, code.as_deref()).await?.into()
+        auth.take_back(link.user, &link.token, code.as_deref()).await?.into()
     };
     Ok(Answer::json(StatusCode::OK, json!({ "detail": outcome.detail(), "outcome": outcome.name() })))
 }

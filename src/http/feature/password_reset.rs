@@ -28,7 +28,7 @@ pub(in crate::http) fn operations() -> [Operation; 2] {
 /// `{email}` -> 200, whatever the address.
 async fn request(call: Call, form: Form<String>) -> Result<Answer, Refusal> {
     let email = form.read()?;
-    call.system().request_password_reset(&call.client_on_device(), &email).await?;
+    call.system().request(&call.client_on_device()).request_password_reset(&email).await?;
     let detail = "If an account with that email exists, we have sent a password reset link.";
     Ok(Answer::detail(StatusCode::OK, detail))
 }
@@ -37,6 +37,6 @@ async fn request(call: Call, form: Form<String>) -> Result<Answer, Refusal> {
 async fn confirm(call: Call, form: Form<(Link, Zeroizing<String>)>) -> Result<Answer, Refusal> {
     let (link, password) = form.read()?;
     let request = PasswordResetConfirm { user: link.user, token: &link.token, password: &password };
-    let done = call.system().confirm_password_reset(call.client(), request).await?;
+    let done = call.auth().confirm_password_reset(request).await?;
     Ok(Answer::detail(StatusCode::OK, "Password has been reset successfully.").with_device(done.device))
 }

@@ -23,7 +23,7 @@ pub(in crate::http) fn operations() -> [Operation; 1] {
 async fn reauthenticate(call: Call, form: Form<(Option<Password>, Option<String>)>) -> Result<Answer, Refusal> {
     let (password, code) = form.read()?;
     let sent = Confirmation { password: password.as_ref(), code: code.as_deref() };
-    let session = call.system().reauthenticate(call.client(), call.live()?, sent).await?;
+    let session = call.auth().reauthenticate(call.live()?, sent).await?;
     let detail = if code.is_some() { "Confirmed." } else { "Password confirmed." };
     Ok(Answer::detail(StatusCode::OK, detail).with_session(session))
 }

@@ -20,6 +20,6 @@ pub(in crate::http) fn operations() -> [Operation; 1] {
 /// The refresh cookie -> 200 and both cookies. A refusal leaves the cookies alone: another tab may just have got new ones.
 async fn refresh(call: Call) -> Result<Answer, Refusal> {
     let token = caller::refresh_token(call.site(), call.headers()).ok_or(Reason::RefreshInvalid)?;
-    let tokens = call.system().refresh(token).await?;
+    let tokens = call.auth().refresh(token).await?;
     Ok(Answer::detail(StatusCode::OK, "Token refreshed.").with_session(tokens))
 }

@@ -26,7 +26,7 @@ async fn sign_up(call: Call, form: Form<SignUp>) -> Result<Answer, Refusal> {
     let attributes = attributes.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let username = username.as_deref();
     let request = SignUpRequest { email: &email, username, password: &password, attributes };
-    call.system().sign_up(&call.client_on_device(), request).await?;
+    call.system().request(&call.client_on_device()).sign_up(request).await?;
     let detail = "User created successfully. Please check your email to verify your account.";
     Ok(Answer::detail(StatusCode::CREATED, detail))
 }

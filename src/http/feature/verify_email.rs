@@ -26,14 +26,14 @@ pub(in crate::http) fn operations() -> [Operation; 3] {
 /// `?uid=&token=` or `{uid, token}` -> 200.
 async fn verify(call: Call, form: Form<Link>) -> Result<Answer, Refusal> {
     let link = form.read()?;
-    call.system().verify_email(call.client(), link.user, &link.token).await?;
+    call.auth().verify_email(link.user, &link.token).await?;
     Ok(Answer::detail(StatusCode::OK, "Account verified successfully."))
 }
 
 /// `{email}` -> 200, whatever the address.
 async fn resend(call: Call, form: Form<String>) -> Result<Answer, Refusal> {
     let email = form.read()?;
-    call.system().resend_verification(&call.client_on_device(), &email).await?;
+    call.system().request(&call.client_on_device()).resend_verification(&email).await?;
     let detail = "If an account with that email is waiting to be verified, we have sent a verification link.";
     Ok(Answer::detail(StatusCode::OK, detail))
 }

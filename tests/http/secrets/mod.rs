@@ -64,8 +64,8 @@ async fn no_secret_is_logged_at_any_level_by_any_thread(ground: Ground) {
 /// Logs all that the flows of two-factor login take and give, and returns the secrets in it.
 async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String> {
     let (system, client, password) = (vault.auth.system(), Client::default(), Password::new(PASSWORD).unwrap());
-    let setup = system.set_up_totp(&client, live, Confirmation::default(), TotpPurpose::Enrol).await.unwrap();
-    let enabled = system.enable_totp(&client, live, &vault.code(setup.secret.expose())).await.unwrap();
+    let setup = system.request(&client).set_up_totp(live, Confirmation::default(), TotpPurpose::Enrol).await.unwrap();
+    let enabled = system.request(&client).enable_totp(live, &vault.code(setup.secret.expose())).await.unwrap();
     vault.clock.advance(Duration::from_secs(30));
     let user = system.current_user(&system.authenticate(enabled.session.access.token.expose()).await.unwrap()).await;
     let user = user.unwrap();
@@ -73,7 +73,7 @@ async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String
     let channel = auth_system::auth_core::types::Channel::Cookie;
     let request = LoginRequest { identifier: "ada@example.org", password: &password, channel, device: None };
     tracing::info!(?request);
-    let first = system.login(&client, request).await.unwrap();
+    let first = system.request(&client).login(request).await.unwrap();
     tracing::info!(?setup, ?enabled, ?rows, ?first, ?user, vault = ?system);
     let LoginOutcome::SecondFactorRequired(token) = first else { panic!("no second factor was asked for") };
     let id = PendingId::of(PendingPurpose::SecondFactor, uuid::Uuid::parse_str(token.expose()).unwrap().as_bytes());
@@ -81,7 +81,7 @@ async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String
     let code = vault.code(setup.secret.expose());
     let request = SecondFactorRequest { token: token.expose(), code: &code };
     tracing::info!(?request, ?pending);
-    let verified = system.verify_login(&client, request).await.unwrap();
+    let verified = system.request(&client).verify_login(request).await.unwrap();
     tracing::info!(?verified);
     let session = &verified.login.session;
     let tokens = [&setup.secret, &setup.uri, &token, &session.access.token, &session.refresh.token];
