@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth_core::error::Error;
 use auth_core::proof::LiveSession;
-use auth_core::types::{AuthMethods, Channel, Scope, SessionId, TenantId, Timestamp, User, UserId};
+use auth_core::types::{AuthMethods, Channel, Client, Scope, SessionId, TenantId, Timestamp, User, UserId};
 
 use crate::http::Site;
 #[cfg(any(feature = "axum", feature = "actix"))]
@@ -42,7 +42,8 @@ impl CurrentUser {
     /// # Errors
     /// `user_not_found`, `user_inactive`, `not_authenticated` when the account changed since the login; `unavailable`.
     pub async fn load(&self) -> Result<User, Error> {
-        self.site.system.current_user(&self.live).await
+        let client = Client { tenant: self.live.tenant(), ..Client::default() };
+        self.site.system.request(&client).current_user(&self.live).await
     }
 }
 

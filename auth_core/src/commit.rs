@@ -4,9 +4,10 @@
 use crate::Request;
 use crate::error::Error;
 use crate::port::{
-    Event, MailMatter, MailPurpose, Record, RecordId, RecordOutcome, StoreError, UserChange, UserUpdate,
+    Event, MailMatter, MailPurpose, NewUser, Record, RecordId, RecordOutcome, SessionInsert, StoreError, UserChange,
+    UserInsert, UserUpdate,
 };
-use crate::types::{Email, Timestamp, User};
+use crate::types::{Credential, Email, Payload, Session, SessionId, Timestamp, User, UserId};
 
 /// How often a flow starts again after it lost a race. Only a row under constant fire is ever changed so often between a
 /// read and a write; then the answer is 503.
@@ -52,7 +53,7 @@ pub(crate) fn housekeeping<T>(outcome: Result<T, StoreError>, what: &'static str
     }
 }
 
-/// A change of a user row that is about to be committed. It has an event, or belongs to what another event reports.
+/// A change of a user row that is about to be committed.
 pub(crate) struct Change {
     write: UserChange,
     events: Vec<Event>,
@@ -71,8 +72,9 @@ impl Change {
         Self { write, events: vec![event], notices: Vec::new() }
     }
 
-    /// A change that belongs to a larger one, whose flow records it.
-    pub(crate) fn part(write: UserChange) -> Self {
+    /// A new revision of an unchanged row, which makes every write to the row that was read before it fail.
+    pub(crate) fn touch(user: &User) -> Self {
+        let write = UserChange { attributes: Some(user.attributes.clone()), ..UserChange::default() };
         Self { write, events: Vec::new(), notices: Vec::new() }
     }
 
@@ -95,14 +97,51 @@ impl Change {
     }
 }
 
+/// A record that has begun. Dropped unsettled, it tells of a call that broke off.
+#[must_use]
+pub(crate) struct Begun {
+    record: RecordId,
+    events: Vec<Event>,
+}
+
 impl Request<'_> {
+    /// Begins the record of a change, which these events will report. The last one names the change.
+    pub(crate) async fn begin(&self, subject: Option<UserId>, events: Vec<Event>) -> Result<Begun, Error> {
+        let record = Record {
+            id: RecordId(self.new_id()?),
+            at: self.ports().clock.now(),
+            tenant: *self.tenant(),
+            address: self.client().address,
+            agent: self.client().agent.clone(),
+            actor: self.actor().map(Into::into),
+            subject,
+            events,
+        };
+        self.ports().audit.begin(&record).await?;
+        Ok(Begun { record: record.id, events: record.events })
+    }
+
+    /// Reports a change that was made, and settles its record. The event sink learns of it first, because the caller may go
+    /// away while the record is settled.
+    pub(crate) async fn settle(&self, Begun { record, events }: Begun, outcome: RecordOutcome) {
+        if outcome == RecordOutcome::Done {
+            for event in events {
+                self.record(self.tenant(), event);
+            }
+        }
+        housekeeping(self.ports().audit.settle(record, outcome).await, "settling a record");
+    }
+
     /// Commits a change of this row, if it still has the revision that was read.
     ///
     /// A record of it begins before the write and is settled after it. Its notices are queued before the write, too: after a
     /// crash in between, a notice too many is dropped, while one too few would leave a theft unseen. This node's access
     /// checks, the worker and the event sink learn of it right after the write.
     pub(crate) async fn try_commit(&self, user: &User, change: Change) -> Result<UserUpdate, Error> {
-        let record = self.begin_record(user, &change.events).await?;
+        let begun = match change.events.is_empty() {
+            false => Some(self.begin(Some(user.id), change.events).await?),
+            true => None,
+        };
         let about = Some(MailMatter { user: user.id, token_version: user.token_version.next() });
         for Notice { purpose, to, due } in &change.notices {
             self.enqueue(to, *purpose, about, *due).await?;
@@ -118,32 +157,11 @@ impl Request<'_> {
             if !change.notices.is_empty() {
                 self.wake_mailer();
             }
-            for event in change.events {
-                self.record(&user.tenant, event);
-            }
         }
-        if let Some(record) = record {
-            housekeeping(self.ports().audit.settle(record, outcome).await, "settling a record");
+        if let Some(begun) = begun {
+            self.settle(begun, outcome).await;
         }
         Ok(update)
-    }
-
-    /// Begins the record of a change, unless it belongs to a larger one.
-    async fn begin_record(&self, user: &User, events: &[Event]) -> Result<Option<RecordId>, Error> {
-        if events.is_empty() {
-            return Ok(None);
-        }
-        let record = Record {
-            id: RecordId(self.new_id()?),
-            at: self.ports().clock.now(),
-            tenant: user.tenant,
-            subject: user.id,
-            address: self.client().address,
-            agent: self.client().agent.clone(),
-            events: events.to_vec(),
-        };
-        self.ports().audit.begin(&record).await?;
-        Ok(Some(record.id))
     }
 
     /// Commits a change like [`try_commit`](Self::try_commit); `None` after a lost race.
@@ -153,4 +171,73 @@ impl Request<'_> {
             UserUpdate::Stale | UserUpdate::Conflict(_) => None,
         })
     }
+
+    /// Adds an account.
+    pub(crate) async fn insert_user(&self, event: Event, new: &NewUser) -> Result<UserInsert, Error> {
+        let begun = self.begin(Some(new.id), vec![event]).await?;
+        let inserted = self.ports().users.insert(new).await?;
+        self.settle(begun, outcome(matches!(inserted, UserInsert::Created(_)))).await;
+        Ok(inserted)
+    }
+
+    /// Adds an account that lets nobody in until a later change, which is recorded.
+    pub(crate) async fn insert_inert_user(&self, new: &NewUser) -> Result<UserInsert, Error> {
+        Ok(self.ports().users.insert(new).await?)
+    }
+
+    /// Removes an account with its credentials, if its row still has the revision that was read. The row goes first: an
+    /// account that comes back at that moment has its second factors.
+    pub(crate) async fn remove_user(&self, event: Event, user: &User) -> Result<bool, Error> {
+        let begun = self.begin(Some(user.id), vec![event]).await?;
+        let removed = self.ports().users.remove_if(user).await?;
+        if removed {
+            self.remove_credentials_of(user).await;
+        }
+        self.settle(begun, outcome(removed)).await;
+        Ok(removed)
+    }
+
+    /// Adds a session.
+    pub(crate) async fn insert_session(&self, session: &Session) -> Result<SessionInsert, Error> {
+        let event = Event::LoggedIn { user: session.user, session: session.id };
+        let begun = self.begin(Some(session.user), vec![event]).await?;
+        let inserted = self.ports().sessions.insert(session).await?;
+        self.settle(begun, outcome(inserted == SessionInsert::Created)).await;
+        Ok(inserted)
+    }
+
+    /// Revokes a session: `true` for the one call that did. This node's access checks learn of it in any case.
+    pub(crate) async fn revoke_session(&self, event: Event, user: UserId, session: SessionId) -> Result<bool, Error> {
+        let clock = self.ports().clock.as_ref();
+        let begun = self.begin(Some(user), vec![event]).await?;
+        let revoked = self.ports().sessions.revoke(self.tenant(), session, clock.now()).await?;
+        self.revocations().session_ended(session, clock);
+        self.settle(begun, outcome(revoked)).await;
+        Ok(revoked)
+    }
+
+    /// Replaces the payload of a credential, if nothing else has meanwhile.
+    pub(crate) async fn replace_payload(
+        &self,
+        event: Event,
+        credential: &Credential,
+        payload: &Payload,
+    ) -> Result<bool, Error> {
+        let begun = self.begin(Some(credential.user), vec![event]).await?;
+        let replaced = self.ports().credentials.update_if(credential, payload).await?.is_some();
+        self.settle(begun, outcome(replaced)).await;
+        Ok(replaced)
+    }
+
+    /// Does the work of a change, and changes nothing. The event is reported and recorded.
+    pub(crate) async fn change_nothing(&self, event: Event, subject: UserId, text: &str) -> Result<(), Error> {
+        let begun = self.begin(Some(subject), vec![event]).await?;
+        self.ports().users.dummy_write(text).await?;
+        self.settle(begun, RecordOutcome::Done).await;
+        Ok(())
+    }
+}
+
+pub(crate) fn outcome(done: bool) -> RecordOutcome {
+    if done { RecordOutcome::Done } else { RecordOutcome::Lost }
 }

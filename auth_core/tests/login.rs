@@ -33,7 +33,7 @@ async fn a_session_for_enrolment_is_refused_unless_it_is_asked_for() {
     assert_eq!(refused(world.auth.authenticate(token).await), Reason::SecondFactorRequired);
     let live = world.auth.authenticate_within(token, &Scope::ALL).await.unwrap();
     assert_eq!(live.scope(), Scope::EnrolFactor);
-    assert_eq!(refused(world.auth.current_user(&live).await), Reason::SecondFactorRequired);
+    assert_eq!(refused(world.auth.request(&world.client).current_user(&live).await), Reason::SecondFactorRequired);
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
     assert_eq!((live.user(), live.session(), live.token_version()), (id, session.id, user.token_version));
     assert_eq!((live.channel(), live.methods()), (Channel::Cookie, AuthMethods::PASSWORD));
     assert_eq!(live.auth_time(), session.created_at);
-    assert_eq!(world.auth.current_user(&live).await.unwrap().id, id);
+    assert_eq!(world.auth.request(&world.client).current_user(&live).await.unwrap().id, id);
 }
 
 #[tokio::test]

@@ -475,16 +475,16 @@ async fn a_worker_that_looks_often_spares_requests_the_wait() {
 async fn an_explicit_load_sees_the_row_as_it_is() {
     let (world, other, tokens) = two_nodes().await;
     let live = check(&other, &tokens).await.unwrap();
-    assert_eq!(other.current_user(&live).await.unwrap().id, live.user());
+    assert_eq!(other.request(&world.client).current_user(&live).await.unwrap().id, live.user());
     world.set_status(ADA, UserStatus::Disabled).await;
-    assert_eq!(refused(other.current_user(&live).await), Reason::UserInactive);
+    assert_eq!(refused(other.request(&world.client).current_user(&live).await), Reason::UserInactive);
     world.set_status(ADA, UserStatus::Active).await;
-    assert_eq!(refused(other.current_user(&live).await), Reason::NotAuthenticated);
+    assert_eq!(refused(other.request(&world.client).current_user(&live).await), Reason::NotAuthenticated);
     let ghost = Session { user: UserId::parse("ghost").unwrap(), ..session() };
     let ghost = other.authenticate(world.tokens().access(&ghost).token.expose()).await.unwrap();
-    assert_eq!(refused(other.current_user(&ghost).await), Reason::UserNotFound);
+    assert_eq!(refused(other.request(&world.client).current_user(&ghost).await), Reason::UserNotFound);
     world.faults.plan(|_, _| Some(Fault::FailBefore));
-    assert_eq!(refused(other.current_user(&live).await), Reason::Unavailable);
+    assert_eq!(refused(other.request(&world.client).current_user(&live).await), Reason::Unavailable);
 }
 
 #[test]

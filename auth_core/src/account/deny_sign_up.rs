@@ -20,12 +20,8 @@ impl Request<'_> {
             if !user.is_unclaimed() || user.last_login_at.is_some() {
                 return Err(Reason::AlreadyVerified.into());
             }
-            if !self.ports().users.remove_if(&user).await? {
-                return Ok(None);
-            }
-            self.remove_credentials_of(&user).await;
-            self.record(self.tenant(), Event::SignUpDenied { user: user.id });
-            Ok(Some(true))
+            let removed = self.remove_user(Event::SignUpDenied { user: user.id }, &user).await?;
+            Ok(removed.then_some(true))
         })
     }
 }

@@ -99,8 +99,8 @@ impl Request<'_> {
         if self.policy().reveal_taken_emails {
             return taken("email");
         }
-        users.dummy_write(&format!("account of {}", email.as_str())).await?;
-        self.record(self.tenant(), Event::FormerEmailWanted { user: left_by });
+        let event = Event::FormerEmailWanted { user: left_by };
+        self.change_nothing(event, left_by, &format!("account of {}", email.as_str())).await?;
         self.queue_mail(email, MailPurpose::AddressReserved).await
     }
 }

@@ -73,7 +73,7 @@ impl Request<'_> {
             let row = match self.imported_before(user).await? {
                 Some(row) if is_active(user) || !is_inert(&row) => return Ok(Some(UserImport::Exists(row.id))),
                 Some(row) => row,
-                None => match users.insert(&self.imported(user)?).await? {
+                None => match self.insert_imported(user).await? {
                     UserInsert::Created(row) => row,
                     UserInsert::Conflict(Unique::Username) => return Ok(Some(UserImport::UsernameTaken)),
                     UserInsert::Conflict(Unique::Email) => return Ok(None),
@@ -85,7 +85,6 @@ impl Request<'_> {
             if let Some(at) = user.last_login_at {
                 users.record_login(&user.tenant, &row.id, &LoginRecord { at: Some(at), rehash: None }).await?;
             }
-            self.record(&user.tenant, Event::UserImported { user: row.id });
             Ok(Some(UserImport::Created(row.id)))
         })
     }
@@ -99,6 +98,15 @@ impl Request<'_> {
             return Ok(Some(row));
         }
         Ok(users.find(&user.tenant, UserKey::Email(&user.email)).await?)
+    }
+
+    /// Adds the account. The row of one that is not in use is inert until it is shut, which has the record.
+    async fn insert_imported(&self, user: &ImportedUser) -> Result<UserInsert, Error> {
+        let new = self.imported(user)?;
+        match is_active(user) {
+            true => self.insert_user(Event::UserImported { user: new.id }, &new).await,
+            false => self.insert_inert_user(&new).await,
+        }
     }
 
     /// The row to insert: all of an active account; of another one only what lets nobody in.
@@ -126,7 +134,7 @@ impl Request<'_> {
             password_hash: Some(user.password_hash.clone()),
             ..UserChange::default()
         };
-        Ok(self.commit(row, Change::part(write)).await?.is_some())
+        Ok(self.commit(row, Change::new(Event::UserImported { user: row.id }, write)).await?.is_some())
     }
 }
 

@@ -4,7 +4,9 @@ use crate::Request;
 use crate::budget::{Budget, Guesser};
 use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
-use crate::port::{AttemptKey, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserInsert, UserKey};
+use crate::port::{
+    AttemptKey, Event, LoginRecord, MailPurpose, NewUser, RecordOutcome, Unique, UserChange, UserInsert, UserKey,
+};
 use crate::proof::verify_password;
 use crate::types::{Attributes, Claim, Email, Password, PasswordHash, Personal, TokenVersion, User, UserId, Username};
 
@@ -114,9 +116,9 @@ impl Request<'_> {
             }
             let row = fields.email.as_str();
             self.count_failure(None, row, Guesser::Stranger).await?;
-            match self.ports().users.insert(&self.new_user(&fields, hash)?).await? {
+            let new = self.new_user(&fields, hash)?;
+            match self.insert_user(Event::SignedUp { user: new.id }, &new).await? {
                 UserInsert::Created(user) => {
-                    self.record(self.tenant(), Event::SignedUp { user: user.id });
                     self.queue_mail(&user.email, MailPurpose::VerifyEmail).await?;
                     return Ok(Some(SignedUp));
                 }
@@ -153,7 +155,7 @@ impl Request<'_> {
         }
         let nameless = UserChange { clear_username: true, ..UserChange::default() };
         // Another sign-up may have been faster; then the next attempt to insert tells.
-        self.commit(&namesake, Change::part(nameless)).await?;
+        self.commit(&namesake, Change::new(Event::UsernameForfeited { user: namesake.id }, nameless)).await?;
         Ok(true)
     }
 
@@ -203,8 +205,6 @@ impl Request<'_> {
         if !self.write_repeated(&user, decision, respelling).await? {
             return Ok(false);
         }
-        let password_cleared = decision == Decision::ClearPassword;
-        self.record(self.tenant(), Event::SignUpRepeated { user: user.id, password_cleared });
         let purpose = match decision {
             // The answer tells the client what is taken, so the owner need not be asked.
             Decision::TellOwner if (reveals || refused) && user.is_active() => None,
@@ -227,25 +227,28 @@ impl Request<'_> {
 
     /// Makes one write for each decision, so that all take as long. Returns `false` if the row changed meanwhile.
     async fn write_repeated(&self, user: &User, decision: Decision, respelling: Option<&Email>) -> Result<bool, Error> {
-        let users = &self.ports().users;
+        let event = Event::SignUpRepeated { user: user.id, password_cleared: decision == Decision::ClearPassword };
         match (decision, respelling) {
             (Decision::ClearPassword, _) | (Decision::AskForPassword, Some(_)) => {
                 // Of an account that an operator made, only the password is in doubt.
                 let password_alone = UserChange { password_hash: Some(None), ..UserChange::default() };
                 let change = if user.is_unclaimed() { UserChange::disowning() } else { password_alone };
                 let change = UserChange { email: respelling.cloned(), ..change };
-                if self.commit(user, Change::part(change)).await?.is_none() {
+                if self.commit(user, Change::new(event, change)).await?.is_none() {
                     return Ok(false);
                 }
                 self.remove_credentials(&user.tenant, &user.factors).await;
             }
             // Takes back what was counted for the right password.
             (Decision::SendAgain, _) => {
-                users.record_login(&user.tenant, &user.id, &LoginRecord { at: None, rehash: None }).await?;
+                let begun = self.begin(Some(user.id), vec![event]).await?;
+                let forgotten = LoginRecord { at: None, rehash: None };
+                self.ports().users.record_login(&user.tenant, &user.id, &forgotten).await?;
+                self.settle(begun, RecordOutcome::Done).await;
             }
             // In place of the account that an unknown address gets.
             (Decision::TellOwner, _) | (Decision::AskForPassword, None) => {
-                users.dummy_write(&format!("account of {}", user.email.as_str())).await?;
+                self.change_nothing(event, user.id, &format!("account of {}", user.email.as_str())).await?;
             }
         }
         Ok(true)

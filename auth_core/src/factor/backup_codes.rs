@@ -132,12 +132,12 @@ impl Request<'_> {
                 let about = MailMatter { user: user.id, token_version: user.token_version };
                 self.queue_mail_about(&user.email, MailPurpose::BackupCodesReplaced, about).await?;
             }
-            if self.ports().credentials.update_if(&credential, &payload).await?.is_none() {
+            let event = Event::BackupCodesReplaced { user: user.id };
+            if !self.replace_payload(event, &credential, &payload).await? {
                 return Ok(None);
             }
             // Whom the owner has thrown out meanwhile gets none.
             self.current_user(live).await?;
-            self.record(&user.tenant, Event::BackupCodesReplaced { user: user.id });
             Ok(Some(codes))
         })
     }

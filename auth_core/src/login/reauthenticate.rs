@@ -37,8 +37,8 @@ impl Request<'_> {
         let renewed = renewal.and_then(|renewal| Authenticated::renewed(live, recent, renewal, &user));
         let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
         let tokens = self.issue_session(live.channel(), renewed).await?;
-        self.end_session(&user.tenant, live.session()).await?;
-        self.record(&user.tenant, Event::Reauthenticated { user: user.id, session: tokens.session });
+        let event = Event::Reauthenticated { user: user.id, session: tokens.session };
+        self.revoke_session(event, user.id, live.session()).await?;
         Ok(tokens)
     }
 }

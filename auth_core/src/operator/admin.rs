@@ -1,9 +1,9 @@
-use crate::commit::{Change, until_won};
+use crate::commit::{Begun, Change, outcome, until_won};
 
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::port::{
-    AdminAction, DeadMail, DeadMails, Event, LoginRecord, MailPurpose, NewUser, Unique, UserChange, UserDirectory,
-    UserInsert, UserKey, UserUpdate,
+    AdminAction, DeadMail, DeadMails, Event, LoginRecord, MailPurpose, NewUser, RecordOutcome, Unique, UserChange,
+    UserDirectory, UserInsert, UserKey, UserUpdate,
 };
 use crate::types::{
     Attributes, Claim, CredentialId, Email, MailId, Personal, SUPERUSER, TenantId, TokenVersion, User, UserId,
@@ -112,11 +112,8 @@ impl Admin<'_> {
             attributes,
             created_at: now,
         };
-        match request.ports().users.insert(&new).await? {
-            UserInsert::Created(user) => {
-                self.record(Some(user.id), AdminAction::CreatedUser);
-                Ok(user)
-            }
+        match request.insert_user(self.event(Some(new.id), AdminAction::CreatedUser), &new).await? {
+            UserInsert::Created(user) => Ok(user),
             UserInsert::Conflict(Unique::Email) => Err(wrong("email", FieldReason::Taken)),
             UserInsert::Conflict(Unique::Username) => Err(wrong("username", FieldReason::Taken)),
         }
@@ -187,6 +184,8 @@ impl Admin<'_> {
     /// # Errors
     /// `not_supported` without a [`UserDirectory`]; `unavailable`.
     pub async fn end_all_sessions(&self) -> Result<usize, Error> {
+        self.directory()?;
+        let begun = self.begin(None, AdminAction::EndedAllSessions).await?;
         let mut ended = 0;
         let mut after = None;
         loop {
@@ -197,7 +196,7 @@ impl Admin<'_> {
                 ended += usize::from(self.end_sessions_of(user).await?);
             }
         }
-        self.record(None, AdminAction::EndedAllSessions);
+        self.request.settle(begun, RecordOutcome::Done).await;
         Ok(ended)
     }
 
@@ -208,7 +207,8 @@ impl Admin<'_> {
             if !user.is_active() || !user.is_verified() {
                 return Ok(Some(false));
             }
-            let change = Change::part(UserChange { end_sessions: true, ..UserChange::default() });
+            let write = UserChange { end_sessions: true, ..UserChange::default() };
+            let change = Change::new(self.event(Some(user.id), AdminAction::EndedSessions), write);
             if self.request.commit(&user, change).await?.is_some() {
                 return Ok(Some(true));
             }
@@ -236,10 +236,8 @@ impl Admin<'_> {
             }
             if moves {
                 let holder = self.find(UserKey::Email(&email)).await?;
-                if let Some(stranger) = holder.filter(User::is_unclaimed)
-                    && request.ports().users.remove_if(&stranger).await?
-                {
-                    request.remove_credentials_of(&stranger).await;
+                if let Some(stranger) = holder.filter(User::is_unclaimed) {
+                    request.remove_user(Event::UnverifiedGaveWay { user: stranger.id }, &stranger).await?;
                 }
             }
             // The owner of the address did not choose what an unverified sign-up brought.
@@ -275,6 +273,7 @@ impl Admin<'_> {
     pub async fn unlock(&self, user: &UserId) -> Result<User, Error> {
         let user = self.load(user).await?;
         let ports = self.request.ports();
+        let begun = self.begin(Some(user.id), AdminAction::Unlocked).await?;
         ports.users.record_login(&user.tenant, &user.id, &LoginRecord { at: None, rehash: None }).await?;
         for factor in &user.factors {
             self.clear_failures_of(&user, factor.credential).await?;
@@ -282,7 +281,7 @@ impl Admin<'_> {
         for budget in self.request.budgets_of(&user) {
             ports.attempts.clear(&budget.key).await?;
         }
-        self.record(Some(user.id), AdminAction::Unlocked);
+        self.request.settle(begun, RecordOutcome::Done).await;
         self.load(&user.id).await
     }
 
@@ -302,8 +301,9 @@ impl Admin<'_> {
     /// `user_not_found`; `unavailable`.
     pub async fn start_reset(&self, user: &UserId) -> Result<(), Error> {
         let user = self.load(user).await?;
+        let begun = self.begin(Some(user.id), AdminAction::StartedReset).await?;
         self.request.queue_for_operator(&user.email, MailPurpose::ResetPassword).await?;
-        self.record(Some(user.id), AdminAction::StartedReset);
+        self.request.settle(begun, RecordOutcome::Done).await;
         Ok(())
     }
 
@@ -338,11 +338,13 @@ impl Admin<'_> {
     /// # Errors
     /// `not_supported` without [`DeadMails`]; `unavailable`.
     pub async fn requeue_mail(&self, mail: MailId) -> Result<bool, Error> {
-        let requeued = self.dead_mail_store()?.revive(mail, self.request.ports().clock.now()).await?;
+        let store = self.dead_mail_store()?;
+        let begun = self.begin(None, AdminAction::RequeuedMail(mail)).await?;
+        let requeued = store.revive(mail, self.request.ports().clock.now()).await?;
         if requeued {
             self.request.wake_mailer();
-            self.record(None, AdminAction::RequeuedMail(mail));
         }
+        self.request.settle(begun, outcome(requeued)).await;
         Ok(requeued)
     }
 
@@ -382,8 +384,8 @@ impl Admin<'_> {
         self.request.ports().dead_mails.as_deref().ok_or_else(|| Reason::NotSupported.into())
     }
 
-    pub(crate) fn record(&self, user: Option<UserId>, action: AdminAction) {
-        self.request.record(self.request.tenant(), self.event(user, action));
+    async fn begin(&self, user: Option<UserId>, action: AdminAction) -> Result<Begun, Error> {
+        self.request.begin(user, vec![self.event(user, action)]).await
     }
 
     pub(crate) fn event(&self, user: Option<UserId>, action: AdminAction) -> Event {

@@ -73,15 +73,9 @@ impl Request<'_> {
             .any(|kind| kind.is_over(user, now - lifetime(self.policy(), kind)))
     }
 
-    /// Removes a lapsed account and its credentials. `false` when its row changed since it was read. The row goes first:
-    /// an account that comes back at that moment has its second factors.
+    /// Removes a lapsed account and its credentials. `false` when its row changed since it was read.
     pub(crate) async fn remove_lapsed(&self, user: &User) -> Result<bool, Error> {
-        let removed = self.ports().users.remove_if(user).await?;
-        if removed {
-            self.remove_credentials_of(user).await;
-            self.record(&user.tenant, Event::Purged { user: user.id });
-        }
-        Ok(removed)
+        self.remove_user(Event::Purged { user: user.id }, user).await
     }
 }
 

@@ -203,8 +203,7 @@ impl Admin<'_> {
             return Ok(false);
         }
         // Writes unchanged attributes as a new revision, so that a revocation that read the row before starts again.
-        let touch = UserChange { attributes: Some(other.attributes.clone()), ..UserChange::default() };
-        Ok(self.request.commit(other, Change::part(touch)).await?.is_some())
+        Ok(self.request.commit(other, Change::touch(other)).await?.is_some())
     }
 }
 

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use super::{Event, StoreError};
 use crate::types::{TenantId, Timestamp, UserId};
 
-/// Keeps a record of each change of an account that an [`Event`] reports by itself, from before the change is made.
+/// Keeps a record of each change, from before the change is made: of an account, a session or a set of backup codes.
 ///
-/// Some writes are parts of a larger whole, whose event follows them: a repeated sign-up, an import, the end of all sessions
-/// of a tenant. New accounts, sessions and backup codes have events, too. None of these has a record.
+/// A refresh has no record, because the session stays. The use of a code is covered by the record of the session or the change
+/// that it leads to.
 ///
 /// A record begins before the write that decides, and is settled after it. One that stays unsettled tells of a call that
 /// broke off: its change may have been made.
@@ -43,13 +43,15 @@ pub struct Record {
     pub at: Timestamp,
     /// The account's tenant.
     pub tenant: TenantId,
-    /// The account.
-    pub subject: UserId,
+    /// The account; `None` for a change that concerns none in particular.
+    pub subject: Option<UserId>,
+    /// The name of the operator or job that acts; `None` where the client acts for itself.
+    pub actor: Option<Box<str>>,
     /// The address of the client that asks for the change, where it is known.
     pub address: Option<IpAddr>,
     /// The `User-Agent` of that client.
     pub agent: Option<String>,
-    /// At least one event; the change is named after the last one, which also names an operator.
+    /// At least one event; the change is named after the last one.
     pub events: Vec<Event>,
 }
 

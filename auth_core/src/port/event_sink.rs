@@ -134,6 +134,11 @@ pub enum Event {
         /// The account that gave way.
         user: UserId,
     },
+    /// An account that was never verified lost its username to another sign-up.
+    UsernameForfeited {
+        /// The account that lost it.
+        user: UserId,
+    },
     /// A change was taken back by the link of its notice.
     ChangeTakenBack {
         /// Whose.

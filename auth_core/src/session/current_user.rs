@@ -1,11 +1,11 @@
 use super::authenticate::out_of_scope;
-use crate::AuthSystem;
+use crate::Request;
 use crate::error::{Error, Reason};
 use crate::port::UserKey;
 use crate::proof::LiveSession;
 use crate::types::{Scope, Session, User};
 
-impl AuthSystem {
+impl Request<'_> {
     /// Loads the row of the user who is logged in.
     ///
     /// # Errors
@@ -20,7 +20,8 @@ impl AuthSystem {
 
     /// Loads the row as [`current_user`](Self::current_user) does, for a session of any scope.
     pub(crate) async fn enrolling_user(&self, live: &LiveSession) -> Result<User, Error> {
-        let user = self.ports().users.find(&live.tenant(), UserKey::Id(&live.user())).await?;
+        self.check_tenant(live)?;
+        let user = self.ports().users.find(self.tenant(), UserKey::Id(&live.user())).await?;
         let user = user.ok_or(Reason::UserNotFound)?;
         if !user.is_active() {
             return Err(Reason::UserInactive.into());
@@ -33,8 +34,13 @@ impl AuthSystem {
 
     /// Loads the row of the caller's session.
     pub(crate) async fn current_session(&self, live: &LiveSession) -> Result<Session, Error> {
-        let found = self.ports().sessions.find(&live.tenant(), live.session()).await?;
+        self.check_tenant(live)?;
+        let found = self.ports().sessions.find(self.tenant(), live.session()).await?;
         let session = found.filter(|at| at.row.user == live.user() && at.row.is_live(at.now));
         Ok(session.ok_or(Reason::NotAuthenticated)?.row)
+    }
+    /// Rejects the session of another tenant.
+    fn check_tenant(&self, live: &LiveSession) -> Result<(), Error> {
+        if live.tenant() == *self.tenant() { Ok(()) } else { Err(Reason::NotAuthenticated.into()) }
     }
 }

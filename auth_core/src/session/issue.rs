@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::Request;
 use crate::error::Error;
-use crate::port::{Event, SessionInsert};
+use crate::port::SessionInsert;
 use crate::proof::Authenticated;
 use crate::token::IssuedToken;
 use crate::types::{Channel, Session, SessionId};
@@ -27,8 +27,11 @@ impl Request<'_> {
     /// Makes a session. The one gate: every session of every feature comes from here, stamped from the proof.
     ///
     /// # Errors
-    /// `unavailable` when the store is down.
+    /// `unavailable` when the store is down; `internal` for a proof of another tenant than the request's.
     pub async fn issue_session(&self, channel: Channel, proof: Authenticated) -> Result<SessionTokens, Error> {
+        if proof.tenant != *self.tenant() {
+            return Err(Error::internal("the proof is of another tenant than the request"));
+        }
         let began = proof.row_read_at.unwrap_or_else(|| self.ports().clock.now());
         let policy = self.policy();
         let agent: Option<String> =
@@ -55,11 +58,10 @@ impl Request<'_> {
             revoked_at: None,
             changed_at: began,
         };
-        match self.ports().sessions.insert(&session).await? {
+        match self.insert_session(&session).await? {
             SessionInsert::Created => {}
             SessionInsert::SlotTaken => return Err(Error::internal("a session without a slot found its slot taken")),
         }
-        self.record(&session.tenant, Event::LoggedIn { user: session.user, session: session.id });
         Ok(self.session_tokens(&session))
     }
 

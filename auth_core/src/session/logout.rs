@@ -1,7 +1,7 @@
 use crate::Request;
 use crate::error::{Error, Reason};
 use crate::port::Event;
-use crate::types::{SessionId, TenantId};
+use crate::types::TenantId;
 
 impl Request<'_> {
     /// Ends the session that either token belongs to: its access and refresh tokens are dead at once, here at this
@@ -13,23 +13,13 @@ impl Request<'_> {
         let now = self.ports().clock.now();
         let access = access_token.and_then(|token| self.tokens().verify_access(token, now).ok());
         let refresh = refresh_token.and_then(|token| self.tokens().verify_refresh(token, now).ok());
-        let by_access = access.map(|claims| (claims.tenant, claims.user, claims.session));
-        let by_refresh = refresh.map(|claims| (claims.tenant, claims.user, claims.session));
+        let ours = |tenant: TenantId| tenant == *self.tenant();
+        let by_access = access.filter(|claims| ours(claims.tenant)).map(|claims| (claims.user, claims.session));
+        let by_refresh = refresh.filter(|claims| ours(claims.tenant)).map(|claims| (claims.user, claims.session));
         let mut ended = false;
-        for (tenant, user, session) in by_access.into_iter().chain(by_refresh.filter(|_| by_refresh != by_access)) {
-            if self.end_session(&tenant, session).await? {
-                self.record(&tenant, Event::LoggedOut { user, session });
-                ended = true;
-            }
+        for (user, session) in by_access.into_iter().chain(by_refresh.filter(|_| by_refresh != by_access)) {
+            ended |= self.revoke_session(Event::LoggedOut { user, session }, user, session).await?;
         }
         if ended { Ok(()) } else { Err(Reason::NotAuthenticated.into()) }
-    }
-
-    /// Ends a session for good: `true` for the one call that did.
-    pub(crate) async fn end_session(&self, tenant: &TenantId, session: SessionId) -> Result<bool, Error> {
-        let clock = self.ports().clock.as_ref();
-        let ended = self.ports().sessions.revoke(tenant, session, clock.now()).await?;
-        self.revocations().session_ended(session, clock);
-        Ok(ended)
     }
 }

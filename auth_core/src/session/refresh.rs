@@ -85,7 +85,9 @@ impl Request<'_> {
         let presented = self
             .tokens()
             .verify_refresh(refresh_token, ports.clock.now())
-            .map_err(|_| Error::from(Reason::RefreshInvalid))?;
+            .ok()
+            .filter(|claims| claims.tenant == *self.tenant())
+            .ok_or(Reason::RefreshInvalid)?;
         let policy = self.policy();
         let patience = Patience { window: policy.refresh_window, retry: policy.effective_refresh_retry() };
         until_won!({
@@ -109,9 +111,8 @@ impl Request<'_> {
                 }
                 Decision::Repeat => return Ok(Some(self.session_tokens(&session))),
                 Decision::Reused => {
-                    if self.end_session(&session.tenant, session.id).await? {
-                        self.record(&session.tenant, Event::RefreshReused { user: session.user, session: session.id });
-                    }
+                    let event = Event::RefreshReused { user: session.user, session: session.id };
+                    self.revoke_session(event, session.user, session.id).await?;
                     return Err(Reason::RefreshInvalid.into());
                 }
                 Decision::Ended => return Err(Reason::RefreshInvalid.into()),

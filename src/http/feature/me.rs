@@ -22,7 +22,7 @@ pub(in crate::http) fn operations() -> [Operation; 2] {
 
 /// The account that is logged in.
 async fn show(call: Call) -> Result<Answer, Refusal> {
-    Ok(account(&call.system().current_user(call.live()?).await?))
+    Ok(account(&call.auth().current_user(call.live()?).await?))
 }
 
 /// Any of the application's own fields -> 200 and the account. `null` removes one; what is no such field is ignored.

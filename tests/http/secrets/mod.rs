@@ -29,7 +29,7 @@ async fn no_secret_is_logged_at_any_level_by_any_thread(ground: Ground) {
     let vault = Vault::new(ground).await;
     let jars = vault.live().await;
     let live = vault.auth.system().authenticate(jars[0].access()).await.unwrap();
-    let user = vault.auth.system().current_user(&live).await.unwrap();
+    let user = vault.auth.system().request(&Client::default()).current_user(&live).await.unwrap();
     let store = vault.auth.system().ports().sessions.clone();
     let session = store.find(&user.tenant, live.session()).await.unwrap();
     let layer = vault.auth.layer().required();
@@ -67,7 +67,10 @@ async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String
     let setup = system.request(&client).set_up_totp(live, Confirmation::default(), TotpPurpose::Enrol).await.unwrap();
     let enabled = system.request(&client).enable_totp(live, &vault.code(setup.secret.expose())).await.unwrap();
     vault.clock.advance(Duration::from_secs(30));
-    let user = system.current_user(&system.authenticate(enabled.session.access.token.expose()).await.unwrap()).await;
+    let user = system
+        .request(&client)
+        .current_user(&system.authenticate(enabled.session.access.token.expose()).await.unwrap())
+        .await;
     let user = user.unwrap();
     let rows = system.ports().credentials.of_user(&user.tenant, &user.id).await.unwrap();
     let channel = auth_system::auth_core::types::Channel::Cookie;
