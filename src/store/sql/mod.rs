@@ -3,28 +3,6 @@
 //! Every verb is one statement, so it is atomic without a transaction: a call that is dropped halfway has either written
 //! all or nothing, and no error leaves a transaction open. Placeholders are `$1`, which SQLite and PostgreSQL both take.
 
-/// Names the statements of a file, and lists them for the tests that look at their plans. Most texts suit every database;
-/// where a second one is given, the first is for SQLite and the second for PostgreSQL.
-macro_rules! statements {
-    ($($name:ident = $sql:expr $(, postgres: $postgres:expr)?;)+) => {
-        $(const $name: $crate::store::sql::statement::Text = statements!(@text $sql $(, $postgres)?);)+
-        #[cfg(test)]
-        pub(super) const STATEMENTS: &[$crate::store::sql::statement::Text] = &[$($name),+];
-    };
-    (@text $both:expr) => { statements!(@text $both, $both) };
-    (@text $sqlite:expr, $postgres:expr) => {
-        $crate::store::sql::statement::Text { sqlite: $sqlite, postgres: $postgres }
-    };
-}
-
-/// The store's time in PostgreSQL: what is bound to a placeholder or, where that is NULL, the server's clock at this very
-/// moment. As a bound of a search it stands in a subquery, which is run once: an index wants one value.
-macro_rules! clock {
-    ($bound:literal) => {
-        concat!("COALESCE(", $bound, ", (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)")
-    };
-}
-
 mod attempts;
 mod credentials;
 mod data_keys;

@@ -5,47 +5,32 @@ use auth_core::port::{PendingSessionStore, StoreError};
 use auth_core::types::{PendingId, PendingSession, Timestamp};
 
 use super::row::Fields;
-use super::statement::query;
+use super::statement::{query, statements};
 use super::{Database, SqlStore};
 
-macro_rules! columns {
-    () => {
-        "id_hash, purpose, tenant, user_id, revision, token_version, version, payload, expires_at"
-    };
-}
+const COLUMNS: &str = "id_hash, purpose, tenant, user_id, revision, token_version, version, payload, expires_at";
 
-macro_rules! sweep {
-    ($now:expr, $lock:literal) => {
-        concat!(
-            "WITH ended AS MATERIALIZED ",
-            "(SELECT id_hash FROM auth_pending_sessions WHERE expires_at <= (SELECT ",
-            $now,
-            ") ",
-            "ORDER BY expires_at LIMIT 2",
-            $lock,
-            ") ",
-            "DELETE FROM auth_pending_sessions WHERE id_hash IN (SELECT id_hash FROM ended)",
+statements! { COLUMNS;
+    PUT = "
+        INSERT INTO auth_pending_sessions ({columns}) VALUES ({values})
+        ON CONFLICT (id_hash) DO UPDATE SET purpose = excluded.purpose, tenant = excluded.tenant,
+            user_id = excluded.user_id, revision = excluded.revision, token_version = excluded.token_version,
+            version = excluded.version, payload = excluded.payload, expires_at = excluded.expires_at";
+    FIND = "SELECT {columns} FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2";
+    TAKE = "DELETE FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2 RETURNING {columns}";
+    SWEEP = "
+        WITH ended AS MATERIALIZED (
+            SELECT id_hash FROM auth_pending_sessions WHERE expires_at <= (SELECT {now $1})
+            ORDER BY expires_at LIMIT 2 {lock}
         )
-    };
-}
-
-statements! {
-    PUT = concat!(
-        "INSERT INTO auth_pending_sessions (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ",
-        "ON CONFLICT (id_hash) DO UPDATE SET purpose = excluded.purpose, tenant = excluded.tenant, ",
-        "user_id = excluded.user_id, revision = excluded.revision, token_version = excluded.token_version, ",
-        "version = excluded.version, payload = excluded.payload, expires_at = excluded.expires_at",
-    );
-    FIND = concat!("SELECT ", columns!(), " FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2");
-    TAKE = concat!("DELETE FROM auth_pending_sessions WHERE id_hash = $1 AND expires_at > $2 RETURNING ", columns!());
-    SWEEP = sweep!("$1", ""), postgres: sweep!(clock!("$1"), " FOR UPDATE SKIP LOCKED");
+        DELETE FROM auth_pending_sessions WHERE id_hash IN (SELECT id_hash FROM ended)";
 }
 
 #[async_trait]
 impl<D: Database> PendingSessionStore for SqlStore<D> {
     async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
         let statement = |_| {
-            query(PUT)
+            query(&PUT)
                 .bind(pending.id.as_bytes().to_vec())
                 .bind(pending.purpose.as_str())
                 .bind(pending.tenant.as_str())
@@ -58,17 +43,17 @@ impl<D: Database> PendingSessionStore for SqlStore<D> {
         };
         self.write(statement).await?;
         // Each new one takes away two that are over, so the table holds hardly more than waits.
-        self.write(|now| query(SWEEP).bind(now)).await?;
+        self.write(|now| query(&SWEEP).bind(now)).await?;
         Ok(())
     }
 
     async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
-        let rows = self.read(query(FIND).bind(id.as_bytes().to_vec()).bind(now.micros())).await?;
+        let rows = self.read(query(&FIND).bind(id.as_bytes().to_vec()).bind(now.micros())).await?;
         rows.first().map(|row| Fields(row).pending_session()).transpose()
     }
 
     async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
-        let rows = self.write(|_| query(TAKE).bind(id.as_bytes().to_vec()).bind(now.micros())).await?;
+        let rows = self.write(|_| query(&TAKE).bind(id.as_bytes().to_vec()).bind(now.micros())).await?;
         rows.first().map(|row| Fields(row).pending_session()).transpose()
     }
 }

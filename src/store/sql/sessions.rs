@@ -8,99 +8,51 @@ use auth_core::types::{Session, SessionId, TenantId, Timestamp};
 use uuid::Uuid;
 
 use super::row::{FeedStart, Fields, page, sql_limit, sql_micros, uuid_bytes};
-use super::statement::{Statement, StoreTime, query};
+use super::statement::{Statement, StoreTime, query, statements};
 use super::{Database, SqlStore};
 
-macro_rules! columns {
-    () => {
-        "id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at, idle_expires_at, \
-         expires_at, auth_time, methods, channel, context, slot, revoked_at, presented, changed_at, scope, \
-         method_times"
-    };
-}
+const COLUMNS: &str = "id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at, \
+    idle_expires_at, expires_at, auth_time, methods, channel, context, slot, revoked_at, presented, changed_at, scope, \
+    method_times";
 
-macro_rules! insert {
-    ($now:expr) => {
-        concat!(
-            "INSERT INTO auth_sessions (",
-            columns!(),
-            ") ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, ",
-            $now,
-            ", $19, $20) ",
-            "ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id",
-        )
-    };
-}
-
-macro_rules! find {
-    ($now:expr) => {
-        concat!("SELECT ", columns!(), ", ", $now, " AS now FROM auth_sessions WHERE id = $1 AND tenant = $2")
-    };
-}
-
-macro_rules! revoke {
-    ($now:expr) => {
-        concat!(
-            "UPDATE auth_sessions SET revoked_at = $3, changed_at = ",
-            $now,
-            " WHERE id = $1 AND tenant = $2 AND revoked_at IS NULL RETURNING id",
-        )
-    };
-}
-
-// From a position or, without one, from $4 before now.
-macro_rules! revocations {
-    ($now:expr) => {
-        concat!(
-            "SELECT id, changed_at FROM auth_sessions WHERE revoked_at IS NOT NULL ",
-            "AND (changed_at, id) > (COALESCE($1, (SELECT ",
-            $now,
-            " - $4)), $2) ORDER BY changed_at, id LIMIT $5",
-        )
-    };
-}
-
-// Chosen once and locked, as with attempts. PostgreSQL gets an array of ids, by which it always uses the index.
-macro_rules! purge {
-    ($whose:literal, $ended:literal, $now:expr, $in:literal, $close:literal) => {
-        concat!(
-            "DELETE FROM auth_sessions WHERE id ",
-            $in,
-            "SELECT id FROM auth_sessions WHERE ",
-            $whose,
-            $ended,
-            " <= (SELECT ",
-            $now,
-            " - $2) ORDER BY ",
-            $ended,
-            " LIMIT $3",
-            $close,
-            " RETURNING id",
-        )
-    };
-    (sqlite $whose:literal $ended:literal) => {
-        purge!($whose, $ended, "$1", "IN (", ")")
-    };
-    (postgres $whose:literal $ended:literal) => {
-        purge!($whose, $ended, clock!("$1"), "= ANY (ARRAY(", " FOR UPDATE SKIP LOCKED))")
-    };
-}
-
-statements! {
-    INSERT = insert!("$18"), postgres: insert!(clock!("$18"));
-    FIND = find!("$3"), postgres: find!(clock!("$3"));
-    ROTATE_IF = concat!(
-        "UPDATE auth_sessions SET generation = $4, rotated_at = $5, last_seen_at = $5, idle_expires_at = $6 ",
-        "WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING ", columns!(),
-    );
-    NOTE_PRESENTED = "UPDATE auth_sessions SET presented = $3 \
+statements! { COLUMNS;
+    INSERT = "
+        INSERT INTO auth_sessions ({columns}) VALUES ({values})
+        ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id";
+    FIND = "SELECT {columns}, {now $3} AS now FROM auth_sessions WHERE id = $1 AND tenant = $2";
+    ROTATE_IF = "
+        UPDATE auth_sessions SET generation = $4, rotated_at = $5, last_seen_at = $5, idle_expires_at = $6
+        WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING {columns}";
+    NOTE_PRESENTED = "
+        UPDATE auth_sessions SET presented = $3
         WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING id";
-    REVOKE = revoke!("$4"), postgres: revoke!(clock!("$4"));
-    PURGE_EXPIRED = purge!(sqlite "" "expires_at"), postgres: purge!(postgres "" "expires_at");
-    PURGE_REVOKED = purge!(sqlite "revoked_at IS NOT NULL AND " "changed_at"),
-        postgres: purge!(postgres "revoked_at IS NOT NULL AND " "changed_at");
-    REVOCATIONS = revocations!("$3"), postgres: revocations!(clock!("$3"));
+    REVOKE = "
+        UPDATE auth_sessions SET revoked_at = $3, changed_at = {now $4}
+        WHERE id = $1 AND tenant = $2 AND revoked_at IS NULL RETURNING id";
+    // From a position or, without one, from $4 before now.
+    REVOCATIONS = "
+        SELECT id, changed_at FROM auth_sessions
+        WHERE revoked_at IS NOT NULL AND (changed_at, id) > (COALESCE($1, (SELECT {now $3} - $4)), $2)
+        ORDER BY changed_at, id LIMIT $5";
+    // Chosen once and locked, as with attempts. PostgreSQL gets an array of ids, by which it always uses the index.
+    PURGE_EXPIRED = "
+        DELETE FROM auth_sessions WHERE id IN (
+            SELECT id FROM auth_sessions WHERE expires_at <= (SELECT {now $1} - $2) ORDER BY expires_at LIMIT $3
+        ) RETURNING id",
+    postgres: "
+        DELETE FROM auth_sessions WHERE id = ANY (ARRAY(
+            SELECT id FROM auth_sessions WHERE expires_at <= (SELECT {now $1} - $2) ORDER BY expires_at LIMIT $3 {lock}
+        )) RETURNING id";
+    PURGE_REVOKED = "
+        DELETE FROM auth_sessions WHERE id IN (
+            SELECT id FROM auth_sessions WHERE revoked_at IS NOT NULL AND changed_at <= (SELECT {now $1} - $2)
+            ORDER BY changed_at LIMIT $3
+        ) RETURNING id",
+    postgres: "
+        DELETE FROM auth_sessions WHERE id = ANY (ARRAY(
+            SELECT id FROM auth_sessions WHERE revoked_at IS NOT NULL AND changed_at <= (SELECT {now $1} - $2)
+            ORDER BY changed_at LIMIT $3 {lock}
+        )) RETURNING id";
 }
 
 #[async_trait]
@@ -111,13 +63,13 @@ impl<D: Database> SessionStore for SqlStore<D> {
     }
 
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
-        let rows = self.read(query(FIND).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(self.now())).await?;
+        let rows = self.read(query(&FIND).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(self.now())).await?;
         rows.first().map(|row| Ok(At { row: Fields(row).session()?, now: Fields(row).time("now")? })).transpose()
     }
 
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
         let statement = |_| {
-            query(ROTATE_IF)
+            query(&ROTATE_IF)
                 .bind(uuid_bytes(current.id.0))
                 .bind(current.tenant.as_str())
                 .bind(current.generation)
@@ -129,12 +81,12 @@ impl<D: Database> SessionStore for SqlStore<D> {
     }
 
     async fn note_presented(&self, tenant: &TenantId, id: SessionId, generation: u32) -> Result<bool, StoreError> {
-        let statement = |_| query(NOTE_PRESENTED).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(generation);
+        let statement = |_| query(&NOTE_PRESENTED).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(generation);
         Ok(!self.write(statement).await?.is_empty())
     }
 
     async fn revoke(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
-        let statement = |now| query(REVOKE).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(at.micros()).bind(now);
+        let statement = |now| query(&REVOKE).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(at.micros()).bind(now);
         Ok(!self.write(statement).await?.is_empty())
     }
 
@@ -145,7 +97,7 @@ impl<D: Database> SessionStore for SqlStore<D> {
             "" => Vec::new(),
             id => uuid_bytes(Uuid::parse_str(id).map_err(StoreError::corrupt)?),
         };
-        let statement = query(REVOCATIONS).bind(start.changed_at).bind(id).bind(self.now()).bind(start.age);
+        let statement = query(&REVOCATIONS).bind(start.changed_at).bind(id).bind(self.now()).bind(start.age);
         let statement = statement.bind(sql_limit(limit));
         Ok(page(&self.read(statement).await?, limit, |row| {
             let id = SessionId(row.uuid("id")?);
@@ -155,7 +107,7 @@ impl<D: Database> SessionStore for SqlStore<D> {
 
     async fn purge_ended(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
         let mut purged = 0;
-        for statement in [PURGE_EXPIRED, PURGE_REVOKED] {
+        for statement in [&PURGE_EXPIRED, &PURGE_REVOKED] {
             let left = sql_limit(limit.saturating_sub(purged));
             purged += self.write(|now| query(statement).bind(now).bind(sql_micros(age)).bind(left)).await?.len();
         }
@@ -164,7 +116,7 @@ impl<D: Database> SessionStore for SqlStore<D> {
 }
 
 fn insert(session: &Session, now: StoreTime) -> Statement {
-    query(INSERT)
+    query(&INSERT)
         .bind(uuid_bytes(session.id.0))
         .bind(session.tenant.as_str())
         .bind(session.user.as_str())

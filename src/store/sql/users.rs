@@ -9,84 +9,54 @@ use auth_core::types::{Claim, Email, PasswordHash, TenantId, Timestamp, User, Us
 
 use super::error::Failure;
 use super::row::{FeedStart, Fields, attributes_text, factors_text, page, sql_limit};
-use super::statement::{Statement, StoreTime, query};
+use super::statement::{Statement, StoreTime, query, statements};
 use super::{Database, SqlStore};
 
-macro_rules! columns {
-    () => {
-        "tenant, id, email, username, email_verified_at, status, password_hash, token_version, factors, \
-         consecutive_failures, attributes, created_at, last_login_at, changed_at, revision, recoveries, email_spelling, \
-         deactivated_at, claim, signed_up_from"
-    };
-}
+pub(super) const COLUMNS: &str = "tenant, id, email, username, email_verified_at, status, password_hash, token_version, \
+    factors, consecutive_failures, attributes, created_at, last_login_at, changed_at, revision, recoveries, \
+    email_spelling, deactivated_at, claim, signed_up_from";
 
-pub(super) use columns;
-
-macro_rules! insert {
-    ($now:expr) => {
-        concat!(
-            "INSERT INTO auth_users (",
-            columns!(),
-            ") ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ",
-            $now,
-            ", $15, $16, $17, $18, $19, $20) ",
-            "ON CONFLICT DO NOTHING RETURNING ",
-            columns!(),
-        )
-    };
-}
-
-// Columns that may become NULL have a flag beside them; the others keep their value where the new one is NULL.
-macro_rules! update_if {
-    ($now:expr) => {
-        concat!(
-            "UPDATE auth_users SET email = COALESCE($4, email), ",
-            "email_spelling = CASE WHEN $4 IS NULL THEN email_spelling ELSE $21 END, ",
-            "username = CASE WHEN $17 THEN NULL ELSE username END, ",
-            "email_verified_at = CASE WHEN $5 THEN $6 ELSE email_verified_at END, status = COALESCE($7, status), ",
-            "password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END, ",
-            "consecutive_failures = COALESCE($10, consecutive_failures), factors = COALESCE($11, factors), ",
-            "attributes = COALESCE($12, attributes), token_version = $13, revision = $14, changed_at = ",
-            $now,
-            ", ",
-            "recoveries = COALESCE($16, recoveries), ",
-            "deactivated_at = CASE WHEN $7 IS NULL THEN deactivated_at ELSE $18 END, ",
-            "claim = COALESCE($19, claim), ",
-            "signed_up_from = CASE WHEN $19 IS NULL THEN signed_up_from ELSE $20 END ",
-            "WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING ",
-            columns!(),
-        )
-    };
-}
-
-// From a position or, without one, from $5 before now.
-macro_rules! changes {
-    ($now:expr) => {
-        concat!(
-            "SELECT tenant, id, token_version, status, revision, changed_at FROM auth_users ",
-            "WHERE (changed_at, tenant, id) > (COALESCE($1, (SELECT ",
-            $now,
-            " - $5)), $2, $3) ",
-            "ORDER BY changed_at, tenant, id LIMIT $6",
-        )
-    };
-}
-
-statements! {
-    INSERT = insert!("$14"), postgres: insert!(clock!("$14"));
-    FIND_BY_ID = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND id = $2");
-    FIND_BY_EMAIL = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND email = $2");
-    FIND_BY_USERNAME = concat!("SELECT ", columns!(), " FROM auth_users WHERE tenant = $1 AND username = $2");
-    UPDATE_IF = update_if!("$15"), postgres: update_if!(clock!("$15"));
+statements! { COLUMNS;
+    INSERT = "INSERT INTO auth_users ({columns}) VALUES ({values}) ON CONFLICT DO NOTHING RETURNING {columns}";
+    FIND_BY_ID = "SELECT {columns} FROM auth_users WHERE tenant = $1 AND id = $2";
+    FIND_BY_EMAIL = "SELECT {columns} FROM auth_users WHERE tenant = $1 AND email = $2";
+    FIND_BY_USERNAME = "SELECT {columns} FROM auth_users WHERE tenant = $1 AND username = $2";
+    // Columns that may become NULL have a flag beside them; the others keep their value where the new one is NULL.
+    UPDATE_IF = "
+        UPDATE auth_users SET
+            email = COALESCE($4, email),
+            email_spelling = CASE WHEN $4 IS NULL THEN email_spelling ELSE $21 END,
+            username = CASE WHEN $17 THEN NULL ELSE username END,
+            email_verified_at = CASE WHEN $5 THEN $6 ELSE email_verified_at END,
+            status = COALESCE($7, status),
+            password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END,
+            consecutive_failures = COALESCE($10, consecutive_failures),
+            factors = COALESCE($11, factors),
+            attributes = COALESCE($12, attributes),
+            token_version = $13,
+            revision = $14,
+            changed_at = {now $15},
+            recoveries = COALESCE($16, recoveries),
+            deactivated_at = CASE WHEN $7 IS NULL THEN deactivated_at ELSE $18 END,
+            claim = COALESCE($19, claim),
+            signed_up_from = CASE WHEN $19 IS NULL THEN signed_up_from ELSE $20 END
+        WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING {columns}";
     REMOVE_IF = "DELETE FROM auth_users WHERE tenant = $1 AND id = $2 AND revision = $3 RETURNING id";
-    COUNT_FAILURE = "UPDATE auth_users SET consecutive_failures = consecutive_failures + 1 \
+    COUNT_FAILURE = "
+        UPDATE auth_users SET consecutive_failures = consecutive_failures + 1
         WHERE tenant = $1 AND id = $2 AND consecutive_failures < $3 RETURNING id";
-    DUMMY_WRITE = "INSERT INTO auth_dummy_writes (slot, writes) VALUES ($1, 1) \
+    DUMMY_WRITE = "
+        INSERT INTO auth_dummy_writes (slot, writes) VALUES ($1, 1)
         ON CONFLICT (slot) DO UPDATE SET writes = auth_dummy_writes.writes + 1";
-    RECORD_LOGIN = "UPDATE auth_users SET last_login_at = COALESCE($3, last_login_at), consecutive_failures = 0, \
-        password_hash = CASE WHEN password_hash = $4 THEN $5 ELSE password_hash END WHERE tenant = $1 AND id = $2";
-    CHANGES = changes!("$4"), postgres: changes!(clock!("$4"));
+    RECORD_LOGIN = "
+        UPDATE auth_users SET last_login_at = COALESCE($3, last_login_at), consecutive_failures = 0,
+            password_hash = CASE WHEN password_hash = $4 THEN $5 ELSE password_hash END
+        WHERE tenant = $1 AND id = $2";
+    // From a position or, without one, from $5 before now.
+    CHANGES = "
+        SELECT tenant, id, token_version, status, revision, changed_at FROM auth_users
+        WHERE (changed_at, tenant, id) > (COALESCE($1, (SELECT {now $4} - $5)), $2, $3)
+        ORDER BY changed_at, tenant, id LIMIT $6";
 }
 
 #[async_trait]
@@ -111,9 +81,9 @@ impl<D: Database> UserStore for SqlStore<D> {
 
     async fn find(&self, tenant: &TenantId, key: UserKey<'_>) -> Result<Option<User>, StoreError> {
         let (statement, value) = match key {
-            UserKey::Id(id) => (FIND_BY_ID, id.as_str()),
-            UserKey::Email(email) => (FIND_BY_EMAIL, email.as_str()),
-            UserKey::Username(username) => (FIND_BY_USERNAME, username.as_str()),
+            UserKey::Id(id) => (&FIND_BY_ID, id.as_str()),
+            UserKey::Email(email) => (&FIND_BY_EMAIL, email.as_str()),
+            UserKey::Username(username) => (&FIND_BY_USERNAME, username.as_str()),
         };
         let rows = self.read(query(statement).bind(tenant.as_str()).bind(value)).await?;
         rows.first().map(|row| Fields(row).user()).transpose()
@@ -130,26 +100,26 @@ impl<D: Database> UserStore for SqlStore<D> {
     async fn remove_if(&self, current: &User) -> Result<bool, StoreError> {
         let statement = |_| {
             let (tenant, id) = (current.tenant.as_str(), current.id.as_str());
-            query(REMOVE_IF).bind(tenant).bind(id).bind(current.revision.cast_signed())
+            query(&REMOVE_IF).bind(tenant).bind(id).bind(current.revision.cast_signed())
         };
         Ok(!self.write(statement).await?.is_empty())
     }
 
     async fn count_failure(&self, tenant: &TenantId, id: &UserId, below: u32) -> Result<bool, StoreError> {
-        let statement = |_| query(COUNT_FAILURE).bind(tenant.as_str()).bind(id.as_str()).bind(below);
+        let statement = |_| query(&COUNT_FAILURE).bind(tenant.as_str()).bind(id.as_str()).bind(below);
         Ok(!self.write(statement).await?.is_empty())
     }
 
     async fn dummy_write(&self, row: &str) -> Result<(), StoreError> {
         let slot = u32::from(dummy_row(row));
-        self.write(|_| query(DUMMY_WRITE).bind(slot)).await?;
+        self.write(|_| query(&DUMMY_WRITE).bind(slot)).await?;
         Ok(())
     }
 
     async fn record_login(&self, tenant: &TenantId, id: &UserId, login: &LoginRecord) -> Result<(), StoreError> {
         let (old, new) = login.rehash.as_ref().map(|(old, new)| (old.expose(), new.expose())).unzip();
         let at = login.at.map(Timestamp::micros);
-        let statement = |_| query(RECORD_LOGIN).bind(tenant.as_str()).bind(id.as_str()).bind(at).bind(old).bind(new);
+        let statement = |_| query(&RECORD_LOGIN).bind(tenant.as_str()).bind(id.as_str()).bind(at).bind(old).bind(new);
         self.write(statement).await?;
         Ok(())
     }
@@ -160,7 +130,7 @@ impl<D: Database> UserStore for SqlStore<D> {
             "" => ("", ""),
             id => id.split_once(' ').ok_or_else(|| StoreError::corrupt("not a position of this feed"))?,
         };
-        let statement = query(CHANGES).bind(start.changed_at).bind(tenant).bind(id).bind(self.now()).bind(start.age);
+        let statement = query(&CHANGES).bind(start.changed_at).bind(tenant).bind(id).bind(self.now()).bind(start.age);
         let statement = statement.bind(sql_limit(limit));
         Ok(page(&self.read(statement).await?, limit, |row| {
             let (tenant, id) = (row.tenant()?, row.user_id("id")?);
@@ -185,7 +155,7 @@ fn security(row: &Fields<'_>, tenant: TenantId, id: UserId) -> Result<UserSecuri
 
 fn insert(user: &NewUser, now: StoreTime) -> Statement {
     let user = user.clone().into_user(user.created_at);
-    query(INSERT)
+    query(&INSERT)
         .bind(user.tenant.as_str())
         .bind(user.id.as_str())
         .bind(user.email.as_str())
@@ -212,7 +182,7 @@ fn update_if(current: &User, change: &UserChange, now: StoreTime) -> Statement {
     let next = change.apply(current, current.changed_at);
     let password = change.password_hash.as_ref();
     let claim = Some(next.claim).filter(|claim| *claim != current.claim);
-    query(UPDATE_IF)
+    query(&UPDATE_IF)
         .bind(current.tenant.as_str())
         .bind(current.id.as_str())
         .bind(current.revision.cast_signed())

@@ -134,7 +134,7 @@ impl Postgres {
         let mut connection = self.connections.acquire().await?;
         let deadline = Instant::now() + STATEMENT_TIMEOUT;
         loop {
-            let query = statement().into_query::<sqlx::Postgres>(|text| text.postgres);
+            let query = statement().into_query::<sqlx::Postgres>(|text| &text.postgres);
             let Ok(result) = timeout(STATEMENT_TIMEOUT + GRACE, query.fetch_all(connection.ask()?)).await else {
                 connection.failed();
                 return Err(Failure::unavailable("the server is silent"));

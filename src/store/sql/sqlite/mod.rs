@@ -101,7 +101,7 @@ impl Database for Sqlite {
     async fn read(&self, statement: Statement) -> Result<Vec<SqliteRow>, Failure> {
         let mut connection = self.readers.acquire(Instant::now() + PATIENCE).await?;
         self.file.check().map_err(Failure::unavailable)?;
-        let query = statement.into_query::<sqlx::Sqlite>(|text| text.sqlite);
+        let query = statement.into_query::<sqlx::Sqlite>(|text| &text.sqlite);
         query.fetch_all(&mut *connection).await.map_err(failure)
     }
 
@@ -110,7 +110,7 @@ impl Database for Sqlite {
         let mut connection = self.writer.acquire(deadline).await?;
         self.file.check().map_err(Failure::unavailable)?;
         loop {
-            let query = statement().into_query::<sqlx::Sqlite>(|text| text.sqlite);
+            let query = statement().into_query::<sqlx::Sqlite>(|text| &text.sqlite);
             // All rows, not the first: only after the last one SQLite commits, and tells if it could not.
             match query.fetch_all(&mut *connection).await {
                 Err(error) if is_busy(&error) && Instant::now() < deadline => {}

@@ -10,6 +10,7 @@ mod schema;
 mod sqlite;
 
 use std::fmt::Debug;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use auth_core::port::{Clock, NewUser, StoreError, UserInsert, UserKey, UserStore};
@@ -22,7 +23,7 @@ use super::{attempts, credentials, data_keys, directory, outbox, pending_session
 use crate::system::SystemClock;
 
 /// Every statement of the stores.
-fn statements() -> Vec<Text> {
+fn statements() -> Vec<&'static LazyLock<Text>> {
     [
         attempts::STATEMENTS,
         credentials::STATEMENTS,

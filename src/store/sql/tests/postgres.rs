@@ -264,7 +264,7 @@ async fn every_statement_uses_an_index() {
     let partial = run(&mut connection, of_one_kind).await;
     let partial: Vec<String> = partial.iter().map(|index| index.get(0)).collect();
     for (number, statement) in statements().into_iter().enumerate() {
-        let statement = statement.postgres;
+        let statement = &statement.postgres;
         run(&mut connection, format!("PREPARE s{number} AS {statement}")).await;
         let values = (1..).take_while(|value| statement.contains(&format!("${value}"))).map(|_| "NULL");
         let values = values.collect::<Vec<_>>().join(", ");

@@ -37,7 +37,8 @@ async fn store() -> (SqliteStore, TempDir) {
 }
 
 async fn pragma(store: &SqliteStore, sqlite: &'static str) {
-    store.write(|_| statement::query(Text { sqlite, postgres: "" })).await.unwrap();
+    let text = Box::leak(Box::new(Text::new("", sqlite, "")));
+    store.write(|_| statement::query(text)).await.unwrap();
 }
 
 #[tokio::test]
