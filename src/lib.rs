@@ -142,6 +142,7 @@ pub use auth_core::conformance;
 pub use auth_core::operator::Admin;
 pub use auth_core::policy::{InvalidSetting, Policy};
 pub use auth_core::port::{self, Event, EventSink};
+pub use auth_core::session::Require;
 pub use auth_core::token::RootSecret;
 pub use auth_core::types::{self, Channel, Client, Email, Limit, Password, User, UserId};
 pub use auth_core::{AuthSystem, Error, Reason, account, factor, login, operator, session};

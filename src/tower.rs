@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use auth_core::types::Scope;
+use auth_core::session::Require;
 use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::Auth;
 use crate::http::cookie;
-use crate::http::guard::access;
+use crate::http::guard::access::Guard;
 use crate::http::guard::caller::{self, Checked};
 
 impl Auth {
@@ -24,7 +24,7 @@ impl Auth {
     /// The layer lets anonymous requests through; the extractor refuses them. Use [`AuthLayer::required`] where every
     /// route needs a login.
     pub fn layer(&self) -> AuthLayer {
-        AuthLayer { auth: self.clone(), required: false, scopes: &[Scope::Full] }
+        AuthLayer { auth: self.clone(), guard: Guard::open() }
     }
 }
 
@@ -32,22 +32,28 @@ impl Auth {
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
     auth: Auth,
-    required: bool,
-    scopes: &'static [Scope],
+    guard: Guard,
 }
 
 impl AuthLayer {
     /// Refuses every request without a live session, before any handler runs.
     #[must_use]
     pub fn required(self) -> Self {
-        Self { required: true, ..self }
+        Self { guard: self.guard.required(), ..self }
+    }
+
+    /// Refuses every request without a live session that meets `requirement`, before any handler runs: 403 with the code
+    /// `reauthentication_required`. Several calls add up.
+    #[must_use]
+    pub fn require(self, requirement: Require) -> Self {
+        Self { guard: self.guard.require(requirement), ..self }
     }
 
     /// Admits sessions that may only enrol a second factor, too. Extractors other than
     /// [`EnrollingUser`](crate::EnrollingUser) refuse them still.
     #[must_use]
     pub fn for_enrolment(self) -> Self {
-        Self { scopes: &[Scope::Full, Scope::EnrolFactor], ..self }
+        Self { guard: self.guard.for_enrolment(), ..self }
     }
 }
 
@@ -82,7 +88,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let layer = &self.layer;
-        if let Some(checked) = caller::authenticate_now(layer.auth.site(), request.headers(), layer.scopes) {
+        if let Some(checked) = caller::authenticate_now(layer.auth.site(), request.headers(), layer.guard.scopes()) {
             return match layer.admit(&mut request, checked) {
                 Ok(()) => ResponseFuture { kind: Kind::Inner { future: self.inner.call(request) } },
                 Err(refused) => ResponseFuture::boxed(async { Ok(refused.map(R::from)) }),
@@ -93,7 +99,7 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         ResponseFuture::boxed(async move {
-            let checked = caller::authenticate(layer.auth.site(), request.headers(), layer.scopes).await;
+            let checked = caller::authenticate(layer.auth.site(), request.headers(), layer.guard.scopes()).await;
             match layer.admit(&mut request, checked) {
                 Ok(()) => inner.call(request).await,
                 Err(refused) => Ok(refused.map(R::from)),
@@ -106,7 +112,7 @@ impl AuthLayer {
     /// Leaves for extractors who calls, or answers a request that must not reach a handler.
     fn admit<B>(&self, request: &mut Request<B>, checked: Checked) -> Result<(), Response<Bytes>> {
         let head = (request.method(), request.headers());
-        let identified = access::admit(self.auth.site(), self.required, head, checked)?;
+        let identified = self.guard.admit(self.auth.site(), head, checked)?;
         request.extensions_mut().insert(identified);
         // Around the whole application, the layer leaves the endpoints their cookie.
         if self.auth.http().below_public_path(whole_path(request)).is_none() {

@@ -10,11 +10,11 @@ use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transfor
 use actix_web::http::StatusCode;
 use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue};
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
-use auth_core::types::Scope;
+use auth_core::session::Require;
 
 use super::{answer, translate};
 use crate::http::cookie;
-use crate::http::guard::access::{self, Identified, OfSession, Rejection};
+use crate::http::guard::access::{self, Guard, Identified, OfSession, Rejection};
 use crate::http::guard::caller;
 use crate::{Auth, CurrentSession, CurrentUser, EnrollingUser, MaybeUser};
 
@@ -30,7 +30,7 @@ impl Auth {
     /// one: actix-web changes no request that has a clone. Outside of it, a request with a refresh cookie is answered with
     /// 500 and the log names the remedy.
     pub fn middleware(&self) -> AuthMiddleware {
-        AuthMiddleware { auth: self.clone(), required: false, scopes: &[Scope::Full] }
+        AuthMiddleware { auth: self.clone(), guard: Guard::open() }
     }
 }
 
@@ -38,33 +38,38 @@ impl Auth {
 #[derive(Clone, Debug)]
 pub struct AuthMiddleware {
     auth: Auth,
-    required: bool,
-    scopes: &'static [Scope],
+    guard: Guard,
 }
 
 impl AuthMiddleware {
     /// Refuses every request without a live session, before any handler runs.
     #[must_use]
     pub fn required(self) -> Self {
-        Self { required: true, ..self }
+        Self { guard: self.guard.required(), ..self }
+    }
+
+    /// Refuses every request without a live session that meets `requirement`, before any handler runs: 403 with the code
+    /// `reauthentication_required`. Several calls add up.
+    #[must_use]
+    pub fn require(self, requirement: Require) -> Self {
+        Self { guard: self.guard.require(requirement), ..self }
     }
 
     /// Admits sessions that may only enrol a second factor, too. Extractors other than
     /// [`EnrollingUser`](crate::EnrollingUser) refuse them still.
     #[must_use]
     pub fn for_enrolment(self) -> Self {
-        Self { scopes: &[Scope::Full, Scope::EnrolFactor], ..self }
+        Self { guard: self.guard.for_enrolment(), ..self }
     }
 
     async fn admit(&self, request: &ServiceRequest) -> Result<Identified, HttpResponse> {
         let head = translate(request.head()).map_err(|_| HttpResponse::BadRequest().finish())?;
-        let checked = match caller::authenticate_now(self.auth.site(), head.headers(), self.scopes) {
+        let checked = match caller::authenticate_now(self.auth.site(), head.headers(), self.guard.scopes()) {
             Some(checked) => checked,
-            None => caller::authenticate(self.auth.site(), head.headers(), self.scopes).await,
+            None => caller::authenticate(self.auth.site(), head.headers(), self.guard.scopes()).await,
         };
         let head = (head.method(), head.headers());
-        access::admit(self.auth.site(), self.required, head, checked)
-            .map_err(|refused| answer(refused.map(crate::Body::from)))
+        self.guard.admit(self.auth.site(), head, checked).map_err(|refused| answer(refused.map(crate::Body::from)))
     }
 }
 

@@ -229,6 +229,9 @@ fn refusals(row: &Operation, dialect: &dyn Dialect) -> Vec<Refusal> {
             all.push(Reason::SecondFactorRequired.into());
         }
         use Reason::{NotAuthenticated, TokenExpired, TokenInvalid, TokenWrongType, UserInactive, UserNotFound};
+        if !row.requirements.is_empty() {
+            all.extend([Reason::ReauthenticationRequired.into(), Reason::SecondFactorNeeded.into()]);
+        }
         let reasons = [TokenInvalid, TokenExpired, TokenWrongType, NotAuthenticated, UserInactive, UserNotFound];
         all.extend(reasons.map(Refusal::from));
         all = all.into_iter().map(Refusal::challenging).collect();

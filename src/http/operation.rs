@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use auth_core::error::Reason;
 use auth_core::proof::LiveSession;
+use auth_core::session::Require;
 use auth_core::types::{Client, Limit, Scope};
 use auth_core::{AuthSystem, Request};
 use http::{HeaderMap, Method, StatusCode};
@@ -33,6 +34,8 @@ pub struct Operation {
     pub(super) path: &'static str,
     pub(super) effect: Effect,
     pub(super) access: Access,
+    /// What the session must meet besides.
+    pub(super) requirements: Vec<Require>,
     pub(super) throttle: Option<Throttle>,
     /// What the handler reads from the body, or of a GET from the query. Without any, bodies are ignored.
     pub(super) fields: Vec<Part>,
@@ -95,8 +98,9 @@ impl Operation {
 
     fn with(method: Method, path: &'static str, fields: Vec<Part>, handler: Handler) -> Self {
         let effect = if method == Method::GET { Effect::Reads } else { Effect::Changes };
-        let (access, throttle, doc) = (Access::Anyone, None, Doc::new("application", path));
-        Self { method, path, effect, access, throttle, fields, doc, handler }
+        let (access, requirements) = (Access::Anyone, Vec::new());
+        let (throttle, doc) = (None, Doc::new("application", path));
+        Self { method, path, effect, access, requirements, throttle, fields, doc, handler }
     }
 
     /// Only for callers with a live session, which [`Call::session`] returns. A session that may only enrol a second
@@ -111,6 +115,14 @@ impl Operation {
     #[must_use]
     pub fn for_enrolment(self) -> Self {
         Self { access: Access::Session(&[Scope::Full, Scope::EnrolFactor]), ..self }
+    }
+
+    /// Requires a session like [`for_sessions`](Self::for_sessions) that also meets `requirement`: others are refused with
+    /// 403 and the code `reauthentication_required`. Several calls add up.
+    #[must_use]
+    pub fn require(mut self, requirement: Require) -> Self {
+        self.requirements.push(requirement);
+        if self.access == Access::Anyone { self.for_sessions() } else { self }
     }
 
     /// How often one address may call it. Default: without a limit.

@@ -102,6 +102,11 @@ impl Service {
             Access::Session(scopes) => {
                 let caller = caller::authenticate(&self.site, headers, scopes).await.map_err(Refusal::challenging)?;
                 let (live, _) = caller.ok_or_else(|| Refusal::from(Reason::NotAuthenticated).challenging())?;
+                let now = self.site.system.ports().clock.now();
+                let unmet = endpoint.requirements.iter().find_map(|requirement| requirement.check(&live, now).err());
+                if let Some(reason) = unmet {
+                    return Err(reason.into());
+                }
                 Some(live)
             }
             Access::Anyone => None,

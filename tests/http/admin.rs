@@ -358,6 +358,8 @@ async fn each_change_names_its_actor(ground: Ground) {
         AdminAction::StartedReset,
         AdminAction::SetEmail,
         AdminAction::Unlocked,
+        // Of each account that had one, then of all.
+        AdminAction::EndedSessions,
         AdminAction::EndedAllSessions,
         AdminAction::Deleted,
     ];

@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, test, web};
-use auth_system::{Auth, CurrentSession, CurrentUser, EnrollingUser, MaybeUser};
+use auth_system::types::AuthMethods;
+use auth_system::{Auth, CurrentSession, CurrentUser, EnrollingUser, MaybeUser, Require};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -107,7 +109,11 @@ pub(crate) fn axum_app(auth: &Auth) -> Router {
         .route("/enrolling/whoami", any(whoami))
         .route("/enrolling/maybe", any(maybe))
         .layer(auth.layer().for_enrolment());
-    own.merge(required).merge(enrolling).merge(auth_system::router(auth.clone()))
+    let guarded = |path: &str, requirement| {
+        Router::new().route(path, any(self::required)).layer(auth.layer().require(requirement))
+    };
+    let guarded = guarded("/recent", RECENT).merge(guarded("/two-factors", TWO_FACTORS));
+    own.merge(required).merge(enrolling).merge(guarded).merge(auth_system::router(auth.clone()))
 }
 
 pub(crate) fn actix_app(
@@ -117,6 +123,9 @@ pub(crate) fn actix_app(
     + use<>,
 > {
     let own = |path: &str| web::resource(path.to_owned()).wrap(auth.middleware());
+    let guarded = |path: &str, requirement| {
+        web::resource(path.to_owned()).wrap(auth.middleware().require(requirement)).to(required)
+    };
     let enrolling_route = |path: &str| web::resource(path.to_owned()).wrap(auth.middleware().for_enrolment());
     App::new()
         .service(enrolling_route("/enrolling/user").to(enrolling))
@@ -128,8 +137,14 @@ pub(crate) fn actix_app(
         .service(own("/maybe").to(maybe))
         .service(own("/my-address").to(account))
         .service(own("/cookies").to(cookies_in_actix))
+        .service(guarded("/recent", RECENT))
+        .service(guarded("/two-factors", TWO_FACTORS))
         .service(web::resource("/required").wrap(auth.middleware().required()).to(required))
 }
+
+/// The requirements of the guarded routes.
+const RECENT: Require = Require::recent(Duration::from_secs(300));
+const TWO_FACTORS: Require = Require::method(AuthMethods::MULTI_FACTOR);
 
 async fn open() -> &'static str {
     "open"

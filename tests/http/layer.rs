@@ -12,11 +12,12 @@ use auth_system::{Config, CurrentSession, CurrentUser, Rejection};
 use axum::Router;
 use axum::routing::any;
 use http::{HeaderValue, Method};
+use serde_json::json;
 
 use crate::door::through_axum;
 use crate::faults::{Fault, Faults};
 use crate::scenarios;
-use crate::world::{ACCESS, Call, Ground, Jar, PASSWORD, World, call, claims, get, post};
+use crate::world::{ACCESS, Authenticator, Call, Ground, Jar, PASSWORD, World, call, claims, get, post};
 
 scenarios![
     extractors_tell_who_calls,
@@ -24,6 +25,8 @@ scenarios![
     of_two_cookies_on_own_routes_the_only_good_one_counts,
     whoever_logs_out_is_out_of_own_routes_at_once,
     bearer_tokens_count_where_they_are_on,
+    a_route_may_require_a_recent_login,
+    a_route_may_require_two_factors,
     where_the_store_is_down_nobody_is_taken_for_nobody,
     our_routes_live_beside_and_inside_others,
     own_routes_never_see_the_refresh_cookie,
@@ -38,6 +41,34 @@ async fn all(world: &World, call: impl Fn(&str) -> Call) -> [u16; 4] {
         *status = world.app(call(path)).await.status.as_u16();
     }
     statuses
+}
+
+async fn a_route_may_require_a_recent_login(ground: Ground) {
+    let world = ground.world().await;
+    world.account("ada@example.org").await;
+    let jar = world.session("ada@example.org").await;
+    world.app(get("/recent")).await.refused(401, "not_authenticated");
+    world.advance(Duration::from_secs(300));
+    assert_eq!(world.app(get("/recent").jar(&jar)).await.text(), "in");
+    world.advance(Duration::from_secs(1));
+    let refused = world.app(get("/recent").jar(&jar)).await;
+    assert_eq!(refused.refused(403, "reauthentication_required").json()["accepts"], json!(["password", "code"]));
+    // A refresh is no proof, and a password is.
+    let jar = world.refresh(&jar).await.jar();
+    world.app(get("/recent").jar(&jar)).await.refused(403, "reauthentication_required");
+    assert_eq!(world.app(get("/required").jar(&jar)).await.text(), "in");
+    let confirmed = world.send(post("reauthenticate/").jar(&jar).json(json!({ "password": PASSWORD }))).await;
+    assert_eq!(world.app(get("/recent").jar(&confirmed.jar())).await.text(), "in");
+}
+
+async fn a_route_may_require_two_factors(ground: Ground) {
+    let world = ground.world().await;
+    world.account("bob@example.org").await;
+    let bob = world.session("bob@example.org").await;
+    let refused = world.app(get("/two-factors").jar(&bob)).await;
+    assert_eq!(refused.refused(403, "reauthentication_required").json()["accepts"], json!(["code"]));
+    let (ada, _) = Authenticator::enrolled(&world, "ada@example.org").await;
+    assert_eq!(world.app(get("/two-factors").jar(&ada)).await.text(), "in");
 }
 
 async fn extractors_tell_who_calls(ground: Ground) {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use auth_system::Config;
 use auth_system::auth_core::factor::Confirmation;
 use auth_system::auth_core::types::Limit;
 use auth_system::config::Profile;
 use auth_system::operation::{
     Answer, Call as Request, Method, Operation, Operations, Refusal, StatusCode, field, header,
 };
+use auth_system::{Config, Require};
 use http::HeaderValue;
 use serde_json::{Value, json};
 
@@ -25,6 +25,7 @@ scenarios![
     a_row_has_the_limit_that_it_was_given,
     a_row_of_ones_own_may_make_a_session,
     a_path_may_have_parameters,
+    a_row_may_require_a_recent_login,
     a_row_may_answer_with_a_page_or_a_redirect,
     a_streamed_answer_arrives_in_parts,
     the_fields_of_a_form_are_all_judged_at_once,
@@ -220,6 +221,19 @@ async fn a_row_of_ones_own_may_make_a_session(ground: Ground) {
     assert_eq!(new.status, 204);
     assert_eq!(world.me(&new.jar()).await.status, 200);
     assert_eq!(world.me(&old).await.status, 401);
+}
+
+async fn a_row_may_require_a_recent_login(ground: Ground) {
+    let world = world(ground, |table| {
+        table.add(echo(Method::GET).require(Require::recent(Duration::from_secs(300))));
+    })
+    .await;
+    world.account(ADA).await;
+    let jar = world.session(ADA).await;
+    world.send(get("echo/?text=a")).await.refused(401, "not_authenticated");
+    assert_eq!(world.send(get("echo/?text=a").jar(&jar)).await.status, 201);
+    world.advance(Duration::from_secs(301));
+    world.send(get("echo/?text=a").jar(&jar)).await.refused(403, "reauthentication_required");
 }
 
 async fn a_path_may_have_parameters(ground: Ground) {

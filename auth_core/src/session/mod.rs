@@ -5,5 +5,7 @@ mod current_user;
 mod issue;
 mod logout;
 mod refresh;
+mod require;
 
 pub use issue::SessionTokens;
+pub use require::Require;

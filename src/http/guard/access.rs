@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth_core::Reason;
 use auth_core::proof::LiveSession;
-#[cfg(any(feature = "axum", feature = "actix"))]
+use auth_core::session::Require;
 use auth_core::types::Scope;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
@@ -81,26 +81,67 @@ impl fmt::Debug for Rejection {
     }
 }
 
-/// Decides on a request whose token was checked: what extractors learn of it, or the answer to a request that must not
-/// reach a handler. With `required`, only a live session gets through.
-pub(crate) fn admit(
-    site: &Arc<Site>,
+/// The guard of an application's routes: what the middleware of every framework asks of a caller.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    /// Whether only a live session gets through.
     required: bool,
-    (method, headers): (&Method, &HeaderMap),
-    checked: Checked,
-) -> Result<Identified, Response<Bytes>> {
-    let refuse = |refusal: Refusal| site.respond_refused(refusal, headers);
-    let caller = match checked.map_err(Refusal::challenging) {
-        Ok(Some((_, Source::Cookie))) if !site.settings.origins.permits(method, headers, true) => {
-            return Err(refuse(Refusal::cross_origin()));
-        }
-        Ok(Some((live, _))) => Caller::Live(live),
-        Ok(None) if required => return Err(refuse(not_authenticated())),
-        Ok(None) => Caller::Anonymous,
-        Err(refusal) if required => return Err(refuse(refusal)),
-        Err(refusal) => Caller::Refused(Rejection::new(site, refusal, headers)),
-    };
-    Ok(Identified { site: Arc::clone(site), caller })
+    scopes: &'static [Scope],
+    requirements: Arc<[Require]>,
+}
+
+impl Guard {
+    /// Lets every caller through.
+    pub(crate) fn open() -> Self {
+        Self { required: false, scopes: &[Scope::Full], requirements: Arc::default() }
+    }
+
+    pub(crate) fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    pub(crate) fn for_enrolment(self) -> Self {
+        Self { scopes: &[Scope::Full, Scope::EnrolFactor], ..self }
+    }
+
+    pub(crate) fn require(self, requirement: Require) -> Self {
+        let requirements = self.requirements.iter().copied().chain([requirement]).collect();
+        Self { required: true, requirements, ..self }
+    }
+
+    /// The scopes of the sessions that count.
+    pub(crate) fn scopes(&self) -> &'static [Scope] {
+        self.scopes
+    }
+
+    /// Decides on a request whose token was checked: what extractors learn of it, or the answer to a request that must not
+    /// reach a handler.
+    pub(crate) fn admit(
+        &self,
+        site: &Arc<Site>,
+        (method, headers): (&Method, &HeaderMap),
+        checked: Checked,
+    ) -> Result<Identified, Response<Bytes>> {
+        let refuse = |refusal: Refusal| site.respond_refused(refusal, headers);
+        let caller = match checked.map_err(Refusal::challenging) {
+            Ok(Some((_, Source::Cookie))) if !site.settings.origins.permits(method, headers, true) => {
+                return Err(refuse(Refusal::cross_origin()));
+            }
+            Ok(Some((live, _))) => {
+                let now = site.system.ports().clock.now();
+                let unmet = self.requirements.iter().find_map(|requirement| requirement.check(&live, now).err());
+                if let Some(reason) = unmet {
+                    return Err(refuse(reason.into()));
+                }
+                Caller::Live(live)
+            }
+            Ok(None) if self.required => return Err(refuse(not_authenticated())),
+            Ok(None) => Caller::Anonymous,
+            Err(refusal) if self.required => return Err(refuse(refusal)),
+            Err(refusal) => Caller::Refused(Rejection::new(site, refusal, headers)),
+        };
+        Ok(Identified { site: Arc::clone(site), caller })
+    }
 }
 
 #[cfg(any(feature = "axum", feature = "actix"))]
