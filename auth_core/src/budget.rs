@@ -4,7 +4,7 @@ use crate::Request;
 use crate::commit::housekeeping;
 use crate::error::Error;
 use crate::port::{AttemptKey, Event, HashError, LoginRecord};
-use crate::proof::{PasswordVerified, verify_password};
+use crate::proof::{FirstFactorVerified, PasswordVerified, verify_password};
 use crate::types::{Limit, Password, PasswordHash, Timestamp, User, Username};
 
 /// A timed window, and what it allows.
@@ -118,6 +118,7 @@ impl Request<'_> {
         at: Option<Timestamp>,
     ) -> Option<PasswordHash> {
         let ports = self.ports();
+        let FirstFactorVerified(shown) = &proof.proof;
         let mut rehash = None;
         if let Some(old) = &proof.outdated {
             match self.hash(password).await {
@@ -126,7 +127,7 @@ impl Request<'_> {
             }
         }
         let stored = rehash.as_ref().map(|(_, new)| new.clone());
-        let noted = ports.users.record_login(&proof.tenant, &proof.user, &LoginRecord { at, rehash }).await;
+        let noted = ports.users.record_login(&shown.tenant, &shown.user, &LoginRecord { at, rehash }).await;
         housekeeping(noted, "noting a right password");
         self.forget_attempts(budget).await;
         stored

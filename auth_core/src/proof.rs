@@ -7,19 +7,66 @@ use crate::error::Error;
 use crate::port::{Clock, Event, EventSink, LoginRefusal, PasswordHasher, Ticket, Verdict};
 use crate::token::AccessClaims;
 use crate::types::{
-    AuthMethods, Channel, FactorKind, MethodTimes, Password, PasswordHash, PendingPurpose, PendingSession, Revision,
-    Scope, SessionId, TenantId, Timestamp, TokenVersion, User, UserId,
+    AuthMethods, Channel, FactorKind, MethodTimes, Password, PasswordHash, PendingSession, Revision, Scope, SessionId,
+    TenantId, Timestamp, TokenVersion, User, UserId,
 };
 
-/// Somebody gave this account's password.
-#[derive(Debug)]
-pub struct PasswordVerified {
+/// The account, in the state that a proof was made from, and the authentication method that was shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
     pub(crate) tenant: TenantId,
     pub(crate) user: UserId,
     pub(crate) revision: Revision,
     pub(crate) token_version: TokenVersion,
+    pub(crate) method: Box<str>,
     /// When the check began, right after the row was read. The check itself may wait long for its turn.
     pub(crate) at: Timestamp,
+}
+
+impl Shown {
+    fn of(user: &User, method: &str, at: Timestamp) -> Self {
+        let User { tenant, id, revision, token_version, .. } = *user;
+        Self { tenant, user: id, revision, token_version, method: method.into(), at }
+    }
+
+    fn version(&self) -> (TenantId, UserId, TokenVersion) {
+        (self.tenant, self.user, self.token_version)
+    }
+}
+
+/// The user of an account was shown to be there by a method that begins a login. Every such method ends in this proof:
+/// status, verification, second factor and notices are the same code for all.
+#[derive(Clone, Debug)]
+pub struct FirstFactorVerified(pub(crate) Shown);
+
+impl FirstFactorVerified {
+    /// The proof of this method. Only the check of the method may call this.
+    pub(crate) fn of(user: &User, method: &str, at: Timestamp) -> Self {
+        Self(Shown::of(user, method, at))
+    }
+
+    /// The proof that a pending login was made from. Only the call that took the pending login may call this.
+    pub(crate) fn resumed(taken: &PendingSession, method: &str, at: Timestamp) -> Self {
+        let PendingSession { tenant, user, revision, token_version, .. } = *taken;
+        Self(Shown { tenant, user, revision, token_version, method: method.into(), at })
+    }
+}
+
+/// The user of an account gave a code of its second factor, or a backup code, which is spent now.
+#[derive(Clone, Debug)]
+pub struct SecondFactorVerified(pub(crate) Shown);
+
+impl SecondFactorVerified {
+    /// The proof of a code of this kind. Only the check of the code may call this.
+    pub(crate) fn of(user: &User, kind: &FactorKind, at: Timestamp) -> Self {
+        Self(Shown::of(user, &kind.0, at))
+    }
+}
+
+/// The password of an account was given.
+#[derive(Debug)]
+pub(crate) struct PasswordVerified {
+    pub(crate) proof: FirstFactorVerified,
     /// The hash that matched, if it should be replaced by one with today's parameters.
     pub(crate) outdated: Option<PasswordHash>,
 }
@@ -36,41 +83,15 @@ pub(crate) async fn verify_password(
     let at = clock.now();
     let hash = user.and_then(|user| user.password_hash.as_ref());
     let verdict = hasher.verify(ticket, password, hash).await?;
-    let proof = |user: &User, outdated| PasswordVerified {
-        tenant: user.tenant,
-        user: user.id,
-        revision: user.revision,
-        token_version: user.token_version,
-        at,
-        outdated,
-    };
+    let proof = |user| FirstFactorVerified::of(user, MethodTimes::PASSWORD, at);
     if let (Verdict::Unreadable, Some(user)) = (verdict, user) {
         events.record(&user.tenant, &Event::PasswordUnreadable { user: user.id });
     }
     Ok(match (verdict, user) {
-        (Verdict::Match, Some(user)) => Some(proof(user, None)),
-        (Verdict::MatchOutdated, Some(user)) => Some(proof(user, hash.cloned())),
+        (Verdict::Match, Some(user)) => Some(PasswordVerified { proof: proof(user), outdated: None }),
+        (Verdict::MatchOutdated, Some(user)) => Some(PasswordVerified { proof: proof(user), outdated: hash.cloned() }),
         (Verdict::Mismatch | Verdict::Unreadable, _) | (_, None) => None,
     })
-}
-
-/// Somebody gave a code of this account's second factor, which is spent now.
-#[derive(Debug)]
-pub struct SecondFactorVerified {
-    tenant: TenantId,
-    user: UserId,
-    revision: Revision,
-    token_version: TokenVersion,
-    kind: FactorKind,
-    at: Timestamp,
-}
-
-impl SecondFactorVerified {
-    /// The proof of a code of this kind. Only the check of the code may call this.
-    pub(crate) fn of(user: &User, kind: FactorKind, at: Timestamp) -> Self {
-        let User { tenant, id, revision, token_version, .. } = *user;
-        Self { tenant, user: id, revision, token_version, kind, at }
-    }
 }
 
 /// The proofs that the user of a live session gave for its renewal: a password, a code, or both.
@@ -84,32 +105,34 @@ pub(crate) struct Renewal {
     at: Timestamp,
 }
 
-impl From<&PasswordVerified> for Renewal {
-    fn from(proof: &PasswordVerified) -> Self {
-        let PasswordVerified { tenant, user, revision, token_version, at, .. } = *proof;
-        Self { tenant, user, revision, token_version, shown: MethodTimes::of(MethodTimes::PASSWORD, at), at }
+impl From<&FirstFactorVerified> for Renewal {
+    fn from(FirstFactorVerified(shown): &FirstFactorVerified) -> Self {
+        Self::of(shown)
     }
 }
 
 impl From<&SecondFactorVerified> for Renewal {
-    fn from(proof: &SecondFactorVerified) -> Self {
-        let SecondFactorVerified { tenant, user, revision, token_version, at, .. } = *proof;
-        Self { tenant, user, revision, token_version, shown: MethodTimes::of(&proof.kind.0, at), at }
+    fn from(SecondFactorVerified(shown): &SecondFactorVerified) -> Self {
+        Self::of(shown)
     }
 }
 
 impl Renewal {
+    fn of(shown: &Shown) -> Self {
+        let Shown { tenant, user, revision, token_version, at, .. } = *shown;
+        Self { tenant, user, revision, token_version, shown: MethodTimes::of(&shown.method, at), at }
+    }
+
     /// Both proofs, if they are of one account in one state.
-    pub(crate) fn and(self, proof: &SecondFactorVerified) -> Result<Self, LoginRefusal> {
-        let same = (self.tenant, self.user, self.token_version) == (proof.tenant, proof.user, proof.token_version);
-        if !same {
+    pub(crate) fn and(self, SecondFactorVerified(code): &SecondFactorVerified) -> Result<Self, LoginRefusal> {
+        if (self.tenant, self.user, self.token_version) != code.version() {
             return Err(LoginRefusal::WrongCode);
         }
-        Ok(Self { shown: self.shown.with(&proof.kind.0, proof.at), at: self.at.min(proof.at), ..self })
+        Ok(Self { shown: self.shown.with(&code.method, code.at), at: self.at.min(code.at), ..self })
     }
 }
 
-/// What a password alone gets.
+/// What a first factor alone gets.
 #[derive(Debug)]
 pub(crate) enum FirstStep {
     /// All that the account asks for.
@@ -134,26 +157,46 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// Whether a password is enough for this account, as the row that the password was checked against says.
-    pub(crate) fn by_password(proof: &PasswordVerified, user: &User) -> Result<FirstStep, LoginRefusal> {
-        let same = proof.tenant == user.tenant && proof.user == user.id && proof.revision == user.revision;
-        if !same {
+    /// Whether the first factor is enough for this account, as the row that it was checked against says.
+    pub(crate) fn begin(
+        FirstFactorVerified(first): &FirstFactorVerified,
+        user: &User,
+    ) -> Result<FirstStep, LoginRefusal> {
+        if (first.version(), first.revision) != ((user.tenant, user.id, user.token_version), user.revision) {
             return Err(LoginRefusal::WrongPassword);
         }
         may_log_in(user)?;
         if !user.factors.is_empty() {
             return Ok(FirstStep::SecondFactor);
         }
-        Ok(FirstStep::Complete(Self {
-            tenant: proof.tenant,
-            user: proof.user,
-            token_version: proof.token_version,
-            methods: AuthMethods::PASSWORD,
-            method_times: MethodTimes::of(MethodTimes::PASSWORD, proof.at),
+        Ok(FirstStep::Complete(Self::of(first, MethodTimes::of(&first.method, first.at))))
+    }
+
+    /// Completes a login: both proofs are of one account in one state, in which it still is.
+    pub(crate) fn complete(
+        FirstFactorVerified(first): &FirstFactorVerified,
+        SecondFactorVerified(second): &SecondFactorVerified,
+        user: &User,
+    ) -> Result<Self, LoginRefusal> {
+        let version = (user.tenant, user.id, user.token_version);
+        if (first.version(), second.version()) != (version, version) {
+            return Err(LoginRefusal::WrongCode);
+        }
+        may_log_in(user)?;
+        Ok(Self::of(second, MethodTimes::of(&first.method, first.at).with(&second.method, second.at)))
+    }
+
+    fn of(last: &Shown, method_times: MethodTimes) -> Self {
+        Self {
+            tenant: last.tenant,
+            user: last.user,
+            token_version: last.token_version,
+            methods: method_times.amr(),
+            method_times,
             scope: Scope::Full,
-            at: proof.at,
-            row_read_at: Some(proof.at),
-        }))
+            at: last.at,
+            row_read_at: Some(last.at),
+        }
     }
 
     /// Restricts the session to enrolling a second factor.
@@ -161,38 +204,12 @@ impl Authenticated {
         Self { scope: Scope::EnrolFactor, ..self }
     }
 
-    /// The second step of a login: the code was of the very account, in the very state, that the password was checked
-    /// against. The caller has taken the pending session, which is there once; the password was shown at `first_step`.
-    pub(crate) fn by_second_factor(
-        taken: &PendingSession,
-        first_step: Timestamp,
-        proof: &SecondFactorVerified,
-        user: &User,
-    ) -> Result<Self, LoginRefusal> {
-        let same = (proof.tenant, proof.user, proof.token_version) == (taken.tenant, taken.user, taken.token_version);
-        if !same || taken.purpose != PendingPurpose::SecondFactor || !taken.fits(user) {
-            return Err(LoginRefusal::WrongCode);
-        }
-        may_log_in(user)?;
-        let method_times = MethodTimes::of(MethodTimes::PASSWORD, first_step).with(&proof.kind.0, proof.at);
-        Ok(Self {
-            tenant: proof.tenant,
-            user: proof.user,
-            token_version: proof.token_version,
-            methods: method_times.amr(),
-            method_times,
-            scope: Scope::Full,
-            at: proof.at,
-            row_read_at: Some(proof.at),
-        })
-    }
-
     /// A session that takes the place of a live one, in which the methods `before` were shown, for a user who gave a code
     /// of the factor that the one write enrolled.
     pub(crate) fn with_second_factor(
         live: &LiveSession,
         before: MethodTimes,
-        proof: &SecondFactorVerified,
+        SecondFactorVerified(proof): &SecondFactorVerified,
         row: &User,
     ) -> Result<Self, LoginRefusal> {
         let owner = (proof.tenant, proof.user);
@@ -202,7 +219,7 @@ impl Authenticated {
             return Err(LoginRefusal::WrongCode);
         }
         may_log_in(row)?;
-        let method_times = before.with(&proof.kind.0, proof.at);
+        let method_times = before.with(&proof.method, proof.at);
         Ok(Self {
             tenant: row.tenant,
             user: row.id,

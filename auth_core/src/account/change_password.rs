@@ -49,7 +49,7 @@ impl Request<'_> {
             let change = Change::new(Event::PasswordChanged { user: user.id }, write)
                 .notify(MailPurpose::PasswordChanged, &user.email);
             let Some(changed) = self.commit(&user, change).await? else { return Ok(None) };
-            let renewed = Authenticated::renewed(live, recent, &proof, &changed);
+            let renewed = Authenticated::renewed(live, recent, &proof.proof, &changed);
             let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
             self.issue_session(live.channel(), renewed).await.map(Some)
         })

@@ -78,7 +78,7 @@ impl Request<'_> {
                 return Ok(None);
             }
             self.forget_attempts(&budget).await;
-            let proof = SecondFactorVerified::of(user, kind.clone(), now);
+            let proof = SecondFactorVerified::of(user, &kind, now);
             Ok(Some(Some(Spent { proof, backup_codes_left: accepted.backup_codes_left })))
         })
     }

@@ -109,7 +109,7 @@ impl Request<'_> {
             };
             // The write that was made ended it already.
             housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
-            let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
+            let proof = SecondFactorVerified::of(&user, &FactorKind::totp(), now);
             let session = self.renew_with_factor(live, shown, &proof, &changed).await?;
             Ok(Some(TwoFactorEnabled { session, backup_codes }))
         })
@@ -147,7 +147,7 @@ impl Request<'_> {
             let change = Change::new(Event::TwoFactorDisabled { user: user.id }, write)
                 .notify(MailPurpose::TwoFactorDisabled, &user.email);
             let Some(changed) = self.commit(&user, change).await? else { return Ok(None) };
-            let renewed = Authenticated::renewed(live, recent, &proof, &changed);
+            let renewed = Authenticated::renewed(live, recent, &proof.proof, &changed);
             let renewed = renewed.map_err(|_| Reason::NotAuthenticated)?;
             self.issue_session(live.channel(), renewed).await.map(Some)
         })
@@ -202,7 +202,7 @@ impl Request<'_> {
                 return Ok(None);
             };
             housekeeping(ports.pending.take(&pending.id, now).await, "forgetting a set-up");
-            let proof = SecondFactorVerified::of(&user, FactorKind::totp(), now);
+            let proof = SecondFactorVerified::of(&user, &FactorKind::totp(), now);
             let session = self.renew_with_factor(live, shown, &proof, &changed).await?;
             Ok(Some(TotpReplaced { session, backup_codes_left }))
         })

@@ -111,7 +111,7 @@ impl Request<'_> {
             };
             return self.refuse_login(&identifier, user.as_ref(), why).await;
         };
-        let step = match Authenticated::by_password(proof, user) {
+        let step = match Authenticated::begin(&proof.proof, user) {
             Ok(step) => step,
             Err(why) => return self.refuse_login(&identifier, Some(user), why).await,
         };
@@ -132,7 +132,7 @@ impl Request<'_> {
                 Ok(LoginOutcome::LoggedIn(logged_in))
             }
             FirstStep::SecondFactor => {
-                let token = self.await_second_factor(user, proof, &login).await?;
+                let token = self.await_second_factor(user, &proof.proof, &login).await?;
                 self.note_right_password(proof, request.password, &budget, None).await;
                 self.forget_device_failures(known_device).await;
                 Ok(LoginOutcome::SecondFactorRequired(token))

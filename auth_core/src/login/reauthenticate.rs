@@ -29,8 +29,8 @@ impl Request<'_> {
             None => None,
         };
         let renewal = match (&password, &code) {
-            (Some(password), Some(code)) => Renewal::from(password).and(code),
-            (Some(password), None) => Ok(Renewal::from(password)),
+            (Some(password), Some(code)) => Renewal::from(&password.proof).and(code),
+            (Some(password), None) => Ok(Renewal::from(&password.proof)),
             (None, Some(code)) => Ok(Renewal::from(code)),
             (None, None) => return Err(Reason::ReauthenticationRequired.into()),
         };

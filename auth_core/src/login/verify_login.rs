@@ -11,9 +11,11 @@ use crate::commit::housekeeping;
 use crate::error::{Error, Reason};
 use crate::factor::code::{unreadable, wrong_code};
 use crate::port::{AttemptKey, Event, LoginRecord, MailMatter, MailPurpose, UserKey};
-use crate::proof::{Authenticated, PasswordVerified};
+use crate::proof::{Authenticated, FirstFactorVerified, Shown};
 use crate::token::DeviceId;
-use crate::types::{Channel, Limit, Payload, PendingId, PendingPurpose, PendingSession, Timestamp, Token, User};
+use crate::types::{
+    Channel, Limit, MethodTimes, Payload, PendingId, PendingPurpose, PendingSession, Timestamp, Token, User,
+};
 
 const VERSION: u16 = 2;
 /// How often the owner is told that somebody knows the password and fails at the second step.
@@ -53,20 +55,21 @@ impl Request<'_> {
     pub(crate) async fn await_second_factor(
         &self,
         user: &User,
-        proof: &PasswordVerified,
+        first: &FirstFactorVerified,
         login: &FirstFactor,
     ) -> Result<Token, Error> {
+        let FirstFactorVerified(shown) = first;
         let mut random = [0; 16];
         self.ports().random.fill(&mut random).map_err(Error::unavailable)?;
         let token = Builder::from_random_bytes(random).into_uuid();
         let pending = PendingSession {
             id: pending_id(token),
             purpose: PendingPurpose::SecondFactor,
-            tenant: proof.tenant,
-            user: proof.user,
-            revision: proof.revision,
-            token_version: proof.token_version,
-            payload: keep(login, proof.at),
+            tenant: shown.tenant,
+            user: shown.user,
+            revision: shown.revision,
+            token_version: shown.token_version,
+            payload: keep(login, shown),
             expires_at: self.ports().clock.now() + self.policy().pending_lifetime,
         };
         self.ports().pending.put(&pending).await?;
@@ -87,7 +90,9 @@ impl Request<'_> {
         let ports = self.ports();
         let id = pending_id(parse(request.token).ok_or_else(over)?);
         let found = ports.pending.find(&id, ports.clock.now()).await?;
-        let pending = found.filter(|pending| pending.tenant == *self.tenant()).ok_or_else(over)?;
+        let pending = found
+            .filter(|it| it.tenant == *self.tenant() && it.purpose == PendingPurpose::SecondFactor)
+            .ok_or_else(over)?;
         let user = ports.users.find(&pending.tenant, UserKey::Id(&pending.user)).await?;
         let user = user.filter(|user| pending.fits(user)).ok_or_else(over)?;
         let Some(spent) = self.spend_code(&user, request.code).await? else {
@@ -97,8 +102,8 @@ impl Request<'_> {
         let now = ports.clock.now();
         let taken = ports.pending.take(&id, now).await?.ok_or_else(over)?;
         let kept = Kept::read(&taken.payload).ok_or_else(|| unreadable("a pending login cannot be read"))?;
-        let authenticated = Authenticated::by_second_factor(&taken, kept.at.min(now), &spent.proof, &user);
-        let authenticated = authenticated.map_err(|_| over())?;
+        let first = FirstFactorVerified::resumed(&taken, &kept.method, kept.at.min(now));
+        let authenticated = Authenticated::complete(&first, &spent.proof, &user).map_err(|_| over())?;
         if spent.backup_codes_left.is_some() {
             // Before the session, so that a crash in between cannot hide who used the code.
             let about = MailMatter { user: user.id, token_version: user.token_version };
@@ -131,12 +136,13 @@ fn parse(token: &str) -> Option<Uuid> {
 }
 
 /// No identifier and no address: this may be kept in a cache.
-fn keep(login: &FirstFactor, at: Timestamp) -> Payload {
+fn keep(login: &FirstFactor, shown: &Shown) -> Payload {
     let DeviceId(device) = login.device;
     let kept = json!({
         "device": Uuid::from_bytes(device).to_string(),
         "channel": login.channel.as_str(),
-        "at": at.micros(),
+        "method": shown.method,
+        "at": shown.at.micros(),
     });
     Payload { version: VERSION, bytes: kept.to_string().into_bytes() }
 }
@@ -144,6 +150,8 @@ fn keep(login: &FirstFactor, at: Timestamp) -> Payload {
 /// What [`keep`] kept.
 struct Kept {
     login: FirstFactor,
+    /// The first factor. An older build kept none: there was the password alone.
+    method: Box<str>,
     /// When the first factor was shown; at the earliest possible moment where an older build did not keep it.
     at: Timestamp,
 }
@@ -157,6 +165,7 @@ impl Kept {
                 device: DeviceId(Uuid::parse_str(text("device")?).ok()?.into_bytes()),
                 channel: Channel::parse(text("channel")?)?,
             },
+            method: value.get("method").map_or(Some(MethodTimes::PASSWORD), Value::as_str)?.into(),
             at: Timestamp::from_micros(value.get("at").and_then(Value::as_i64).unwrap_or_default()),
         })
     }
