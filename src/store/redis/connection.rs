@@ -1,19 +1,13 @@
 //! The connection to one server: shared by all calls, made when one is needed, replaced when it is dead.
 
-use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value,
-};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, RedisError, Value};
 use tokio::sync::Mutex;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::call::Call;
-use super::error::{Trouble, is_dead};
+use super::error::is_dead;
 
 /// How long connecting takes at most, and how long one command.
 const TURN: Duration = Duration::from_millis(500);
@@ -21,9 +15,6 @@ const TURN: Duration = Duration::from_millis(500);
 /// all calls fail at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
-/// After how long without a call a connection is asked whether it still lives. Servers and firewalls close idle ones,
-/// and a command that found out by itself could not be sent again: it may have been counted.
-const IDLE: Duration = Duration::from_secs(1);
 
 pub(super) struct Connection {
     client: Client,
@@ -47,28 +38,6 @@ struct Open {
     connection: MultiplexedConnection,
     /// Tells this connection from its successors.
     since: Instant,
-    last_used: Instant,
-    home: Arc<Home>,
-}
-
-/// The runtime that a connection was made on, where a task of the crate reads its answers. It may end before others that
-/// use the connection, as that of a worker of actix-web does when a handler took the worker down.
-struct Home(AbortHandle);
-
-impl Home {
-    fn here() -> Self {
-        Self(tokio::spawn(pending::<()>()).abort_handle())
-    }
-
-    fn is_gone(&self) -> bool {
-        self.0.is_finished()
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Connection {
@@ -98,51 +67,23 @@ impl Connection {
         }
     }
 
-    /// Sends a command that changes nothing.
-    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
-        self.send(async |connection| command.query_async(connection).await).await.map_err(RedisError::from)
-    }
-
-    /// Runs a script by its name, and once more with its text if the server does not know it, or a command. After
-    /// `asking` a node of a cluster also serves a slot that it is about to get.
-    pub(super) async fn call(&self, call: &Call, asking: bool) -> Result<Value, Trouble> {
-        self.send(async |connection| {
-            let answer = once(connection, &call.command, asking).await;
-            match (&answer, call.script) {
-                (Err(error), Some(script)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    script.prepare_invoke().load_async(connection).await?;
-                    once(connection, &call.command, asking).await
-                }
-                _ => answer,
-            }
-        })
-        .await
-    }
-
-    async fn send<T>(
-        &self,
-        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, Trouble> {
-        let mut open = self.open().await.map_err(Trouble::Unreachable)?;
-        let answer = command(&mut open.connection).await;
+    /// Sends a command. After `asking` a node of a cluster also serves a slot that it is about to get.
+    pub(super) async fn send(&self, command: &Cmd, asking: bool) -> Result<Value, RedisError> {
+        let mut open = self.open().await?;
+        let answer = once(&mut open.connection, command, asking).await;
         if let Err(error) = &answer
             && is_dead(error)
         {
             self.give_up(&open).await;
         }
-        answer.map_err(Trouble::Answer)
+        answer
     }
 
-    /// A connection that lives. One caller at a time makes one; the others wait for it, or fail as it does.
+    /// The connection, as far as anybody knows. One caller at a time makes one; the others wait for it, or fail as it does.
     async fn open(&self) -> Result<Open, RedisError> {
         let mut state = self.state.lock().await;
-        if let State::Open(open) = &mut *state {
-            let fresh = open.last_used.elapsed() < IDLE;
-            if !open.home.is_gone() && (fresh || redis::cmd("PING").exec_async(&mut open.connection).await.is_ok()) {
-                open.last_used = Instant::now();
-                return Ok(open.clone());
-            }
-            *state = State::None(None);
+        if let State::Open(open) = &*state {
+            return Ok(open.clone());
         }
         let pause = match &*state {
             State::None(Some(failed)) if failed.at.elapsed() < failed.pause => return Err(failed.error.clone()),
@@ -150,13 +91,9 @@ impl Connection {
             _ => FIRST_PAUSE,
         };
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TURN)).set_response_timeout(Some(TURN));
-        // First, for a runtime of one thread ends its tasks in the order that they began: this one before the crate's. On
-        // others a call that comes at that very moment may still fail.
-        let home = Arc::new(Home::here());
         match self.client.get_multiplexed_async_connection_with_config(&config).await {
             Ok(connection) => {
-                let now = Instant::now();
-                let open = Open { connection, since: now, last_used: now, home };
+                let open = Open { connection, since: Instant::now() };
                 *state = State::Open(open.clone());
                 Ok(open)
             }

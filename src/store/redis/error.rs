@@ -1,53 +1,16 @@
 //! What an error of Redis means to the ports.
 
-use std::error::Error;
-
 use auth_core::port::StoreError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// Why a command failed.
-pub(super) struct Failure(StoreError);
-
-impl Failure {
-    /// No answer in time.
-    pub(super) fn late() -> Self {
-        Self::unavailable("no answer in time")
+/// What it means to the ports. A store that is down is logged here, once for each failing call: the answer to the caller
+/// will not say why.
+pub(super) fn failure(error: RedisError) -> StoreError {
+    if is_defect(&error) {
+        return StoreError::corrupt(error);
     }
-
-    /// The store is down. Logged here, once for each failing call: the answer to the caller will not say why.
-    fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let cause = cause.into();
-        tracing::error!(target: "auth", %cause, "Redis does not answer");
-        Self(StoreError::Unavailable(cause))
-    }
-}
-
-impl From<RedisError> for Failure {
-    fn from(error: RedisError) -> Self {
-        if is_defect(&error) { Self(StoreError::corrupt(error)) } else { Self::unavailable(error) }
-    }
-}
-
-impl From<Failure> for StoreError {
-    fn from(Failure(error): Failure) -> Self {
-        error
-    }
-}
-
-/// Why a server did not do what it was asked for.
-pub(super) enum Trouble {
-    /// There is no connection, so nothing was sent.
-    Unreachable(RedisError),
-    /// What the server says, or that it says nothing: then it may have been done.
-    Answer(RedisError),
-}
-
-impl From<Trouble> for RedisError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Unreachable(error) | Trouble::Answer(error) => error,
-        }
-    }
+    tracing::error!(target: "auth", cause = %error, "Redis does not answer");
+    StoreError::unavailable(error)
 }
 
 /// Whether it comes from a server that is no node of a cluster, and was asked for what only one knows.

@@ -20,7 +20,7 @@ use auth_core::policy::InvalidSetting;
 use auth_core::port::{Clock, StoreError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use redis::{FromRedisValue, Script};
+use redis::FromRedisValue;
 
 use self::call::Call;
 pub use self::config::RedisConfig;
@@ -58,8 +58,9 @@ const GRACE: Duration = Duration::from_secs(10 * 60);
 ///
 /// # Availability
 /// A call answers within a second. Whatever keeps Redis from doing so is [`StoreError::Unavailable`]: it is down, busy,
-/// loading, full, read-only, or refuses the password; no limit is skipped. Nothing that may have been counted is sent
-/// again. Each call finds the server anew, five times a second at most, so that a server that is back is used at once.
+/// loading, full, read-only, or refuses the password; no limit is skipped. A call whose answer is lost is sent again, so an
+/// attempt may be counted twice. Each call finds the server anew, five times a second at most, so that a server that is
+/// back is used at once.
 ///
 /// # Clusters
 /// The address of one node is enough, or several with commas between them, of which one has to answer at the start. Calls
@@ -110,12 +111,10 @@ impl RedisStore {
     /// [`StoreError::Unavailable`] if it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         // What is asked for a key finds out whether a cluster can serve it.
-        let mut ping = Call::command("HMGET", self.key("ping", b""));
-        ping.arg("ping");
-        self.call(ping).await
+        self.call(Call::command("HMGET", self.key("ping", b"")).arg("ping")).await
     }
 
-    async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, StoreError> {
+    async fn call<T: FromRedisValue>(&self, call: &Call) -> Result<T, StoreError> {
         self.inner.servers.call(call).await
     }
 
@@ -128,18 +127,6 @@ impl RedisStore {
     fn key(&self, kind: &str, digest: &[u8]) -> String {
         format!("{}{kind}:{}", self.inner.prefix, URL_SAFE_NO_PAD.encode(digest))
     }
-}
-
-/// A script that may ask for the `time`, in microseconds: the one that it was given or that of the server.
-fn script(body: &str) -> Script {
-    const TIME: &str = r"
-        local function time(given)
-            if given ~= '' then return tonumber(given) end
-            local now = redis.call('TIME')
-            return now[1] * 1000000 + now[2]
-        end
-        ";
-    Script::new(&[TIME, body].concat())
 }
 
 fn micros(span: Duration) -> u64 {

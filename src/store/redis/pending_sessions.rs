@@ -1,14 +1,11 @@
 //! What waits for a second step.
 
-use std::sync::LazyLock;
-
 use async_trait::async_trait;
 use auth_core::port::{PendingSessionStore, StoreError};
 use auth_core::types::{Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp, TokenVersion, UserId};
-use redis::Script;
 
 use super::call::Call;
-use super::{GRACE, RedisStore, millis, script};
+use super::{GRACE, RedisStore, millis};
 
 /// The fields of a hash, in the order of [`Values`].
 const FIELDS: [&str; 8] =
@@ -19,28 +16,20 @@ type Values = [Option<Vec<u8>>; FIELDS.len()];
 
 /// ARGV is the time, when it is over, how long to keep it from there on, then names and values: always the same names, so
 /// nothing of an older one remains.
-static PUT: LazyLock<Script> = LazyLock::new(|| {
-    script(
-        r"
-        local left = math.max(0, math.floor((ARGV[2] - time(ARGV[1])) / 1000))
-        redis.call('HSET', KEYS[1], unpack(ARGV, 4))
-        redis.call('PEXPIRE', KEYS[1], left + ARGV[3])
-        ",
-    )
-});
+const PUT: &str = r"
+    local left = math.max(0, math.floor((ARGV[2] - time(ARGV[1])) / 1000))
+    redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+    redis.call('PEXPIRE', KEYS[1], left + ARGV[3])
+    ";
 
 /// ARGV is now, then the names; `expires_at` is the first. What is over is left to the caller, who says so.
-static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    script(
-        r"
-        local found = redis.call('HMGET', KEYS[1], unpack(ARGV, 2))
-        if (tonumber(found[1]) or 0) > tonumber(ARGV[1]) then
-            redis.call('DEL', KEYS[1])
-        end
-        return found
-        ",
-    )
-});
+const TAKE: &str = r"
+    local found = redis.call('HMGET', KEYS[1], unpack(ARGV, 2))
+    if (tonumber(found[1]) or 0) > tonumber(ARGV[1]) then
+        redis.call('DEL', KEYS[1])
+    end
+    return found
+    ";
 
 impl RedisStore {
     fn pending_key(&self, id: &PendingId) -> String {
@@ -51,24 +40,24 @@ impl RedisStore {
 #[async_trait]
 impl PendingSessionStore for RedisStore {
     async fn put(&self, pending: &PendingSession) -> Result<(), StoreError> {
-        let mut put = Call::script(&PUT, self.pending_key(&pending.id));
+        let mut put = Call::script(PUT, self.pending_key(&pending.id));
         put.arg(self.now()).arg(pending.expires_at.micros()).arg(millis(GRACE));
         for (name, value) in FIELDS.into_iter().zip(values(pending)) {
             put.arg(name).arg(value);
         }
-        self.call(put).await
+        self.call(&put).await
     }
 
     async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
         let mut find = Call::command("HMGET", self.pending_key(id));
         find.arg(&FIELDS);
-        read(id, self.call(find).await?, now)
+        read(id, self.call(&find).await?, now)
     }
 
     async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
-        let mut take = Call::script(&TAKE, self.pending_key(id));
+        let mut take = Call::script(TAKE, self.pending_key(id));
         take.arg(now.micros()).arg(&FIELDS);
-        read(id, self.call(take).await?, now)
+        read(id, self.call(&take).await?, now)
     }
 }
 

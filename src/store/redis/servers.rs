@@ -1,8 +1,9 @@
 //! Whom to ask: the only server, or the node of a cluster that has the slot of a key.
 //!
-//! The crate has a client for clusters, too. It follows redirections only if it also sends again what it had sent on a
-//! connection that broke, which may have been counted.
+//! A call whose answer is lost is sent again: an attempt that is counted twice is refused sooner, and the other verbs do
+//! the same again.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::call::Call;
 use super::cluster::{Cluster, Redirection};
 use super::connection::Connection;
-use super::error::{Failure, Trouble, is_defect, is_no_cluster};
+use super::error::{failure, is_dead, is_defect, is_no_cluster};
 
 /// How long a call takes at most.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -45,40 +46,33 @@ impl Servers {
         Self { seeds, cluster: Mutex::default(), search: tokio::sync::Mutex::default() }
     }
 
-    pub(super) async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, StoreError> {
-        match timeout(PATIENCE, self.follow(&call)).await {
-            Ok(answer) => T::from_redis_value(answer.map_err(Failure::from)?).map_err(StoreError::corrupt),
-            Err(_) => Err(Failure::late().into()),
-        }
+    pub(super) async fn call<T: FromRedisValue>(&self, call: &Call) -> Result<T, StoreError> {
+        let late = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        let answer = timeout(PATIENCE, self.follow(call)).await.unwrap_or_else(late).map_err(failure)?;
+        T::from_redis_value(answer).map_err(StoreError::corrupt)
     }
 
-    /// Sends a call to whoever has its key, and again only if it cannot have been done.
+    /// Sends a call to whoever has its key.
     async fn follow(&self, call: &Call) -> Result<Value, RedisError> {
-        let (mut node, mut asking) = (self.find(call).await?, false);
+        let (mut node, mut asking, mut again) = (self.find(call).await?, false, false);
         for _ in 1..TURNS {
-            match node.call(call, asking).await {
-                Ok(answer) => return Ok(answer),
-                Err(trouble) => (node, asking) = self.next(call, &node, trouble).await?,
+            match node.send(&call.command, asking).await {
+                Err(error) if !is_defect(&error) => (node, asking) = self.next(call, &node, error, &mut again).await?,
+                answer => return answer,
             }
         }
-        Ok(node.call(call, asking).await?)
+        node.send(&call.command, asking).await
     }
 
-    /// Where to send a call that a node has not done, and whether with ASKING.
+    /// Where to send a call that a node has not done, or has lost the answer of, and whether with ASKING. `again` is whether
+    /// it has gone to the same node again.
     async fn next(
         &self,
         call: &Call,
         node: &Arc<Connection>,
-        trouble: Trouble,
+        error: RedisError,
+        again: &mut bool,
     ) -> Result<(Arc<Connection>, bool), RedisError> {
-        let error = match trouble {
-            Trouble::Answer(error) => error,
-            Trouble::Unreachable(error) => {
-                self.search_if_cluster().await;
-                let other = self.find(call).await?;
-                return if Arc::ptr_eq(&other, node) { Err(error) } else { Ok((other, false)) };
-            }
-        };
         match Redirection::of(&error, node) {
             Some(Redirection::Moved(address)) => {
                 let next = self.cluster().node(address, node)?;
@@ -95,11 +89,17 @@ impl Servers {
                 Ok((self.find(call).await?, false))
             }
             None => {
-                // It may have been done; the next call is to go where the slot is by then.
-                if !is_defect(&error) {
-                    self.search_if_cluster().await;
+                self.search_if_cluster().await;
+                let next = self.find(call).await?;
+                if Arc::ptr_eq(&next, node) {
+                    // Once, if the connection may have been dead: closed while nobody used it, or ended with the runtime
+                    // that it was made on, as that of a worker of actix-web does.
+                    if *again || !is_dead(&error) {
+                        return Err(error);
+                    }
+                    *again = true;
                 }
-                Err(error)
+                Ok((next, false))
             }
         }
     }
@@ -155,7 +155,7 @@ impl Servers {
     }
 
     async fn ask(&self, node: &Connection) -> Result<(), RedisError> {
-        let slots = node.query::<Vec<Value>>(redis::cmd("CLUSTER").arg("SLOTS")).await;
+        let slots = node.send(redis::cmd("CLUSTER").arg("SLOTS"), false).await;
         if let (Err(error), [only]) = (&slots, &*self.seeds)
             && std::ptr::eq(node, &**only)
             && is_no_cluster(error)
@@ -163,7 +163,7 @@ impl Servers {
             // Where there was one, there is a single server now.
             *self.cluster() = Cluster::default();
         }
-        self.cluster().learn(&slots?, node)
+        self.cluster().learn(&Vec::from_redis_value(slots?)?, node)
     }
 
     fn cluster(&self) -> MutexGuard<'_, Cluster> {
