@@ -2,6 +2,16 @@
 //!
 //! A call whose answer is lost is sent again: an attempt that is counted twice is refused sooner, and the other verbs do
 //! the same again.
+//!
+//! The crate has a client for clusters, too (`redis` 1.8.1). Tried in the place of this one, it failed `tests/redis`:
+//! - It sends ASKING apart from the command that it is for, and commands of other callers come between the two. In
+//!   `a_limit_holds_before_while_and_after_its_slot_moves`, callers got ASK after 16 retries; with 100, one run of five still
+//!   timed out.
+//! - It asks for slots whichever node comes first, even one that is behind. With no retries of its own, and ASKING and the
+//!   command in one piece, `a_limit_holds_while_its_slot_goes_round` failed in 6 of 8 runs, 5 times with MOVED after 6 turns.
+//!   With 4 retries, and both redirections followed here, one run of ten allowed 1739 attempts under a limit of 1000.
+//! - It reads no answers while it asks for slots or connects. In `while_one_node_hangs_the_others_go_on`, calls to the other
+//!   nodes took up to 0.6 s; here, 12 ms.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
