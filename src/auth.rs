@@ -13,7 +13,7 @@ use auth_core::port::{
     TracingEvents, UserDirectory, UserStore,
 };
 use auth_core::token::{DataRing, TokenRing, Tokens};
-use auth_core::{AuthSystem, Ports};
+use auth_core::{AuthSystem, Ports, Stores};
 use http::{Request, Response};
 
 use crate::config::{Config, SameSite, Superuser};
@@ -446,25 +446,22 @@ impl AuthBuilder {
             (None, Some(transport)) => Arc::new(TemplateMailer::new(templates(config)?, transport)),
             (None, None) => return Err(missing("mail", "mailer")),
         };
-        let ports = Ports {
+        let stores = Stores {
             users: self.users.required("users")?,
             sessions: self.sessions.required("sessions")?,
             outbox: self.outbox.required("outbox")?,
             attempts: self.attempts.required("attempts")?,
             credentials: self.credentials.required("credentials")?,
             pending: self.pending.required("pending_sessions")?,
-            directory: self.directory.part(),
-            dead_mails: self.dead_mails.part(),
-            data_key_use: self.data_key_use,
-            mailer,
-            hasher,
-            password_check: self.password_check,
-            second_factor_rule: self.second_factor_rule,
-            audit: self.audit,
-            events: self.events,
-            clock: self.clock,
-            random: self.random,
         };
+        let mut ports = Ports::new(stores, mailer, hasher, self.clock, self.random);
+        ports.directory = self.directory.part();
+        ports.dead_mails = self.dead_mails.part();
+        ports.data_key_use = self.data_key_use;
+        ports.password_check = self.password_check;
+        ports.second_factor_rule = self.second_factor_rule;
+        ports.audit = self.audit;
+        ports.events = self.events;
         let ring = TokenRing::new(&config.secret, &config.accepted_secrets);
         let tokens = Tokens::new(ring, &config.issuer, &config.audience, &policy)?;
         let origins = config.effective_origins()?;

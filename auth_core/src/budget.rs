@@ -38,15 +38,7 @@ impl Request<'_> {
         self.count_attempt(&budget).await?;
         let open = self.count_failure(Some(user), user.email.as_str(), Guesser::Session).await?;
         let against = Some(user).filter(|_| open);
-        let proof = verify_password(
-            ports.hasher.as_ref(),
-            ports.clock.as_ref(),
-            ports.events.as_ref(),
-            ticket,
-            against,
-            password,
-        )
-        .await?;
+        let proof = verify_password(ports, ticket, against, password).await?;
         match &proof {
             Some(proof) => {
                 self.note_right_password(proof, password, &budget, None).await;

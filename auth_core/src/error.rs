@@ -237,6 +237,7 @@ impl From<HashError> for Error {
             HashError::Overloaded { retry_after } => {
                 Self { retry_after: Some(retry_after), ..Reason::Overloaded.into() }
             }
+            HashError::Unavailable(source) => Self::unavailable(source),
             HashError::Failed(source) => Self::internal(source),
         }
     }

@@ -6,8 +6,8 @@
 //! |---|---|---|
 //! | [`types`] | values that are right by construction | nothing |
 //! | [`policy`] | lifetimes, limits, rules | types |
-//! | [`token`] | access, refresh and link tokens; the key rings | types, policy |
 //! | [`port`] | what flows need from outside, one trait each | types |
+//! | [`token`] | access, refresh and link tokens; the key rings | types, policy, port |
 //! | [`proof`] | witness values that only a check can make | port, token |
 //! | [`account`] | accounts: how they begin, change, are recovered and end | factor, session and what they know |
 //! | [`login`] | ways into an account | factor, session and what they know |
@@ -43,20 +43,15 @@
 //! use auth_core::token::RootSecret;
 //! use auth_core::token::{DataRing, TokenRing, Tokens};
 //! use auth_core::types::{Channel, Client, Password};
-//! use auth_core::{AuthSystem, Ports, Reason};
-//! # use auth_core::{memory::MemoryStore, port::{TracingAuditLog, TracingEvents}, testing::*};
+//! use auth_core::{AuthSystem, Ports, Reason, Stores};
+//! # use auth_core::{memory::MemoryStore, testing::*};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! # let clock = Arc::new(ManualClock::new());
 //! # let store = Arc::new(MemoryStore::new(clock.clone()));
-//! # let ports = Ports {
-//! #     users: store.clone(), sessions: store.clone(), outbox: store.clone(), attempts: store.clone(),
-//! #     credentials: store.clone(), pending: store, directory: None, dead_mails: None, data_key_use: vec![],
-//! #     mailer: Arc::new(RecordingMailer::default()), password_check: None, second_factor_rule: None,
-//! #     hasher: Arc::new(InsecurePlainHasher::default()), events: Arc::new(TracingEvents), clock,
-//! #     audit: Arc::new(TracingAuditLog),
-//! #     random: Arc::new(InsecureCountingRandom::default()),
-//! # };
+//! # let (mailer, hasher) = (Arc::new(RecordingMailer::default()), Arc::new(InsecurePlainHasher::default()));
+//! # let random = Arc::new(InsecureCountingRandom::default());
+//! let ports = Ports::new(Stores::of(store), mailer, hasher, clock, random);
 //! # let secret = root_secret("of this example alone");
 //! # #[cfg(any())]
 //! let secret = RootSecret::parse(&std::env::var("AUTH_SECRET")?)?;
@@ -102,5 +97,6 @@ pub mod token;
 pub mod types;
 
 pub use error::{Error, Reason};
+pub use port::{Ports, Stores};
 pub use request::Request;
-pub use system::{AuthSystem, Ports};
+pub use system::AuthSystem;

@@ -4,7 +4,7 @@
 //! proof: if the account changed in the meantime, what was made from the old state is dead on arrival.
 
 use crate::error::Error;
-use crate::port::{Clock, Event, EventSink, LoginRefusal, PasswordHasher, Ticket, Verdict};
+use crate::port::{Event, LoginRefusal, PasswordAttempt, Ports, Ticket, Verdict};
 use crate::token::AccessClaims;
 use crate::types::{
     AuthMethods, Channel, FactorKind, MethodTimes, Password, PasswordHash, PendingSession, Revision, Scope, SessionId,
@@ -73,23 +73,28 @@ pub(crate) struct PasswordVerified {
 
 /// Checks a password against an account; `None` for a wrong one. The work is the same without an account.
 pub(crate) async fn verify_password(
-    hasher: &dyn PasswordHasher,
-    clock: &dyn Clock,
-    events: &dyn EventSink,
+    ports: &Ports,
     ticket: Ticket,
     user: Option<&User>,
     password: &Password,
 ) -> Result<Option<PasswordVerified>, Error> {
-    let at = clock.now();
-    let hash = user.and_then(|user| user.password_hash.as_ref());
-    let verdict = hasher.verify(ticket, password, hash).await?;
+    let at = ports.clock.now();
+    let verdict = match &ports.password_backend {
+        Some(backend) => backend.verify(PasswordAttempt::new(ticket, user, password)).await?,
+        None => {
+            let hash = user.and_then(|user| user.password_hash.as_ref());
+            ports.hasher.verify(ticket, password, hash).await?
+        }
+    };
     let proof = |user| FirstFactorVerified::of(user, MethodTimes::PASSWORD, at);
     if let (Verdict::Unreadable, Some(user)) = (verdict, user) {
-        events.record(&user.tenant, &Event::PasswordUnreadable { user: user.id });
+        ports.events.record(&user.tenant, &Event::PasswordUnreadable { user: user.id });
     }
     Ok(match (verdict, user) {
         (Verdict::Match, Some(user)) => Some(PasswordVerified { proof: proof(user), outdated: None }),
-        (Verdict::MatchOutdated, Some(user)) => Some(PasswordVerified { proof: proof(user), outdated: hash.cloned() }),
+        (Verdict::MatchOutdated, Some(user)) => {
+            Some(PasswordVerified { proof: proof(user), outdated: user.password_hash.clone() })
+        }
         (Verdict::Mismatch | Verdict::Unreadable, _) | (_, None) => None,
     })
 }

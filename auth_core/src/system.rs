@@ -1,4 +1,4 @@
-//! The account system: the ports in one plain struct, the policy and the tokens, in one handle that is cheap to clone.
+//! The account system: the ports, the policy and the tokens, in one handle that is cheap to clone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,54 +8,11 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::policy::{InvalidSetting, Policy};
-use crate::port::{
-    AttemptStore, AuditLog, Clock, CredentialStore, DataKeyUse, DeadMails, Event, EventSink, MailOutbox, Mailer,
-    PasswordCheck, PasswordHasher, PendingSessionStore, Random, SecondFactorRule, SessionStore, UserDirectory,
-    UserStore,
-};
+use crate::port::{Event, Ports};
 use crate::revocation::Revocations;
 use crate::token::vault::Vault;
 use crate::token::{DataRing, Tokens};
 use crate::types::{SessionId, TenantId, User, UserId};
-
-/// Everything the flows need from the outside. Each port may be shared with others.
-#[derive(Clone)]
-pub struct Ports {
-    /// The accounts.
-    pub users: Arc<dyn UserStore>,
-    /// The sessions.
-    pub sessions: Arc<dyn SessionStore>,
-    /// The credentials beside passwords.
-    pub credentials: Arc<dyn CredentialStore>,
-    /// What waits for a second step.
-    pub pending: Arc<dyn PendingSessionStore>,
-    /// Attempts within timed windows.
-    pub attempts: Arc<dyn AttemptStore>,
-    /// The mails that wait.
-    pub outbox: Arc<dyn MailOutbox>,
-    /// What sends them.
-    pub mailer: Arc<dyn Mailer>,
-    /// What hashes passwords.
-    pub hasher: Arc<dyn PasswordHasher>,
-    /// Whose login needs a second factor, beside what the policy says.
-    pub second_factor_rule: Option<Arc<dyn SecondFactorRule>>,
-    /// What judges new passwords besides the policy, if anything does.
-    pub password_check: Option<Arc<dyn PasswordCheck>>,
-    /// The log of changes.
-    pub audit: Arc<dyn AuditLog>,
-    /// Where events go.
-    pub events: Arc<dyn EventSink>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Unpredictable bytes.
-    pub random: Arc<dyn Random>,
-    /// The accounts as an operator lists them, where the store can.
-    pub directory: Option<Arc<dyn UserDirectory>>,
-    /// The mails that were given up, where the outbox keeps them.
-    pub dead_mails: Option<Arc<dyn DeadMails>>,
-    /// The stores that tell which data keys their values need: none, or several that share the accounts' data.
-    pub data_key_use: Vec<Arc<dyn DataKeyUse>>,
-}
 
 /// The account system. [`request`](Self::request) begins a [`Request`](crate::Request), whose methods are the flows.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ type Claims = Vec<(String, String)>;
 
 fn claims(kind: &str) -> Claims {
     let tokens = common::tokens(&Policy::default());
-    let token = if kind == "access" { tokens.access(&session()) } else { tokens.refresh(&session()) };
+    let token = if kind == "access" { tokens.access(&session()).unwrap() } else { tokens.refresh(&session()).unwrap() };
     let payload = forge::decode(token.token.expose().split('.').nth(1).unwrap());
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&payload).unwrap();
     object.into_iter().map(|(name, value)| (name, value.to_string())).collect()

@@ -7,6 +7,8 @@ mod common;
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use auth_core::Reason;
 use auth_core::account::{ImportedUser, UserImport};
 use auth_core::operator::NewAccount;
@@ -241,16 +243,9 @@ async fn a_verification_that_comes_first_keeps_the_account_from_the_purge() {
     let link = world.link().await;
     world.clock.advance(DAY);
     // A node whose stores are well.
-    let store = std::sync::Arc::new(world.store.clone());
-    let stores = auth_core::Ports {
-        users: store.clone(),
-        sessions: store.clone(),
-        attempts: store.clone(),
-        credentials: store.clone(),
-        pending: store.clone(),
-        outbox: store,
-        ..world.ports.clone()
-    };
+    let mut stores = world.ports.clone();
+    (stores.users, stores.credentials) = (Arc::new(world.store.clone()), Arc::new(world.store.clone()));
+    (stores.attempts, stores.outbox) = (Arc::new(world.store.clone()), Arc::new(world.store.clone()));
     let (auth, client) = (common::node(&stores, &world.policy), world.client.clone());
     let mut done = false;
     world.faults.plan(move |_, name| {

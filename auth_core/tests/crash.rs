@@ -54,7 +54,7 @@ async fn no_session_is_alive_beyond_its_account(world: &World) {
         let user = world.user(ADA).await;
         let may = user.is_active() && user.is_verified() && user.token_version == session.token_version;
         for node in [&world.auth, &world.node()] {
-            let alive = node.authenticate(world.tokens().access(&session).token.expose()).await.is_ok();
+            let alive = node.authenticate(world.tokens().access(&session).unwrap().token.expose()).await.is_ok();
             assert!(may || !alive, "{session:?} of {user:?}");
         }
     }

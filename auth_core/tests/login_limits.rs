@@ -14,7 +14,7 @@ use auth_core::policy::Policy;
 use auth_core::port::{Event, HashError, LoginRefusal, PasswordHasher, Ticket, Verdict};
 use auth_core::token::{DeviceId, TokenRing, Tokens};
 use auth_core::types::{Channel, Client, Email, Limit, Password, PasswordHash, TenantId, User, UserId};
-use auth_core::{AuthSystem, Error, Ports, Reason};
+use auth_core::{AuthSystem, Error, Reason};
 use common::{ADA, DAY, Fault, HOUR, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, TICK, World, refused, secret};
 
 const UNKNOWN: &str = "unknown@example.org";
@@ -302,7 +302,9 @@ impl PasswordHasher for FullHasher {
 #[tokio::test]
 async fn a_flood_that_is_not_admitted_costs_nobody_an_attempt() {
     let world = world().await;
-    let flooded = common::node(&Ports { hasher: Arc::new(FullHasher), ..world.ports.clone() }, &world.policy);
+    let mut ports = world.ports.clone();
+    ports.hasher = Arc::new(FullHasher);
+    let flooded = common::node(&ports, &world.policy);
     world.faults.calls();
     for email in [ADA, UNKNOWN] {
         for _ in 0..20 {

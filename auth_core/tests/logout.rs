@@ -80,7 +80,7 @@ async fn without_a_good_token_nothing_ends() {
     let world = World::new();
     let tokens = world.logged_in().await;
     let (access, refresh) = (tokens.access.token.expose(), tokens.refresh.token.expose());
-    let stranger = world.tokens().refresh(&session());
+    let stranger = world.tokens().refresh(&session()).unwrap();
     for (access, refresh) in [
         (None, None),
         (Some(""), Some("")),

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use auth_core::AuthSystem;
 use auth_core::Reason;
 use auth_core::account::PasswordChangeRequest;
 use auth_core::message::Delivery;
 use auth_core::port::{Event, Mail, MailError, MailOutbox, MailPurpose, Mailer, UserChange};
 use auth_core::testing::RecordingMailer;
 use auth_core::types::{Client, Locale, Password, TenantId, UserStatus};
-use auth_core::{AuthSystem, Ports};
 use common::{
     ADA, DAY, Fault, Gate, HOUR, MINUTE, OTHER_PASSWORD, PASSWORD, SECOND, TICK, World, node, now, poll_once,
 };
@@ -35,7 +35,9 @@ impl<F: Fn(&Mail) -> Result<(), MailError> + Send + Sync + 'static> Mailer for S
 }
 
 fn with_mailer(world: &World, send: impl Fn(&Mail) -> Result<(), MailError> + Send + Sync + 'static) -> AuthSystem {
-    node(&Ports { mailer: Arc::new(ScriptedMailer(send)), ..world.ports.clone() }, &world.policy)
+    let mut ports = world.ports.clone();
+    ports.mailer = Arc::new(ScriptedMailer(send));
+    node(&ports, &world.policy)
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use auth_core::error::{FieldReason, KnownText};
 use auth_core::policy::PasswordPolicy;
 use auth_core::port::{PasswordCheck, PasswordCheckError};
 use auth_core::types::{Client, Email, MAX_PASSWORD_BYTES, Password, Personal, Username};
-use auth_core::{AuthSystem, Ports, Reason};
+use auth_core::{AuthSystem, Reason};
 use common::{ADA, Link, OTHER_PASSWORD, PASSWORD, World, node, refused, wrong_fields};
 use proptest::prelude::*;
 
@@ -54,7 +54,8 @@ impl Check {
 /// A world's node with a check of its own.
 fn with_check(world: &World) -> (AuthSystem, Check) {
     let check = Check::default();
-    let ports = Ports { password_check: Some(Arc::new(check.clone())), ..world.ports.clone() };
+    let mut ports = world.ports.clone();
+    ports.password_check = Some(Arc::new(check.clone()));
     (node(&ports, &world.policy), check)
 }
 

@@ -232,7 +232,7 @@ async fn a_token_from_the_future_ends_the_session() {
         let world = World::new();
         let tokens = world.logged_in().await;
         let stored = world.store.find_session(tokens.session).await;
-        let future = world.tokens().refresh(&auth_core::types::Session { generation: ahead, ..stored });
+        let future = world.tokens().refresh(&auth_core::types::Session { generation: ahead, ..stored }).unwrap();
         assert_eq!(
             refused(world.auth.request(&world.client).refresh(future.token.expose()).await),
             Reason::RefreshInvalid
@@ -411,12 +411,12 @@ async fn a_clock_that_goes_back_far_opens_no_window_to_a_copy() {
 async fn what_is_no_refresh_token_of_ours_changes_nothing() {
     let world = World::new();
     let tokens = world.logged_in().await;
-    let stranger = world.tokens().refresh(&session());
+    let stranger = world.tokens().refresh(&session()).unwrap();
     let stored = world.store.find_session(tokens.session).await;
     let of_another = auth_core::types::Session { user: session().user, ..stored.clone() };
-    let of_another = world.tokens().refresh(&of_another);
+    let of_another = world.tokens().refresh(&of_another).unwrap();
     let of_old = auth_core::types::Session { token_version: stored.token_version.next(), ..stored.clone() };
-    let of_old = world.tokens().refresh(&of_old);
+    let of_old = world.tokens().refresh(&of_old).unwrap();
     for token in [
         "",
         "x",

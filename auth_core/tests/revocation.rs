@@ -217,7 +217,7 @@ async fn a_feed_of_many_pages_is_read_to_its_end() {
     }
     let tokens = world.tokens();
     let accepted = async |session: Session| {
-        let token = tokens.access(&session);
+        let token = tokens.access(&session).unwrap();
         world.auth.authenticate(token.token.expose()).await.is_ok()
     };
     assert!(accepted(session()).await);
@@ -431,7 +431,7 @@ async fn an_account_of_another_tenant_is_another_account() {
     world.clock.advance(LAG + TICK);
     let stored = world.store.find_session(tokens.session).await;
     let namesake = Session { tenant: TenantId::parse("other").unwrap(), ..stored };
-    let token = world.tokens().access(&namesake);
+    let token = world.tokens().access(&namesake).unwrap();
     other.authenticate(token.token.expose()).await.unwrap();
     assert_eq!(refused(check(&other, &tokens).await), Reason::NotAuthenticated);
 }
@@ -481,7 +481,7 @@ async fn an_explicit_load_sees_the_row_as_it_is() {
     world.set_status(ADA, UserStatus::Active).await;
     assert_eq!(refused(other.request(&world.client).current_user(&live).await), Reason::NotAuthenticated);
     let ghost = Session { user: UserId::parse("ghost").unwrap(), ..session() };
-    let ghost = other.authenticate(world.tokens().access(&ghost).token.expose()).await.unwrap();
+    let ghost = other.authenticate(world.tokens().access(&ghost).unwrap().token.expose()).await.unwrap();
     assert_eq!(refused(other.request(&world.client).current_user(&ghost).await), Reason::UserNotFound);
     world.faults.plan(|_, _| Some(Fault::FailBefore));
     assert_eq!(refused(other.request(&world.client).current_user(&live).await), Reason::Unavailable);

@@ -94,10 +94,8 @@ async fn the_second_start_changes_and_says_nothing() {
 async fn a_superuser_who_moved_is_not_made_twice() {
     for with_directory in [true, false] {
         let world = World::new();
-        let ports = auth_core::Ports {
-            directory: world.ports.directory.clone().filter(|_| with_directory),
-            ..world.ports.clone()
-        };
+        let mut ports = world.ports.clone();
+        ports.directory = ports.directory.filter(|_| with_directory);
         let auth = common::node(&ports, &world.policy);
         let made = auth.admin().ensure_superuser(ROOT, CONFIGURED).await.unwrap();
         auth.admin().set_email(&made.id, ADA).await.unwrap();

@@ -71,8 +71,8 @@ static WORDS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
         [("$ada_access", "$ada_refresh", ada, 1), ("$bob_access", "$bob_refresh", bob, 2)]
     {
         let session = session(user, number);
-        words.push((access, tokens().access(&session).token.expose().to_owned()));
-        words.push((refresh, tokens().refresh(&session).token.expose().to_owned()));
+        words.push((access, tokens().access(&session).unwrap().token.expose().to_owned()));
+        words.push((refresh, tokens().refresh(&session).unwrap().token.expose().to_owned()));
     }
     words
 });
@@ -190,7 +190,7 @@ impl World {
     async fn enrol_dora(&self) -> Vec<Word> {
         let (system, client) = (self.auth.system(), Client::default());
         let [_, _, dora, _] = &*ACCOUNTS;
-        let first = tokens().access(&session(dora, 3)).token;
+        let first = tokens().access(&session(dora, 3)).unwrap().token;
         let (live, setup) = self.set_up(first.expose()).await;
         let code = |seconds: i64| {
             let secret = Secret::try_from_base32(setup.secret.expose()).expect("base32");

@@ -63,6 +63,7 @@ impl Service {
         B::Error: Into<BoxError>,
     {
         check_header_size(headers)?;
+        let tenant = caller::tenant(&self.site, headers).ok_or_else(Refusal::not_found)?;
         let below = self.site.settings.below_public_path(uri.path()).ok_or_else(Refusal::not_found)?;
         let endpoints = self.table.at(below);
         if endpoints.is_empty() {
@@ -86,7 +87,7 @@ impl Service {
                 return Ok(Answer::empty().into_response(&self.site));
             }
         }
-        let client = caller::client(&self.site, headers, peer);
+        let client = caller::client(&self.site, tenant, headers, peer);
         // Before the body is read: what is malformed counts as well.
         if let Some(throttle) = endpoint.throttle {
             throttle.count(&self.site, &client).await?;

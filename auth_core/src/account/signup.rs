@@ -178,8 +178,7 @@ impl Request<'_> {
     async fn sign_up_again(&self, fields: &Fields, user: User, in_time: bool) -> Result<bool, Error> {
         let ports = self.ports();
         let reveals = self.policy().reveal_taken_emails;
-        let (hasher, clock) = (ports.hasher.as_ref(), ports.clock.as_ref());
-        let ticket = hasher.admit(self.client().lane())?;
+        let ticket = ports.hasher.admit(self.client().lane())?;
         // A proven account's password is not for guessing here: the check then runs against none, at the same cost.
         let guessed_at = user.password_hash.is_some() && !user.is_verified() && user.is_active();
         let open = Some(&user).filter(|_| in_time && guessed_at);
@@ -191,7 +190,7 @@ impl Request<'_> {
             return Ok(false);
         }
         let against = open.filter(|_| counted);
-        let proof = verify_password(hasher, clock, ports.events.as_ref(), ticket, against, &fields.password).await?;
+        let proof = verify_password(ports, ticket, against, &fields.password).await?;
         let namesake = self.namesake(fields).await?.filter(|namesake| !self.forfeits_username(namesake));
         let named = namesake.is_some();
         // Another spelling may be another mailbox: until one is proven, mail goes to the one that was typed last, and what

@@ -75,13 +75,12 @@ impl Request<'_> {
     /// `invalid_credentials`; `throttled` past the timed limit; `overloaded` and `unavailable`.
     pub async fn login(&self, request: LoginRequest<'_>) -> Result<LoginOutcome, Error> {
         let ports = self.ports();
-        let hasher = ports.hasher.as_ref();
         let identifier = Identifier::read(request.identifier, self.policy().usernames);
         // A device token counts for the account as it is now, so that is read first where one is shown.
         let token = request.device.filter(|token| Tokens::is_device(token));
 
         // In this order: a flood that is not admitted costs its victim no attempt.
-        let ticket = hasher.admit(self.client().lane())?;
+        let ticket = ports.hasher.admit(self.client().lane())?;
         let read_first = match token {
             Some(_) => Some(self.find_by_identifier(&identifier).await?),
             None => None,
@@ -99,9 +98,7 @@ impl Request<'_> {
             None => self.count_failure(user.as_ref(), identifier.as_str(), Guesser::Stranger).await?,
         };
         let against = user.as_ref().filter(|_| open);
-        let proof =
-            verify_password(hasher, ports.clock.as_ref(), ports.events.as_ref(), ticket, against, request.password)
-                .await?;
+        let proof = verify_password(ports, ticket, against, request.password).await?;
 
         let (Some(user), Some(proof)) = (&user, &proof) else {
             let why = match &user {

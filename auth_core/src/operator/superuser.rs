@@ -138,11 +138,10 @@ impl Admin<'_> {
     /// Warns where the configured password is not that of the super-user.
     async fn tell_unused_password(&self, user: &User, email: &Email, password: &str) {
         let ports = self.request.ports();
-        let (hasher, clock) = (ports.hasher.as_ref(), ports.clock.as_ref());
         let used = async {
             let password = Password::new(password).ok()?;
-            let ticket = hasher.admit(self.request.client().lane()).ok()?;
-            verify_password(hasher, clock, ports.events.as_ref(), ticket, Some(user), &password).await.ok()?
+            let ticket = ports.hasher.admit(self.request.client().lane()).ok()?;
+            verify_password(ports, ticket, Some(user), &password).await.ok()?
         };
         if user.email != *email || used.await.is_none() {
             self.request.record(self.request.tenant(), Event::SuperuserPasswordUnused { user: user.id });

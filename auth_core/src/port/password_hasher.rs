@@ -83,13 +83,16 @@ pub enum Verdict {
 
 /// Why a hasher gave no answer.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum HashError {
     /// The queue is full.
     Overloaded {
         /// When it is worth trying again.
         retry_after: Duration,
     },
-    /// Memory, randomness or a scheme failed.
+    /// The service that judges passwords does not answer: the request may pass later (503).
+    Unavailable(Box<dyn StdError + Send + Sync>),
+    /// Memory, randomness or a scheme failed (500).
     Failed(Box<dyn StdError + Send + Sync>),
 }
 
@@ -97,6 +100,7 @@ impl fmt::Display for HashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overloaded { .. } => f.write_str("too many passwords are waiting to be hashed"),
+            Self::Unavailable(source) => write!(f, "no service judges passwords: {source}"),
             Self::Failed(source) => write!(f, "hashing failed: {source}"),
         }
     }
@@ -106,7 +110,7 @@ impl StdError for HashError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Overloaded { .. } => None,
-            Self::Failed(source) => Some(source.as_ref()),
+            Self::Unavailable(source) | Self::Failed(source) => Some(source.as_ref()),
         }
     }
 }

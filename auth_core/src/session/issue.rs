@@ -62,15 +62,15 @@ impl Request<'_> {
             SessionInsert::Created => {}
             SessionInsert::SlotTaken => return Err(Error::internal("a session without a slot found its slot taken")),
         }
-        Ok(self.session_tokens(&session))
+        self.session_tokens(&session)
     }
 
-    pub(crate) fn session_tokens(&self, session: &Session) -> SessionTokens {
-        SessionTokens {
+    pub(crate) fn session_tokens(&self, session: &Session) -> Result<SessionTokens, Error> {
+        Ok(SessionTokens {
             session: session.id,
             channel: session.channel,
-            access: self.tokens().access(session),
-            refresh: self.tokens().refresh(session),
-        }
+            access: self.tokens().access(session).map_err(Error::internal)?,
+            refresh: self.tokens().refresh(session).map_err(Error::internal)?,
+        })
     }
 }

@@ -100,16 +100,16 @@ impl Request<'_> {
                     if let Some(rotated) = ports.sessions.rotate_if(&session, &self.rotation(&session, now)).await? {
                         let generation = rotated.generation;
                         self.record(&rotated.tenant, Event::Refreshed { session: rotated.id, generation });
-                        return Ok(Some(self.session_tokens(&rotated)));
+                        return self.session_tokens(&rotated).map(Some);
                     }
                 }
                 // Before the answer: from then on its predecessor is no lost answer but a copy.
                 Decision::RepeatOnceNoted => {
                     if ports.sessions.note_presented(&session.tenant, session.id, session.generation).await? {
-                        return Ok(Some(self.session_tokens(&session)));
+                        return self.session_tokens(&session).map(Some);
                     }
                 }
-                Decision::Repeat => return Ok(Some(self.session_tokens(&session))),
+                Decision::Repeat => return self.session_tokens(&session).map(Some),
                 Decision::Reused => {
                     let event = Event::RefreshReused { user: session.user, session: session.id };
                     self.revoke_session(event, session.user, session.id).await?;

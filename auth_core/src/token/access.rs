@@ -2,6 +2,7 @@
 
 use super::jwt::{self, Select};
 use super::{IssuedToken, TokenError, Tokens};
+use crate::port::SignerError;
 use crate::types::{AuthMethods, Channel, Scope, Session, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// What a good access token says. Whether it was revoked since is another question.
@@ -33,11 +34,14 @@ const ACCESS: Select = |key| &key.access;
 
 impl Tokens {
     /// The access token of a session's current generation: the same bytes whoever asks.
-    pub fn access(&self, session: &Session) -> IssuedToken {
+    ///
+    /// # Errors
+    /// [`SignerError`] when the key cannot be used.
+    pub fn access(&self, session: &Session) -> Result<IssuedToken, SignerError> {
         let issued_at = session.rotated_at.floor_to_second();
         let expires_at = session.token_expiry(self.access_lifetime).floor_to_second();
         let payload = self.access_payload(session, issued_at, expires_at);
-        IssuedToken { token: jwt::sign(&self.ring, ACCESS, &payload), issued_at, expires_at }
+        Ok(IssuedToken { token: jwt::sign(&self.ring, ACCESS, &payload)?, issued_at, expires_at })
     }
 
     /// Checks an access token: form, signature, times and every claim. No I/O, no allocation.

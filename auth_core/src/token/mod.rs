@@ -7,6 +7,7 @@ mod device;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod jwt;
+mod jwt_key;
 mod link;
 mod purpose;
 mod refresh;

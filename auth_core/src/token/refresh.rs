@@ -3,6 +3,7 @@
 
 use super::jwt::{self, Select};
 use super::{IssuedToken, TokenError, Tokens};
+use crate::port::SignerError;
 use crate::types::{Session, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// What a genuine refresh token says. Only the session's row tells whether it is still good.
@@ -24,11 +25,14 @@ const REFRESH: Select = |key| &key.refresh;
 
 impl Tokens {
     /// The refresh token of a session's current generation.
-    pub fn refresh(&self, session: &Session) -> IssuedToken {
+    ///
+    /// # Errors
+    /// [`SignerError`] when the key cannot be used.
+    pub fn refresh(&self, session: &Session) -> Result<IssuedToken, SignerError> {
         let issued_at = session.rotated_at.floor_to_second();
         let expires_at = session.idle_expires_at.min(session.expires_at).floor_to_second();
         let payload = self.refresh_payload(session, issued_at, expires_at);
-        IssuedToken { token: jwt::sign(&self.ring, REFRESH, &payload), issued_at, expires_at }
+        Ok(IssuedToken { token: jwt::sign(&self.ring, REFRESH, &payload)?, issued_at, expires_at })
     }
 
     /// Checks a refresh token's form, signature, times and claims.

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Hmac;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::jwt_key::{Hs256, JwtKey};
 use super::purpose::{LinkPurpose, SealedPurpose};
 use super::seal::Sealer;
 use super::secret::RootSecret;
@@ -50,10 +49,8 @@ impl fmt::Debug for TokenRing {
 #[derive(Clone)]
 pub(super) struct TokenKey {
     id: KeyId,
-    /// The one header of all our JWTs under this key, encoded, with its dot.
-    pub(super) header: Box<str>,
-    pub(super) access: Hmac<Sha256>,
-    pub(super) refresh: Hmac<Sha256>,
+    pub(super) access: JwtKey,
+    pub(super) refresh: JwtKey,
     pub(super) device: Hmac<Sha256>,
     links: [Hmac<Sha256>; LinkPurpose::ALL.len()],
     sealers: [Sealer; SealedPurpose::ALL.len()],
@@ -62,12 +59,10 @@ pub(super) struct TokenKey {
 impl TokenKey {
     fn new(secret: &RootSecret) -> Self {
         let id = secret.id();
-        let header = format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{}"}}"#, id.as_str());
         Self {
             id,
-            header: format!("{}.", URL_SAFE_NO_PAD.encode(header)).into(),
-            access: secret.hmac("access"),
-            refresh: secret.hmac("refresh"),
+            access: JwtKey::new(Hs256::new(id, secret.hmac("access"))),
+            refresh: JwtKey::new(Hs256::new(id, secret.hmac("refresh"))),
             device: secret.hmac("device"),
             links: LinkPurpose::ALL.map(|purpose| secret.hmac(purpose.context())),
             sealers: SealedPurpose::ALL.map(|purpose| Sealer::new(secret, purpose.context())),

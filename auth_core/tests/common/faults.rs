@@ -88,15 +88,14 @@ impl Faults {
 
     /// The same ports, with stores that do what these say.
     pub(crate) fn in_front_of(&self, ports: &Ports) -> Ports {
-        Ports {
-            users: Arc::new(self.around(&ports.users)),
-            sessions: Arc::new(self.around(&ports.sessions)),
-            outbox: Arc::new(self.around(&ports.outbox)),
-            attempts: Arc::new(self.around(&ports.attempts)),
-            credentials: Arc::new(self.around(&ports.credentials)),
-            pending: Arc::new(self.around(&ports.pending)),
-            ..ports.clone()
-        }
+        let mut ports = ports.clone();
+        ports.users = Arc::new(self.around(&ports.users));
+        ports.sessions = Arc::new(self.around(&ports.sessions));
+        ports.outbox = Arc::new(self.around(&ports.outbox));
+        ports.attempts = Arc::new(self.around(&ports.attempts));
+        ports.credentials = Arc::new(self.around(&ports.credentials));
+        ports.pending = Arc::new(self.around(&ports.pending));
+        ports
     }
 
     /// From now on asks `plan` at each call, with the number of calls since and the call's name.

@@ -32,7 +32,7 @@ use auth_core::types::{
     Attributes, AuthMethods, Channel, Claim, Client, Email, Limit, MethodTimes, Password, PasswordHash, Scope, Session,
     SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus,
 };
-use auth_core::{AuthSystem, Ports, Reason};
+use auth_core::{AuthSystem, Ports, Reason, Stores};
 use uuid::Uuid;
 
 pub(crate) use authenticator::{Authenticator, first_step, second_step};
@@ -124,30 +124,20 @@ impl World {
 impl<S: Store> World<S> {
     /// A world on a store.
     pub(crate) fn over(store: S, clock: ManualClock, adjust: impl FnOnce(&mut Policy)) -> Self {
-        let (hasher, mailer, events, faults): (_, _, _, Faults) = Default::default();
+        let (hasher, mailer) = (InsecurePlainHasher::default(), RecordingMailer::default());
+        let (events, faults) = (RecordingEvents::default(), Faults::default());
         // Most tests log in more often than anybody may.
         let mails_per_recipient = Limit::new(1_000_000, HOUR);
         let mut policy = Policy { timed_limits: false, mails_per_recipient, ..Policy::default() };
         adjust(&mut policy);
-        let ports = faults.in_front_of(&Ports {
-            users: Arc::new(store.clone()),
-            sessions: Arc::new(store.clone()),
-            attempts: Arc::new(store.clone()),
-            credentials: Arc::new(store.clone()),
-            pending: Arc::new(store.clone()),
-            second_factor_rule: None,
-            data_key_use: Vec::new(),
-            directory: Some(Arc::new(store.clone())),
-            dead_mails: Some(Arc::new(store.clone())),
-            outbox: Arc::new(store.clone()),
-            mailer: Arc::new(RecordingMailer::clone(&mailer)),
-            hasher: Arc::new(InsecurePlainHasher::clone(&hasher)),
-            password_check: None,
-            audit: Arc::new(TracingAuditLog),
-            events: Arc::new(RecordingEvents::clone(&events)),
-            clock: Arc::new(clock.clone()),
-            random: Arc::new(InsecureCountingRandom::default()),
-        });
+        let random = Arc::new(InsecureCountingRandom::default());
+        let (sent, hashed) = (Arc::new(mailer.clone()), Arc::new(hasher.clone()));
+        let stores = Stores::of(Arc::new(store.clone()));
+        let mut ports = Ports::new(stores, sent, hashed, Arc::new(clock.clone()), random);
+        ports.directory = Some(Arc::new(store.clone()));
+        ports.dead_mails = Some(Arc::new(store.clone()));
+        ports.events = Arc::new(events.clone());
+        let ports = faults.in_front_of(&ports);
         let auth = node(&ports, &policy);
         Self { clock, store, faults, hasher, mailer, events, policy, ports, auth, client: Client::default() }
     }
@@ -159,7 +149,9 @@ impl<S: Store> World<S> {
 
     /// Another node, with a log of changes.
     pub(crate) fn node_with_audit(&self, audit: impl AuditLog) -> AuthSystem {
-        node(&Ports { audit: Arc::new(audit), ..self.ports.clone() }, &self.policy)
+        let mut ports = self.ports.clone();
+        ports.audit = Arc::new(audit);
+        node(&ports, &self.policy)
     }
 
     /// This world's node, with something that happens while a password is checked.
@@ -167,8 +159,10 @@ impl<S: Store> World<S> {
         &self,
         during_verify: impl Fn() -> Result<(), HashError> + Send + Sync + 'static,
     ) -> AuthSystem {
-        let hasher = HookedHasher { inner: self.hasher.clone(), during_verify };
-        node(&Ports { hasher: Arc::new(hasher), ..self.ports.clone() }, &self.policy)
+        let hasher = Arc::new(HookedHasher { inner: self.hasher.clone(), during_verify });
+        let mut ports = self.ports.clone();
+        ports.hasher = hasher;
+        node(&ports, &self.policy)
     }
 
     /// What makes and reads this world's tokens.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth_core::Reason;
 use auth_core::error::{Class, Error};
-use auth_core::port::{Event, TokenKind};
+use auth_core::port::{Event, TenantQuery, TokenKind};
 use auth_core::proof::LiveSession;
 use auth_core::types::{Client, Locale, Scope, SessionId, TenantId, UserId};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, USER_AGENT};
@@ -33,14 +33,29 @@ pub(crate) async fn authenticate(site: &Site, headers: &HeaderMap, scopes: &[Sco
     let live = match presented {
         Presented::None => return Ok(None),
         Presented::One(token) => check(site, token, scopes).await?,
-        Presented::Many(tokens) => check_each(site, &tokens, scopes).await?,
+        Presented::Many(tokens) => check_each(site, headers, &tokens, scopes).await?,
     };
-    Ok(Some((of_this_tenant(live)?, source)))
+    Ok(Some((of_tenant(tenant(site, headers), live)?, source)))
+}
+
+/// The tenant of a request; `None` for one that there is none for.
+pub(crate) fn tenant(site: &Site, headers: &HeaderMap) -> Option<TenantId> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let host = text("host").map(without_port);
+    site.system.ports().tenants.resolve(&TenantQuery::new(host, &text))
+}
+
+/// The host of an authority: an IPv6 address keeps its brackets.
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
 }
 
 /// Refuses a session of another tenant: its token is as good as none here.
-fn of_this_tenant(live: LiveSession) -> Result<LiveSession, Error> {
-    if live.tenant() == TenantId::default() { Ok(live) } else { Err(Reason::NotAuthenticated.into()) }
+fn of_tenant(tenant: Option<TenantId>, live: LiveSession) -> Result<LiveSession, Error> {
+    if tenant == Some(live.tenant()) { Ok(live) } else { Err(Reason::NotAuthenticated.into()) }
 }
 
 /// As [`authenticate`], at once; `None` where it takes more than a look at one token.
@@ -50,7 +65,8 @@ pub(crate) fn authenticate_now(site: &Site, headers: &HeaderMap, scopes: &[Scope
     match presented {
         Presented::None => Some(Ok(None)),
         Presented::One(token) => {
-            let outcome = site.system.authenticate_now(token, scopes)?.and_then(of_this_tenant);
+            let checked = site.system.authenticate_now(token, scopes)?;
+            let outcome = checked.and_then(|live| of_tenant(tenant(site, headers), live));
             Some(outcome.map(|live| Some((live, source))).map_err(Refusal::from))
         }
         Presented::Many(_) => None,
@@ -70,7 +86,7 @@ async fn check(site: &Site, token: &str, scopes: &[Scope]) -> Result<LiveSession
 }
 
 /// Returns the session of the only cookie that verifies among several with one name, for a session of any scope.
-async fn check_each(site: &Site, tokens: &[&str], scopes: &[Scope]) -> Result<LiveSession, Error> {
+async fn check_each(site: &Site, headers: &HeaderMap, tokens: &[&str], scopes: &[Scope]) -> Result<LiveSession, Error> {
     let mut verified = Vec::new();
     for token in tokens {
         match check(site, token, &Scope::ALL).await {
@@ -84,13 +100,14 @@ async fn check_each(site: &Site, tokens: &[&str], scopes: &[Scope]) -> Result<Li
         return check(site, token, scopes).await;
     }
     let verified = verified.iter().map(|(_, live)| (live.user(), live.session())).collect();
-    record_ambiguity(site, TokenKind::Access, verified);
+    record_ambiguity(site, headers, TokenKind::Access, verified);
     Err(Reason::TokenInvalid.into())
 }
 
 /// Tells the operator; the client learns no more than from any other token that is not valid.
-fn record_ambiguity(site: &Site, kind: TokenKind, verified: Vec<(UserId, SessionId)>) {
-    site.system.ports().events.record(&TenantId::default(), &Event::TokensAmbiguous { kind, verified });
+fn record_ambiguity(site: &Site, headers: &HeaderMap, kind: TokenKind, verified: Vec<(UserId, SessionId)>) {
+    let tenant = tenant(site, headers).unwrap_or_default();
+    site.system.ports().events.record(&tenant, &Event::TokensAmbiguous { kind, verified });
 }
 
 /// Whether the request brings any cookie of ours along.
@@ -119,7 +136,7 @@ pub(crate) fn refresh_token<'a>(site: &Site, headers: &'a HeaderMap) -> Option<&
     if let [(token, _)] = verified[..] {
         return Some(token);
     }
-    record_ambiguity(site, TokenKind::Refresh, verified.into_iter().map(|(_, session)| session).collect());
+    record_ambiguity(site, headers, TokenKind::Refresh, verified.into_iter().map(|(_, session)| session).collect());
     None
 }
 
@@ -137,7 +154,7 @@ pub(crate) async fn all_tokens<'a>(site: &Site, headers: &'a HeaderMap) -> (Vec<
     let mut access = cookie::find(headers, &cookies.access.name).into_vec();
     if access.len() > 1 {
         // For its event alone.
-        let _ = check_each(site, &access, &Scope::ALL).await;
+        let _ = check_each(site, headers, &access, &Scope::ALL).await;
     }
     if access.is_empty() {
         access.extend(bearer(site, headers));
@@ -150,7 +167,7 @@ pub(crate) async fn all_tokens<'a>(site: &Site, headers: &'a HeaderMap) -> (Vec<
 }
 
 /// What else a request tells of its sender.
-pub(crate) fn client(site: &Site, headers: &HeaderMap, peer: Option<std::net::IpAddr>) -> Client {
+pub(crate) fn client(site: &Site, tenant: TenantId, headers: &HeaderMap, peer: Option<std::net::IpAddr>) -> Client {
     let http = &site.settings;
     if address::is_untrusted_proxy(peer, headers, &http.trusted_proxies) {
         http.proxy_warning.call_once(|| {
@@ -167,7 +184,7 @@ pub(crate) fn client(site: &Site, headers: &HeaderMap, peer: Option<std::net::Ip
     // The first preference is enough: templates fall back by themselves.
     let language = text(ACCEPT_LANGUAGE).and_then(|list| list.split([',', ';']).next());
     Client {
-        tenant: TenantId::default(),
+        tenant,
         address: address::client_address(peer, headers, &http.trusted_proxies),
         agent: text(USER_AGENT).map(str::to_owned),
         locale: Locale::parse_or_default(language.unwrap_or("").trim()),
