@@ -18,7 +18,7 @@ use auth_system::port::{
 };
 use auth_system::store::SqliteStore;
 use auth_system::system::{SystemClock, SystemRandom};
-use auth_system::types::{TenantId, Timestamp, UserKeys};
+use auth_system::types::{Identifier, Personal, TenantId, Timestamp, UserKeys};
 use auth_system::{Auth, Channel, Client, Config, Email, Password, RootSecret, User, UserId};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, SqlitePool, query};
@@ -285,8 +285,9 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
         Ok(())
     };
 
-    let request =
-        SignUpRequest { email: "Ada@Example.org", username: None, password: "first password", attributes: vec![] };
+    let email = Email::parse("Ada@Example.org")?;
+    let password = system.request(&client).new_password("password", "first password", Personal::default())?;
+    let request = SignUpRequest { email: email.clone(), username: None, password, attributes: vec![] };
     system.request(&client).sign_up(request).await?;
     show("Ada signs up: a row with an id of the table.").await?;
 
@@ -300,18 +301,23 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
 
     let login = async |password: &str| {
         let password = Password::new(password).unwrap_or_default();
-        let request =
-            LoginRequest { identifier: "ada@example.org", password: &password, channel: Channel::Header, device: None };
+        let request = LoginRequest {
+            identifier: Identifier::parse("ada@example.org"),
+            password: &password,
+            channel: Channel::Header,
+            device: None,
+        };
         let outcome = system.request(&client).login(request).await?;
         outcome.logged_in().ok_or_else(|| Box::<dyn Error>::from("a second factor that nobody enrolled"))
     };
     let session = login("first password").await?.session;
     show("She logs in.").await?;
 
-    system.request(&client).request_password_reset("ada@example.org").await?;
+    system.request(&client).request_password_reset(&email).await?;
     system.deliver_mail().await?;
     let (user, token) = mailbox.try_recv()?;
-    let request = PasswordResetConfirm { user: Some(user), token: &token, password: "second password" };
+    let password = system.request(&client).new_password("password", "second password", Personal::default())?;
+    let request = PasswordResetConfirm { user: Some(user), token: &token, password: &password };
     system.request(&client).confirm_password_reset(request).await?;
     show("She resets her password: the application's columns are as they were.").await?;
 

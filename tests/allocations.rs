@@ -17,7 +17,7 @@ use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher as _, Use
 use auth_system::auth_core::session::SessionTokens;
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer, root_secret_of};
 use auth_system::auth_core::types::{
-    Channel, Claim, Client, Email, Password, Scope, TenantId, TokenVersion, UserId, UserStatus,
+    Channel, Claim, Client, Email, Identifier, Password, Scope, TenantId, TokenVersion, UserId, UserStatus,
 };
 use auth_system::{Auth, Config};
 
@@ -70,7 +70,8 @@ impl World {
 
     async fn log_in(&self, node: &Auth, email: &Email) -> SessionTokens {
         let (identifier, channel) = (email.as_str(), Channel::Cookie);
-        let request = LoginRequest { identifier, password: &self.password, channel, device: None };
+        let request =
+            LoginRequest { identifier: Identifier::parse(identifier), password: &self.password, channel, device: None };
         node.system().request(&Client::default()).login(request).await.unwrap().logged_in().unwrap().session
     }
 }

@@ -6,7 +6,7 @@ mod password;
 use std::fmt;
 use std::time::Duration;
 
-pub use password::PasswordPolicy;
+pub use password::{NewPassword, PasswordPolicy};
 
 use crate::types::{Limit, SUPERUSER};
 

@@ -50,6 +50,11 @@ impl<'a> Request<'a> {
         &self.policy
     }
 
+    /// The policy of the tenant, for what outlives the request.
+    pub fn shared_policy(&self) -> Arc<Policy> {
+        self.policy.clone()
+    }
+
     /// The name of the operator or job that acts; `None` where the client acts for itself.
     pub fn actor(&self) -> Option<&str> {
         self.actor.as_deref()

@@ -209,7 +209,12 @@ async fn every_change_that_is_reported_has_a_record() {
 
     // Sign-up, repeated by a stranger, denied and verified.
     for (email, word) in [("eve@example.org", PASSWORD), (ADA, "of a stranger"), (ADA, PASSWORD)] {
-        let sign_up = SignUpRequest { email, username: None, password: word, attributes: vec![] };
+        let sign_up = SignUpRequest {
+            email: common::to_email(email),
+            username: None,
+            password: common::new_password(word),
+            attributes: vec![],
+        };
         request.sign_up(sign_up).await.unwrap();
     }
     let mails = world.deliver().await;
@@ -217,7 +222,11 @@ async fn every_change_that_is_reported_has_a_record() {
     let (_, (user, token)) = link("eve@example.org", MailPurpose::VerifyEmail).sign_up.clone().unwrap();
     assert!(request.deny_sign_up(UserId::parse(&user).ok(), &token).await.unwrap());
     let (user, token) = link(ADA, MailPurpose::SetPassword).link.clone().unwrap();
-    let reset = PasswordResetConfirm { user: UserId::parse(&user).ok(), token: &token, password: PASSWORD };
+    let reset = PasswordResetConfirm {
+        user: UserId::parse(&user).ok(),
+        token: &token,
+        password: &common::new_password(PASSWORD),
+    };
     request.confirm_password_reset(reset).await.unwrap();
 
     // A session: refreshed, confirmed, its token replayed, ended.
@@ -242,7 +251,8 @@ async fn every_change_that_is_reported_has_a_record() {
     world.clock.advance(common::MINUTE);
     let disabled = request.disable_totp(&live, &password, &authenticator.code(&world.clock)).await.unwrap();
     let live = auth.authenticate(disabled.access.token.expose()).await.unwrap();
-    let change = PasswordChangeRequest { old_password: &password, new_password: "another good one" };
+    let change =
+        PasswordChangeRequest { old_password: &password, new_password: &common::new_password("another good one") };
     let changed = request.change_password(&live, change).await.unwrap();
     request.logout(Some(changed.access.token.expose()), None).await.unwrap();
 

@@ -50,7 +50,7 @@ async fn a_reset_reopens_a_closed_account_until_its_time_is_over() {
         let id = closed(&world).await;
         world.mails().await;
         world.clock.advance(age);
-        world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
+        world.auth.request(&world.client).request_password_reset(&common::to_email(ADA)).await.unwrap();
         let links = world.links().await;
         assert_eq!(links.len(), usize::from(opens), "{age:?}");
         let Some(link) = links.first() else { continue };
@@ -105,7 +105,7 @@ async fn an_owner_is_told_that_a_disabled_account_cannot_be_reset() {
     world.verified(ADA, PASSWORD).await;
     world.set_status(ADA, UserStatus::Disabled).await;
     let before = world.user(ADA).await;
-    world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
+    world.auth.request(&world.client).request_password_reset(&common::to_email(ADA)).await.unwrap();
     assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::AccountDisabled)]);
     world.sign_up(ADA, OTHER_PASSWORD).await.unwrap();
     assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::AccountDisabled)]);
@@ -239,7 +239,7 @@ async fn a_verification_that_comes_first_keeps_the_account_from_the_purge() {
     let world = World::with(|policy| policy.verify_link_lifetime = 30 * DAY);
     world.sign_up(ADA, PASSWORD).await.unwrap();
     world.clock.advance(29 * DAY);
-    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(&common::to_email(ADA)).await.unwrap();
     let link = world.link().await;
     world.clock.advance(DAY);
     // A node whose stores are well.
@@ -263,12 +263,16 @@ async fn a_verification_that_comes_first_keeps_the_account_from_the_purge() {
 async fn a_mail_tells_of_a_sign_up_and_its_second_link_removes_the_account() {
     let world = World::new();
     let client = Client { address: "203.0.113.9".parse().ok(), ..Client::default() };
-    let request =
-        auth_core::account::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
+    let request = auth_core::account::SignUpRequest {
+        email: common::to_email(ADA),
+        username: None,
+        password: common::new_password(PASSWORD),
+        attributes: vec![],
+    };
     world.auth.request(&client).sign_up(request).await.unwrap();
     // A mail that another client asks for names the client address of the sign-up.
     world.mails().await;
-    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(&common::to_email(ADA)).await.unwrap();
     let mail = world.deliver().await.remove(0);
     let (from, (uid, token)) = mail.sign_up.unwrap();
     assert_eq!(from, client.address);

@@ -277,8 +277,8 @@ fn after_a_reset_either_the_old_password_and_its_sessions_live_or_the_new_one_do
 fn a_mail_that_was_promised_arrives() {
     for reset in [true, false] {
         let flow = async |world: &World| match reset {
-            true => world.auth.request(&world.client).request_password_reset(ADA).await,
-            false => world.auth.request(&world.client).resend_verification(ADA).await,
+            true => world.auth.request(&world.client).request_password_reset(&common::to_email(ADA)).await,
+            false => world.auth.request(&world.client).resend_verification(&common::to_email(ADA)).await,
         };
         let calls = at_every_call(
             async |world| {

@@ -31,7 +31,12 @@ async fn adjusted(adjust: impl FnOnce(&mut Policy)) -> World {
 async fn attempt(world: &World, password: &str, device: Option<&Token>) -> Result<LoggedIn, Error> {
     let password = Password::new(password).unwrap();
     let device = device.map(Token::expose);
-    let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header, device };
+    let request = LoginRequest {
+        identifier: auth_core::types::Identifier::parse(ADA),
+        password: &password,
+        channel: Channel::Header,
+        device,
+    };
     world.auth.request(&Client::default()).login(request).await.map(|outcome| outcome.logged_in().unwrap())
 }
 
@@ -45,7 +50,7 @@ async fn guess(world: &World, times: usize, device: Option<&Token>) {
 /// Resets the password by mail; the token that the device gets.
 async fn reset(world: &World, password: &str) -> Token {
     let Link { user, token, .. } = world.reset_link().await;
-    let request = PasswordResetConfirm { user: Some(user), token: &token, password };
+    let request = PasswordResetConfirm { user: Some(user), token: &token, password: &common::new_password(password) };
     world.auth.request(&world.client).confirm_password_reset(request).await.unwrap().device
 }
 
@@ -80,8 +85,12 @@ async fn a_reset_ends_the_window_of_the_username_as_well() {
         policy.timed_limits = true;
         policy.usernames = true;
     });
-    let request =
-        auth_core::account::SignUpRequest { email: ADA, username: Some("ada"), password: PASSWORD, attributes: vec![] };
+    let request = auth_core::account::SignUpRequest {
+        email: common::to_email(ADA),
+        username: common::to_username("ada"),
+        password: common::new_password(PASSWORD),
+        attributes: vec![],
+    };
     world.auth.request(&world.client).sign_up(request).await.unwrap();
     let link = world.link().await;
     world.verify(&link).await.unwrap();
@@ -97,7 +106,12 @@ async fn a_reset_ends_the_window_of_the_username_as_well() {
     }
     let password = Password::new(OTHER_PASSWORD).unwrap();
     let device = Some(device.expose());
-    let request = LoginRequest { identifier: "ada", password: &password, channel: Channel::Header, device };
+    let request = LoginRequest {
+        identifier: auth_core::types::Identifier::parse("ada"),
+        password: &password,
+        channel: Channel::Header,
+        device,
+    };
     world.auth.request(&world.client).login(request).await.unwrap();
 }
 
@@ -133,7 +147,7 @@ async fn a_device_token_dies_with_a_reset_a_change_and_a_clearing_of_the_passwor
     let tokens = attempt(&world, OTHER_PASSWORD, Some(&new)).await.unwrap();
     let live = world.auth.authenticate(tokens.session.access.token.expose()).await.unwrap();
     let old_password = Password::new(OTHER_PASSWORD).unwrap();
-    let request = PasswordChangeRequest { old_password: &old_password, new_password: PASSWORD };
+    let request = PasswordChangeRequest { old_password: &old_password, new_password: &common::new_password(PASSWORD) };
     world.deliver().await;
     world.auth.request(&world.client).change_password(&live, request).await.unwrap();
     assert!(!is_known(&world, PASSWORD, &new).await);
@@ -242,7 +256,7 @@ async fn the_notice_of_a_lock_out_is_outside_every_budget_and_shows_in_no_answer
     world.clock.advance(DAY);
     guess(&world, 100, None).await;
     for _ in 0..20 {
-        world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
+        world.auth.request(&world.client).request_password_reset(&common::to_email(ADA)).await.unwrap();
         world.sign_up(ADA, OTHER_PASSWORD).await.unwrap();
     }
     world.deliver().await;

@@ -69,10 +69,14 @@ async fn a_mail_says_what_its_template_needs() {
     });
     let (tenant, locale) = (TenantId::parse("acme").unwrap(), Locale::parse_or_default("pt-BR"));
     let client = Client { tenant, locale, ..Client::default() };
-    let request =
-        auth_core::account::SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
+    let request = auth_core::account::SignUpRequest {
+        email: common::to_email(ADA),
+        username: None,
+        password: common::new_password(PASSWORD),
+        attributes: vec![],
+    };
     world.auth.request(&client).sign_up(request).await.unwrap();
-    world.auth.request(&client).request_password_reset(ADA).await.unwrap();
+    world.auth.request(&client).request_password_reset(&common::to_email(ADA)).await.unwrap();
     node.deliver_mail().await.unwrap();
     let expected = [
         (tenant, ADA.to_owned(), MailPurpose::VerifyEmail, locale, Some(3 * DAY)),
@@ -101,7 +105,7 @@ async fn a_mail_that_cannot_be_sent_waits_ever_longer_and_is_given_up_at_last() 
     world.clock.advance(30 * DAY);
     assert_eq!(world.auth.deliver_mail().await.unwrap(), IDLE);
     // A dead mail keeps no new one from going.
-    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(&common::to_email(ADA)).await.unwrap();
     assert_eq!(world.mails().await.len(), 1);
 }
 
@@ -237,8 +241,8 @@ async fn a_round_ends_even_if_there_is_always_more() {
 #[tokio::test]
 async fn mail_to_nobody_is_dropped() {
     let world = World::new();
-    world.auth.request(&world.client).request_password_reset("unknown@example.org").await.unwrap();
-    world.auth.request(&world.client).resend_verification("unknown@example.org").await.unwrap();
+    world.auth.request(&world.client).request_password_reset(&common::to_email("unknown@example.org")).await.unwrap();
+    world.auth.request(&world.client).resend_verification(&common::to_email("unknown@example.org")).await.unwrap();
     assert_eq!(world.auth.deliver_mail().await.unwrap(), Delivery { dropped: 2, ..IDLE });
     assert_eq!(world.events.take(), []);
     assert_eq!(world.mailer.take(), []);
@@ -306,11 +310,11 @@ async fn a_mail_that_waits_serves_all_who_ask_for_it() {
     let world = World::new();
     world.sign_up(ADA, PASSWORD).await.unwrap();
     for _ in 0..50 {
-        world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
-        world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
+        world.auth.request(&world.client).resend_verification(&common::to_email(ADA)).await.unwrap();
+        world.auth.request(&world.client).request_password_reset(&common::to_email(ADA)).await.unwrap();
     }
     assert_eq!(world.mails().await.len(), 2);
-    world.auth.request(&world.client).resend_verification(ADA).await.unwrap();
+    world.auth.request(&world.client).resend_verification(&common::to_email(ADA)).await.unwrap();
     assert_eq!(world.mails().await.len(), 1);
 }
 
@@ -320,7 +324,7 @@ async fn whoever_asks_while_a_mail_is_being_sent_gets_one_more() {
     world.sign_up(ADA, PASSWORD).await.unwrap();
     let (auth, client) = (world.auth.clone(), world.client.clone());
     let node = with_mailer(&world, move |_| {
-        common::now(auth.request(&client).resend_verification(ADA)).unwrap();
+        common::now(auth.request(&client).resend_verification(&common::to_email(ADA))).unwrap();
         Err(MailError::Transient("down".into()))
     });
     // The mail that failed gives way to the newer one, which is due at once; the round ends all the same.
@@ -363,7 +367,8 @@ fn a_notice_is_not_lost_to_a_worker_that_looks_while_the_change_is_made() {
         let tokens = world.logged_in().await;
         let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
         let old_password = Password::new(PASSWORD).unwrap();
-        let request = || PasswordChangeRequest { old_password: &old_password, new_password: OTHER_PASSWORD };
+        let new_password = common::new_password(OTHER_PASSWORD);
+        let request = || PasswordChangeRequest { old_password: &old_password, new_password: &new_password };
         world.faults.plan(|_, name| (name == "users.update_if").then_some(Fault::FailBefore));
         world.auth.request(&world.client).change_password(&live, request()).await.unwrap_err();
         assert!(world.mails().await.is_empty());

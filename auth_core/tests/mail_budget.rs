@@ -37,7 +37,7 @@ async fn budget(adjust: impl FnOnce(&mut Policy)) -> World {
 }
 
 async fn ask(world: &World, email: &str) {
-    world.auth.request(&world.client).request_password_reset(email).await.unwrap();
+    world.auth.request(&world.client).request_password_reset(&common::to_email(email)).await.unwrap();
 }
 
 /// The mails that arrive of so many requests, each delivered before the next.
@@ -52,7 +52,12 @@ async fn arriving(world: &World, requests: usize, request: impl AsyncFn(&World))
 
 async fn log_in(world: &World, password: &str) -> Result<LoggedIn, Error> {
     let password = Password::new(password).unwrap();
-    let request = LoginRequest { identifier: ADA, password: &password, channel: Channel::Header, device: None };
+    let request = LoginRequest {
+        identifier: auth_core::types::Identifier::parse(ADA),
+        password: &password,
+        channel: Channel::Header,
+        device: None,
+    };
     world.auth.request(&world.client).login(request).await.map(|outcome| outcome.logged_in().unwrap())
 }
 
@@ -90,7 +95,7 @@ async fn every_request_of_a_stranger_is_within_the_budget_of_its_kind() {
     assert_eq!(to(&signed_up, ADA), 10);
     assert_eq!(arriving(&world, 15, async |world| ask(world, ADA).await).await.len(), 10);
     let moved = arriving(&world, 15, async |world| {
-        let request = EmailChangeRequest { new_email: ADA, confirmation: Confirmation::default() };
+        let request = EmailChangeRequest { new_email: &common::to_email(ADA), confirmation: Confirmation::default() };
         world.auth.request(&world.client).request_email_change(&live, request).await.unwrap();
     });
     assert_eq!(to(&moved.await, ADA), 10);
@@ -100,7 +105,12 @@ async fn every_request_of_a_stranger_is_within_the_budget_of_its_kind() {
     for round in 0..15 {
         mails.extend(
             arriving(&world, 1, async |world| match round % 3 {
-                0 => world.auth.request(&world.client).resend_verification("new@example.org").await.unwrap(),
+                0 => world
+                    .auth
+                    .request(&world.client)
+                    .resend_verification(&common::to_email("new@example.org"))
+                    .await
+                    .unwrap(),
                 1 => assert!(world.sign_up("new@example.org", PASSWORD).await.is_ok()),
                 _ => assert_eq!(refused(world.login("new@example.org", PASSWORD).await), Reason::InvalidCredentials),
             })
@@ -128,7 +138,7 @@ async fn recipients_kinds_and_tenants_have_budgets_apart_and_spellings_share_one
 
     let elsewhere = Client { tenant: TenantId::parse("acme").unwrap(), ..Client::default() };
     world.faults.calls();
-    world.auth.request(&elsewhere).request_password_reset(ADA).await.unwrap();
+    world.auth.request(&elsewhere).request_password_reset(&common::to_email(ADA)).await.unwrap();
     assert_eq!(world.faults.calls(), ["attempts.draw", "outbox.enqueue"]);
 }
 
@@ -162,7 +172,7 @@ async fn no_order_of_requests_tells_known_from_unknown_addresses() {
         for round in 0..12 {
             world.events.take();
             if round % 2 == 0 {
-                world.auth.request(&world.client).resend_verification(email).await.unwrap();
+                world.auth.request(&world.client).resend_verification(&common::to_email(email)).await.unwrap();
             } else {
                 world.sign_up(email, OTHER_PASSWORD).await.unwrap();
             }
@@ -206,7 +216,7 @@ async fn a_full_budget_delays_no_notice() {
         let (old, new) = (format!("password no. {number}"), format!("password no. {}", number + 1));
         let old = if number == 0 { PASSWORD.to_owned() } else { old };
         let old_password = Password::new(&old).unwrap();
-        let request = PasswordChangeRequest { old_password: &old_password, new_password: &new };
+        let request = PasswordChangeRequest { old_password: &old_password, new_password: &common::new_password(&new) };
         let renewed = world.auth.request(&world.client).change_password(&live, request).await.unwrap();
         live = world.auth.authenticate(renewed.access.token.expose()).await.unwrap();
         assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::PasswordChanged)], "change no. {number}");
@@ -257,7 +267,7 @@ async fn a_known_device_has_a_budget_of_its_own() {
     let device = log_in(&world, PASSWORD).await.unwrap().device;
     let known = world.client.on_device(Some(device.expose()));
     let asks_at = async |world: &World, client: &Client| {
-        world.auth.request(client).request_password_reset(ADA).await.unwrap();
+        world.auth.request(client).request_password_reset(&common::to_email(ADA)).await.unwrap();
     };
     assert_eq!(arriving(&world, 30, async |world| ask(world, ADA).await).await.len(), 10);
     assert_eq!(arriving(&world, 30, async |world| asks_at(world, &known).await).await.len(), 10);
@@ -266,7 +276,12 @@ async fn a_known_device_has_a_budget_of_its_own() {
     world.clock.advance(HOUR);
     world.verified(EVE, PASSWORD).await;
     let password = Password::new(PASSWORD).unwrap();
-    let request = LoginRequest { identifier: EVE, password: &password, channel: Channel::Header, device: None };
+    let request = LoginRequest {
+        identifier: auth_core::types::Identifier::parse(EVE),
+        password: &password,
+        channel: Channel::Header,
+        device: None,
+    };
     let eves = world.auth.request(&world.client).login(request).await.unwrap().logged_in().unwrap().device;
     arriving(&world, 10, async |world| ask(world, ADA).await).await;
     let link = world.tokens().link(auth_core::token::LinkPurpose::SetPassword, &world.user(ADA).await, {
@@ -291,7 +306,7 @@ async fn a_device_token_is_looked_up_alike_for_known_and_unknown_addresses() {
         let looks = client.device.as_ref().is_some_and(|token| token.expose() != "rubbish");
         for email in [ADA, UNKNOWN] {
             world.faults.calls();
-            world.auth.request(&client).request_password_reset(email).await.unwrap();
+            world.auth.request(&client).request_password_reset(&common::to_email(email)).await.unwrap();
             let calls = world.faults.calls();
             assert_eq!(calls[usize::from(looks)..], ["attempts.draw", "outbox.enqueue"]);
             assert_eq!(calls.contains(&"users.find"), looks);
@@ -313,7 +328,7 @@ async fn a_budget_that_cannot_be_read_refuses_known_and_unknown_alike() {
     let world = world().await;
     world.faults.plan(|_, name| (name == "attempts.draw").then_some(Fault::FailBefore));
     for email in [ADA, UNKNOWN] {
-        let asked = world.auth.request(&world.client).request_password_reset(email).await;
+        let asked = world.auth.request(&world.client).request_password_reset(&common::to_email(email)).await;
         assert_eq!(refused(asked), Reason::Unavailable);
         assert_eq!(refused(world.login(email, OTHER_PASSWORD).await), Reason::Unavailable);
     }
@@ -329,7 +344,9 @@ async fn parallel_requests_queue_no_more_than_the_budget() {
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let auth = world.auth.clone();
-            tokio::spawn(async move { auth.request(&Client::default()).request_password_reset(ADA).await.unwrap() })
+            tokio::spawn(async move {
+                auth.request(&Client::default()).request_password_reset(&common::to_email(ADA)).await.unwrap()
+            })
         })
         .collect();
     for task in tasks {
@@ -343,13 +360,15 @@ async fn parallel_requests_queue_no_more_than_the_budget() {
 async fn a_budget_that_was_used_up_before_a_sign_up_delays_its_mail_by_one_refill() {
     let world = world().await;
     for _ in 0..30 {
-        world.auth.request(&world.client).resend_verification(UNKNOWN).await.unwrap();
+        world.auth.request(&world.client).resend_verification(&common::to_email(UNKNOWN)).await.unwrap();
     }
     // There is no account to write to yet.
     assert_eq!(world.mails().await, []);
     let signed_up = async |world: &World| assert!(world.sign_up(UNKNOWN, PASSWORD).await.is_ok());
     assert_eq!(arriving(&world, 1, signed_up).await.len(), 0);
     world.clock.advance(6 * MINUTE);
-    let resent = async |world: &World| world.auth.request(&world.client).resend_verification(UNKNOWN).await.unwrap();
+    let resent = async |world: &World| {
+        world.auth.request(&world.client).resend_verification(&common::to_email(UNKNOWN)).await.unwrap()
+    };
     assert_eq!(arriving(&world, 3, resent).await, [(UNKNOWN.to_owned(), MailPurpose::VerifyEmail)]);
 }

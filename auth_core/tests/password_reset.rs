@@ -38,13 +38,11 @@ async fn a_request_costs_the_same_for_every_address() {
     for email in [ADA, "unverified@example.org", "unknown@example.org"] {
         let work = world.hasher.work();
         world.faults.calls();
-        world.auth.request(&world.client).request_password_reset(email).await.unwrap();
+        world.auth.request(&world.client).request_password_reset(&common::to_email(email)).await.unwrap();
         costs.push((world.faults.calls(), world.hasher.work() - work));
     }
     assert_eq!(costs, vec![(vec!["attempts.draw", "outbox.enqueue"], 0); 3]);
     assert_eq!(world.mails().await.len(), 2);
-    let refusal = world.auth.request(&world.client).request_password_reset("ada@").await;
-    assert_eq!(wrong_fields(refusal), [("email", FieldReason::InvalidEmail)]);
 }
 
 #[tokio::test]
@@ -101,9 +99,9 @@ async fn a_reset_proves_the_mailbox() {
 async fn a_reset_of_an_unverified_account_clears_what_the_sign_up_chose() {
     let world = World::with(|policy| policy.usernames = true);
     let request = SignUpRequest {
-        email: ADA,
-        username: Some("ada"),
-        password: "the stranger's",
+        email: common::to_email(ADA),
+        username: common::to_username("ada"),
+        password: common::new_password("the stranger's"),
         attributes: vec![("first_name", "Chosen by a stranger")],
     };
     world.auth.request(&world.client).sign_up(request).await.unwrap();
@@ -171,7 +169,7 @@ async fn what_is_no_good_link_changes_nothing_and_costs_no_hash() {
         (&world.client, Some(link.user), &link.token[1..]),
         (&other_tenant, Some(link.user), &link.token),
     ] {
-        let request = PasswordResetConfirm { user, token, password: OTHER_PASSWORD };
+        let request = PasswordResetConfirm { user, token, password: &common::new_password(OTHER_PASSWORD) };
         assert_eq!(refused(world.auth.request(client).confirm_password_reset(request).await), Reason::LinkInvalid);
     }
     assert_eq!((world.user(ADA).await, world.hasher.work() - work), (before, 0));
@@ -203,7 +201,11 @@ async fn a_login_that_was_checked_against_the_old_password_is_dead_on_arrival() 
     let link = world.reset_link().await;
     let (auth, client) = (world.auth.clone(), world.client.clone());
     let slow = world.node_that_checks(move || {
-        let request = PasswordResetConfirm { user: Some(link.user), token: &link.token, password: OTHER_PASSWORD };
+        let request = PasswordResetConfirm {
+            user: Some(link.user),
+            token: &link.token,
+            password: &common::new_password(OTHER_PASSWORD),
+        };
         common::now(auth.request(&client).confirm_password_reset(request)).unwrap();
         Ok(())
     });
@@ -271,8 +273,11 @@ async fn of_parallel_uses_of_a_link_one_sets_the_password() {
                 let (auth, link) = (world.auth.clone(), link.clone());
                 tokio::spawn(async move {
                     let password = format!("password no. {number}");
-                    let request =
-                        PasswordResetConfirm { user: Some(link.user), token: &link.token, password: &password };
+                    let request = PasswordResetConfirm {
+                        user: Some(link.user),
+                        token: &link.token,
+                        password: &common::new_password(&password),
+                    };
                     auth.request(&Client::default()).confirm_password_reset(request).await
                 })
             })
@@ -305,7 +310,11 @@ async fn no_login_with_the_old_password_gets_past_a_reset() {
         let before: Vec<_> = (0..5).map(log_in).collect();
         let (auth, client) = (world.auth.clone(), world.client.clone());
         let reset = tokio::spawn(async move {
-            let request = PasswordResetConfirm { user: Some(link.user), token: &link.token, password: new };
+            let request = PasswordResetConfirm {
+                user: Some(link.user),
+                token: &link.token,
+                password: &common::new_password(new),
+            };
             auth.request(&client).confirm_password_reset(request).await
         });
         let after: Vec<_> = (0..5).map(log_in).collect();

@@ -40,7 +40,7 @@ async fn events_carry_no_secret() {
     let third = world.login(ADA, PASSWORD).await.unwrap();
     world.auth.request(&world.client).logout(Some(third.access.token.expose()), None).await.unwrap();
     world.mailer.set_down(true);
-    world.auth.request(&world.client).request_password_reset(ADA).await.unwrap();
+    world.auth.request(&world.client).request_password_reset(&common::to_email(ADA)).await.unwrap();
     world.auth.deliver_mail().await.unwrap();
 
     for tokens in [&first, &second, &third] {
@@ -73,11 +73,22 @@ async fn rows_show_neither_hash_nor_address() {
 fn requests_show_no_secret() {
     let password = Password::new(PASSWORD).unwrap();
     let secrets = [PASSWORD.to_owned(), "a-mailed-token".to_owned(), "ada@".to_owned()];
-    let sign_up = SignUpRequest { email: ADA, username: None, password: PASSWORD, attributes: vec![] };
+    let sign_up = SignUpRequest {
+        email: common::to_email(ADA),
+        username: None,
+        password: common::new_password(PASSWORD),
+        attributes: vec![],
+    };
     assert_clean(&format!("{sign_up:?}"), &secrets);
-    let login = LoginRequest { identifier: ADA, password: &password, channel: Channel::Cookie, device: None };
+    let login = LoginRequest {
+        identifier: auth_core::types::Identifier::parse(ADA),
+        password: &password,
+        channel: Channel::Cookie,
+        device: None,
+    };
     assert_clean(&format!("{login:?}"), &secrets);
-    let confirm = PasswordResetConfirm { user: None, token: "a-mailed-token", password: PASSWORD };
+    let confirm =
+        PasswordResetConfirm { user: None, token: "a-mailed-token", password: &common::new_password(PASSWORD) };
     assert_clean(&format!("{confirm:?}"), &secrets);
 }
 

@@ -112,7 +112,9 @@ pub fn issued() -> &'static [Issued] {
         let mut all = Vec::new();
         for (maker, known_key, for_us) in makers {
             let maker = maker.expect("good settings");
-            for (kind, issued) in [(Kind::Access, maker.access(&session).unwrap()), (Kind::Refresh, maker.refresh(&session).unwrap())] {
+            for (kind, issued) in
+                [(Kind::Access, maker.access(&session).unwrap()), (Kind::Refresh, maker.refresh(&session).unwrap())]
+            {
                 let (issued_at, expires_at) = (issued.issued_at.seconds(), issued.expires_at.seconds());
                 let token = issued.token.expose().to_owned();
                 all.push(Issued { token, kind, known_key, for_us, session: session.id, issued_at, expires_at });

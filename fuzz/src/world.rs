@@ -8,15 +8,15 @@ use auth_core::factor::{Confirmation, TotpPurpose, TotpSetup};
 
 use auth_core::login::{LoginOutcome, LoginRequest};
 
-use auth_core::session::SessionTokens;
 use auth_core::memory::MemoryStore;
 use auth_core::port::{PendingSessionStore, SessionStore, Since, UserKey, UserStore};
 use auth_core::proof::LiveSession;
+use auth_core::session::SessionTokens;
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{LinkPurpose, SealedLink, SealedPurpose};
 use auth_core::types::{
-    Channel, Client, Email, Password, Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp, Token,
-    User, UserId, UserStatus,
+    Channel, Client, Email, Identifier, Password, Payload, PendingId, PendingPurpose, PendingSession, TenantId,
+    Timestamp, Token, User, UserId, UserStatus,
 };
 use auth_system::config::Profile;
 use auth_system::{Auth, Config};
@@ -181,7 +181,8 @@ impl World {
         let setup = self
             .auth
             .system()
-            .request(&Client::default()).set_up_totp(&live, Confirmation::default(), TotpPurpose::Enrol)
+            .request(&Client::default())
+            .set_up_totp(&live, Confirmation::default(), TotpPurpose::Enrol)
             .await;
         (live, setup.expect("no factors yet"))
     }
@@ -200,7 +201,7 @@ impl World {
         let enabled = system.request(&client).enable_totp(&live, &code(NOW)).await.expect("a right code");
         let password = Password::new(PASSWORD).expect("a password");
         let request = LoginRequest {
-            identifier: "dora@example.org",
+            identifier: Identifier::parse("dora@example.org"),
             password: &password,
             channel: Channel::Cookie,
             device: None,

@@ -2,13 +2,14 @@
 //! document, and by that what the tests send.
 //!
 //! ```
+//! use auth_system::Email;
 //! use auth_system::operation::{Answer, Method, Operation, StatusCode, field};
 //!
 //! let form = (field::email("email"), field::text("note", 200).optional());
 //! let invite = Operation::reading(Method::POST, "invitations/", form, |_call, form| async move {
 //!     // Every field that is wrong is reported, not just the first.
-//!     let (email, note): (String, Option<String>) = form.read()?;
-//!     Ok(Answer::detail(StatusCode::CREATED, &format!("{email} was invited. {}", note.unwrap_or_default())))
+//!     let (email, note): (Email, Option<String>) = form.read()?;
+//!     Ok(Answer::detail(StatusCode::CREATED, &format!("{} was invited. {}", email.spelling(), note.unwrap_or_default())))
 //! });
 //! ```
 
@@ -18,8 +19,9 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use auth_core::error::FieldReason;
-use auth_core::types::{MAX_USERNAME_CHARS, Password, UserId};
+use auth_core::error::{Error, FieldReason};
+use auth_core::policy::{NewPassword, Policy};
+use auth_core::types::{Email, Identifier, MAX_USERNAME_CHARS, Password, UserId, Username};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
@@ -30,7 +32,8 @@ use super::refusal::Refusal;
 use super::site::Site;
 use super::values::Values;
 
-type Read<T> = Arc<dyn Fn(&mut Reader<'_>) -> T + Send + Sync>;
+/// Returns `None` for what the reader remembers as wrong.
+type Read<T> = Arc<dyn Fn(&mut Reader<'_>) -> Option<T> + Send + Sync>;
 
 /// A declared field, or fields that are read together. `T` is what reading returns.
 pub struct Field<T> {
@@ -90,6 +93,14 @@ impl<T: 'static> Field<T> {
         parts: impl IntoIterator<Item = (&'static str, Kind, Need)>,
         read: impl Fn(&mut Reader<'_>) -> T + Send + Sync + 'static,
     ) -> Self {
+        Self::parsed(parts, move |reader| Some(read(reader)))
+    }
+
+    /// A field whose value is `None` where the reader was told that it is wrong.
+    fn parsed(
+        parts: impl IntoIterator<Item = (&'static str, Kind, Need)>,
+        read: impl Fn(&mut Reader<'_>) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
         let parts = parts.into_iter().map(|(name, kind, need)| Part { name, kind, need }).collect();
         Self { parts, read: Arc::new(read) }
     }
@@ -108,7 +119,7 @@ impl<T: 'static> Field<T> {
         let names: Vec<_> = parts.iter().map(|part| part.name).collect();
         let read_if_sent = move |reader: &mut Reader<'_>| {
             let sent = names.iter().any(|name| reader.has(name));
-            sent.then(|| read(reader))
+            if sent { read(reader).map(Some) } else { Some(None) }
         };
         Field { parts, read: Arc::new(read_if_sent) }
     }
@@ -127,7 +138,7 @@ pub trait Fields: Send + Sync + 'static {
     #[doc(hidden)]
     fn parts(&self) -> Vec<Part>;
     #[doc(hidden)]
-    fn read(&self, reader: &mut Reader<'_>) -> Self::Output;
+    fn read(&self, reader: &mut Reader<'_>) -> Option<Self::Output>;
 }
 
 impl<T: 'static> Fields for Field<T> {
@@ -135,7 +146,7 @@ impl<T: 'static> Fields for Field<T> {
     fn parts(&self) -> Vec<Part> {
         self.parts.clone()
     }
-    fn read(&self, reader: &mut Reader<'_>) -> T {
+    fn read(&self, reader: &mut Reader<'_>) -> Option<T> {
         (self.read)(reader)
     }
 }
@@ -149,10 +160,12 @@ macro_rules! fields_of_tuples {
                 let ($($field,)+) = self;
                 [$($field.parts()),+].concat()
             }
-            fn read(&self, reader: &mut Reader<'_>) -> Self::Output {
-                #[allow(non_snake_case, reason = "a variable for each type parameter")]
+            #[allow(non_snake_case, reason = "a variable for each type parameter")]
+            fn read(&self, reader: &mut Reader<'_>) -> Option<Self::Output> {
                 let ($($field,)+) = self;
-                ($($field.read(reader),)+)
+                // All are read before the first that is wrong counts.
+                let ($($field,)+) = ($($field.read(reader),)+);
+                Some(($($field?,)+))
             }
         }
     )+};
@@ -163,7 +176,9 @@ impl Fields for () {
     fn parts(&self) -> Vec<Part> {
         Vec::new()
     }
-    fn read(&self, _: &mut Reader<'_>) {}
+    fn read(&self, _: &mut Reader<'_>) -> Option<()> {
+        Some(())
+    }
 }
 
 fields_of_tuples!((A), (A, B), (A, B, C), (A, B, C, D), (A, B, C, D, E), (A, B, C, D, E, F));
@@ -171,15 +186,22 @@ fields_of_tuples!((A), (A, B), (A, B, C), (A, B, C, D), (A, B, C, D, E), (A, B, 
 /// The declared fields of one request, not read yet: a handler decides when.
 pub struct Form<T> {
     site: Arc<Site>,
+    /// That of the request.
+    policy: Arc<Policy>,
     values: Arc<Values>,
     read: Read<T>,
 }
 
 impl<T: 'static> Form<T> {
-    pub(super) fn new<F: Fields<Output = T>>(fields: &Arc<F>, site: &Arc<Site>, values: &Arc<Values>) -> Self {
+    pub(super) fn new<F: Fields<Output = T>>(
+        fields: &Arc<F>,
+        site: &Arc<Site>,
+        policy: Arc<Policy>,
+        values: &Arc<Values>,
+    ) -> Self {
         let fields = Arc::clone(fields);
         let read: Read<T> = Arc::new(move |reader| fields.read(reader));
-        Self { site: Arc::clone(site), values: Arc::clone(values), read }
+        Self { site: Arc::clone(site), policy, values: Arc::clone(values), read }
     }
 
     /// Reads all fields.
@@ -187,10 +209,10 @@ impl<T: 'static> Form<T> {
     /// # Errors
     /// `invalid_fields`, with every field that is wrong; `link_incomplete` where a mailed link lacks a part.
     pub fn read(self) -> Result<T, Refusal> {
-        let mut reader = Reader::new(&self.values, &self.site);
+        let mut reader = Reader::new(&self.values, &self.policy, &self.site);
         let values = (self.read)(&mut reader);
         reader.finish()?;
-        Ok(values)
+        values.ok_or_else(|| Error::internal("a field is wrong, and its reader did not tell").into())
     }
 }
 
@@ -207,8 +229,8 @@ pub fn text(name: &'static str, max_chars: usize) -> Field<String> {
 }
 
 /// A mail address, without the white space around it.
-pub fn email(name: &'static str) -> Field<String> {
-    Field::required(name, Kind::Email, move |read| read.email(name).to_owned())
+pub fn email(name: &'static str) -> Field<Email> {
+    Field::parsed([(name, Kind::Email, Need::Required)], move |read| read.email(name))
 }
 
 /// A password to be checked.
@@ -238,30 +260,31 @@ pub(super) fn code(name: &'static str, chars: RangeInclusive<usize>) -> Field<St
 }
 
 /// The username of a new account, where usernames are on.
-pub(super) fn new_username() -> Field<Option<String>> {
+pub(super) fn new_username() -> Field<Option<Username>> {
     let parts = [("username", Kind::Username, Need::WithUsernames)];
-    Field::new(parts, |read| read.policy().usernames.then(|| read.username("username").to_owned()))
+    Field::parsed(parts, |read| match read.policy().usernames {
+        true => read.username("username").map(Some),
+        false => Some(None),
+    })
 }
 
 /// An address or, where usernames are on, one of these.
-pub(super) fn identifier() -> Field<String> {
+pub(super) fn identifier() -> Field<Identifier> {
     let parts = [("email", Kind::Email, Need::Identifier), ("username", Kind::Username, Need::Identifier)];
-    Field::new(parts, |read| {
+    Field::parsed(parts, |read| {
         let by_username = read.policy().usernames && !read.has("email") && read.has("username");
-        let name = if by_username { read.text("username", MAX_USERNAME_CHARS) } else { read.email("email") };
-        name.to_owned()
+        match by_username {
+            true => Some(Identifier::parse(read.text("username", MAX_USERNAME_CHARS))),
+            false => read.email("email").map(Identifier::Email),
+        }
     })
 }
 
 /// A password to be set, which must not resemble what the form says of its owner, and its repetition.
-pub(super) fn new_password(
-    form: PasswordForm,
-    name: &'static str,
-    repetition: &'static str,
-) -> Field<Zeroizing<String>> {
+pub(super) fn new_password(form: PasswordForm, name: &'static str, repetition: &'static str) -> Field<NewPassword> {
     let parts = [(name, Kind::NewPassword, Need::Required), (repetition, Kind::Password, Need::Repetition(form))];
-    Field::new(parts, move |read| {
-        let password = read.new_password(name);
+    Field::parsed(parts, move |read| {
+        let (password, accepted) = read.new_password(name);
         let dialect = read.dialect();
         if !read.repeats(repetition, password, dialect.passwords_are_repeated()) {
             match dialect.repetition_differs(form, repetition) {
@@ -269,7 +292,7 @@ pub(super) fn new_password(
                 Difference::Alone(refusal) => read.refuse_at_last(refusal),
             }
         }
-        Zeroizing::new(password.to_owned())
+        accepted
     })
 }
 

@@ -278,7 +278,7 @@ impl Call {
     }
 
     fn form<F: Fields>(&self, fields: &Arc<F>) -> Form<F::Output> {
-        Form::new(fields, &self.site, &self.values)
+        Form::new(fields, &self.site, self.auth().shared_policy(), &self.values)
     }
 }
 

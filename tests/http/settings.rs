@@ -14,7 +14,7 @@ use auth_system::auth_core::token::RootSecret;
 use auth_system::config::{CookieConfig, SameSite};
 use auth_system::mail::ConsoleTransport;
 use auth_system::port::{AttemptKey, AttemptStore as _, Clock as _, MailOutbox, UserKey, UserStore as _};
-use auth_system::types::TenantId;
+use auth_system::types::{Personal, TenantId};
 use auth_system::{Auth, AuthBuilder, Client, Config, Email, Limit};
 
 use crate::world::SECRET;
@@ -363,9 +363,10 @@ fn order_of_the_builders_calls_does_not_matter() {
             let (client, tenant) = (Client::default(), TenantId::default());
             let address = format!("user{number}@example.org");
             let password = "correct horse battery";
-            let request = SignUpRequest { email: &address, username: None, password, attributes: vec![] };
-            auth.system().request(&client).sign_up(request).await.unwrap();
-            let email = Email::parse(&address).unwrap();
+            let (email, request) = (Email::parse(&address).unwrap(), auth.system().request(&client));
+            let password = request.new_password("password", password, Personal::default()).unwrap();
+            let sign_up = SignUpRequest { email: email.clone(), username: None, password, attributes: vec![] };
+            request.sign_up(sign_up).await.unwrap();
             assert!(users.find(&tenant, UserKey::Email(&email)).await.unwrap().is_some(), "{order:?}");
             assert!(MailOutbox::claim(&wide, clock.now(), MINUTE, 1).await.unwrap().is_empty(), "{order:?}");
             assert_eq!(MailOutbox::claim(&beside, clock.now(), Duration::ZERO, 1).await.unwrap().len(), 1, "{order:?}");

@@ -19,8 +19,8 @@ use crate::types::{
 /// A request to move an account to another address.
 #[derive(Debug)]
 pub struct EmailChangeRequest<'a> {
-    /// The address, as the client sent it.
-    pub new_email: &'a str,
+    /// The address.
+    pub new_email: &'a Email,
     /// Proofs sent along: needed when none was shown in the session a short while ago.
     pub confirmation: Confirmation<'a>,
 }
@@ -114,23 +114,23 @@ impl Request<'_> {
     /// is sent; its owner is told then. The link itself carries the address, and the store keeps a digest of it.
     ///
     /// # Errors
-    /// `invalid_fields` for what is no address, and for one that is taken where the policy says so (`new_email`);
+    /// `invalid_fields` for an address that is taken, where the policy says so (`new_email`);
     /// `reauthentication_required` without a recent proof, which on an account with a second factor is a code of it;
     /// `wrong_password`; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
     pub async fn request_email_change(&self, live: &LiveSession, request: EmailChangeRequest<'_>) -> Result<(), Error> {
-        let email = Email::parse(request.new_email).map_err(|_| wrong("new_email", FieldReason::InvalidEmail))?;
+        let email = request.new_email;
         let user = self.current_user(live).await?;
         self.step_up(live, &user, request.confirmation, Strength::SecondFactor).await?;
         if self.policy().reveal_taken_emails {
-            let holder = self.find_by_email(&email).await?;
-            let left_by = self.left_by_another(&user.tenant, &email, Some(&user.id)).await?;
+            let holder = self.find_by_email(email).await?;
+            let left_by = self.left_by_another(&user.tenant, email, Some(&user.id)).await?;
             if left_by.is_some() || holder.is_some_and(|holder| holder.is_verified() || holder.id == user.id) {
                 return Err(taken());
             }
         }
-        self.remember_newest(&user, &email).await?;
+        self.remember_newest(&user, email).await?;
         let about = MailMatter { user: user.id, token_version: user.token_version };
-        self.queue_within_budget(&email, MailPurpose::ChangeEmail, Some(about)).await?;
+        self.queue_within_budget(email, MailPurpose::ChangeEmail, Some(about)).await?;
         self.record(&user.tenant, Event::EmailChangeRequested { user: user.id });
         Ok(())
     }

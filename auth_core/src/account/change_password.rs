@@ -3,6 +3,7 @@ use std::fmt;
 use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, Reason};
+use crate::policy::NewPassword;
 use crate::port::{Event, MailPurpose, UserChange};
 use crate::proof::{Authenticated, LiveSession};
 use crate::session::SessionTokens;
@@ -12,8 +13,8 @@ use crate::types::{Password, Personal};
 pub struct PasswordChangeRequest<'a> {
     /// The present one.
     pub old_password: &'a Password,
-    /// The new one, as the client sent it.
-    pub new_password: &'a str,
+    /// The new one.
+    pub new_password: &'a NewPassword,
 }
 
 /// Shows nothing that the client sent.
@@ -28,7 +29,7 @@ impl Request<'_> {
     /// session. A mail tells the owner, with a link that takes it back.
     ///
     /// # Errors
-    /// `invalid_fields` for an unacceptable password (`new_password`); `wrong_password`; `throttled`;
+    /// `invalid_fields` for a password that is like the account's own data, or that the application refuses (`new_password`); `wrong_password`; `throttled`;
     /// `not_authenticated` and its like when the account changed since the login; `overloaded`; `unavailable`.
     pub async fn change_password(
         &self,
@@ -39,12 +40,11 @@ impl Request<'_> {
             let user = self.current_user(live).await?;
             let recent = self.recent_methods(&self.current_session(live).await?);
             let personal = Personal::of(&user);
-            let new = self.policy().password.accept("new_password", request.new_password, personal);
-            let new = new.map_err(Error::invalid_fields)?;
+            self.check_unlike("new_password", request.new_password, personal)?;
             let proof = self.confirm_password(&user, request.old_password).await?;
             let proof = proof.ok_or(Reason::WrongPassword)?;
-            self.ask_password_check("new_password", &new, personal).await?;
-            let hash = self.hash(&new).await?;
+            self.ask_password_check("new_password", request.new_password, personal).await?;
+            let hash = self.hash(request.new_password.as_password()).await?;
             let write = UserChange { password_hash: Some(Some(hash)), ..UserChange::default() };
             let change = Change::new(Event::PasswordChanged { user: user.id }, write)
                 .notify(MailPurpose::PasswordChanged, &user.email);

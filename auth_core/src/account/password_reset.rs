@@ -1,13 +1,13 @@
 use std::fmt;
 
 use super::dispute::settle_by_reset;
-use super::verify_email::parse_email;
 use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, Reason};
+use crate::policy::NewPassword;
 use crate::port::{Event, MailPurpose, UserChange};
 use crate::token::LinkPurpose;
-use crate::types::{Personal, Token, User, UserId, UserStatus};
+use crate::types::{Email, Personal, Token, User, UserId, UserStatus};
 
 /// A new password, with the link that entitles to set it.
 pub struct PasswordResetConfirm<'a> {
@@ -15,8 +15,8 @@ pub struct PasswordResetConfirm<'a> {
     pub user: Option<UserId>,
     /// The link's token.
     pub token: &'a str,
-    /// The new password, as the client sent it.
-    pub password: &'a str,
+    /// The new password.
+    pub password: &'a NewPassword,
 }
 
 /// Shows nothing that the client sent.
@@ -37,10 +37,9 @@ impl Request<'_> {
     /// Queues a mail with a link that sets a new password. The answer and the work are the same for any address.
     ///
     /// # Errors
-    /// `invalid_fields` for what is no address; `unavailable`.
-    pub async fn request_password_reset(&self, email: &str) -> Result<(), Error> {
-        let email = parse_email(email)?;
-        self.queue_mail(&email, MailPurpose::ResetPassword).await
+    /// `unavailable`.
+    pub async fn request_password_reset(&self, email: &Email) -> Result<(), Error> {
+        self.queue_mail(email, MailPurpose::ResetPassword).await
     }
 
     /// Sets the password with a mailed link. That bumps the account's version in the same write: the link itself, all
@@ -53,13 +52,8 @@ impl Request<'_> {
     /// owner can log in at once.
     ///
     /// # Errors
-    /// `invalid_fields` for an unacceptable password; `link_invalid`; `overloaded`; `unavailable`.
+    /// `invalid_fields` for a password that is like the account's own data, or that the application refuses; `link_invalid`; `overloaded`; `unavailable`.
     pub async fn confirm_password_reset(&self, request: PasswordResetConfirm<'_>) -> Result<PasswordWasReset, Error> {
-        // What is wrong with it for anybody. What is known of the owner counts once the link is proven good.
-        self.policy()
-            .password
-            .accept("password", request.password, Personal::default())
-            .map_err(Error::invalid_fields)?;
         let ports = self.ports();
         let device = self.new_device()?;
         let mut hash = None;
@@ -72,14 +66,15 @@ impl Request<'_> {
             if verifies && self.left_by_another(&user.tenant, &user.email, Some(&user.id)).await?.is_some() {
                 return Err(Reason::LinkInvalid.into());
             }
-            // Judged and hashed only for a good link, and once: a flood of bad ones costs nothing. A link is for one
+            // Compared and hashed only for a good link, and once: a flood of bad ones costs nothing. A link is for one
             // address, so a second round has the same owner.
             let hash = match &hash {
                 Some(hash) => hash,
                 None => {
                     let personal = Personal::of(&user);
-                    let password = self.accept_password("password", request.password, personal).await?;
-                    hash.insert(self.hash(&password).await?)
+                    self.check_unlike("password", request.password, personal)?;
+                    self.ask_password_check("password", request.password, personal).await?;
+                    hash.insert(self.hash(request.password.as_password()).await?)
                 }
             };
             let reopens = matches!(user.status, UserStatus::Deactivated { .. });

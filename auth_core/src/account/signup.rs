@@ -4,20 +4,21 @@ use crate::Request;
 use crate::budget::{Budget, Guesser};
 use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
+use crate::policy::NewPassword;
 use crate::port::{
     AttemptKey, Event, LoginRecord, MailPurpose, NewUser, RecordOutcome, Unique, UserChange, UserInsert, UserKey,
 };
 use crate::proof::verify_password;
-use crate::types::{Attributes, Claim, Email, Password, PasswordHash, Personal, TokenVersion, User, UserId, Username};
+use crate::types::{Attributes, Claim, Email, PasswordHash, Personal, TokenVersion, User, UserId, Username};
 
-/// An account that somebody wants. All texts are as the client sent them.
+/// An account that a client wants.
 pub struct SignUpRequest<'a> {
     /// The address.
-    pub email: &'a str,
+    pub email: Email,
     /// The username, where usernames are on; ignored where they are off.
-    pub username: Option<&'a str>,
+    pub username: Option<Username>,
     /// The password.
-    pub password: &'a str,
+    pub password: NewPassword,
     /// The application's own fields, by name; those that the policy does not know are dropped.
     pub attributes: Vec<(&'a str, &'a str)>,
 }
@@ -33,11 +34,11 @@ impl fmt::Debug for SignUpRequest<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedUp;
 
-/// The fields of a request, canonical and acceptable.
+/// The fields of a request, by the rules of the policy.
 struct Fields {
     email: Email,
     username: Option<Username>,
-    password: Password,
+    password: NewPassword,
     attributes: Attributes,
 }
 
@@ -90,7 +91,7 @@ impl Request<'_> {
     /// `invalid_fields`, with `taken` for a username, and for an address where the policy says so; `overloaded`;
     /// `unavailable`.
     pub async fn sign_up(&self, request: SignUpRequest<'_>) -> Result<SignedUp, Error> {
-        let fields = self.accept_sign_up(&request)?;
+        let fields = self.accept_sign_up(request)?;
         // Before anything is looked up, so that a known address costs and answers the same.
         self.ask_password_check("password", &fields.password, fields.personal()).await?;
         let in_time = self.count_sign_up(&fields).await?;
@@ -108,7 +109,7 @@ impl Request<'_> {
             }
             let hash = match &hash {
                 Some(hash) => hash.clone(),
-                None => hash.insert(self.hash(&fields.password).await?).clone(),
+                None => hash.insert(self.hash(fields.password.as_password()).await?).clone(),
             };
             if let Some(left_by) = left_by {
                 self.sign_up_at_former_email(&fields.email, fields.username.as_ref(), left_by).await?;
@@ -190,7 +191,7 @@ impl Request<'_> {
             return Ok(false);
         }
         let against = open.filter(|_| counted);
-        let proof = verify_password(ports, ticket, against, &fields.password).await?;
+        let proof = verify_password(ports, ticket, against, fields.password.as_password()).await?;
         let namesake = self.namesake(fields).await?.filter(|namesake| !self.forfeits_username(namesake));
         let named = namesake.is_some();
         // Another spelling may be another mailbox: until one is proven, mail goes to the one that was typed last, and what
@@ -269,29 +270,21 @@ impl Request<'_> {
     }
 
     /// All that is wrong with the fields, or the fields.
-    fn accept_sign_up(&self, request: &SignUpRequest<'_>) -> Result<Fields, Error> {
-        let policy = self.policy();
-        let mut errors = Vec::new();
-        let mut wrong = |field, reason| errors.push(FieldError { field, reason });
-        let email = Email::parse(request.email).map_err(|_| wrong("email", FieldReason::InvalidEmail)).ok();
-        let username = match request.username.filter(|_| policy.usernames) {
-            Some(name) => Username::parse(name).map_err(|_| wrong("username", FieldReason::InvalidUsername)).ok(),
-            None => None,
-        };
+    fn accept_sign_up(&self, request: SignUpRequest<'_>) -> Result<Fields, Error> {
+        let (policy, mut errors) = (self.policy(), Vec::new());
         let mut attributes = Attributes::new();
         for rule in &policy.attributes {
             let Some((_, value)) = request.attributes.iter().find(|(name, _)| *name == rule.name) else { continue };
             if !rule.permits(value) {
-                wrong(rule.name, FieldReason::TooLong(rule.max_chars));
+                errors.push(FieldError { field: rule.name, reason: FieldReason::TooLong(rule.max_chars) });
             }
             attributes.insert(rule.name.to_owned(), (*value).into());
         }
-        let personal = Personal { email: email.as_ref(), username: username.as_ref() };
-        let password = policy.password.accept("password", request.password, personal);
-        let password = password.map_err(|wrong| errors.extend(wrong)).ok();
-        match (email, password) {
-            (Some(email), Some(password)) if errors.is_empty() => Ok(Fields { email, username, password, attributes }),
-            _ => Err(Error::invalid_fields(errors)),
+        let SignUpRequest { email, password, username, .. } = request;
+        let fields = Fields { email, username: username.filter(|_| policy.usernames), password, attributes };
+        if let Some(known) = policy.password.is_like(&fields.password, fields.personal()) {
+            errors.push(FieldError { field: "password", reason: FieldReason::PasswordTooSimilar(known) });
         }
+        if errors.is_empty() { Ok(fields) } else { Err(Error::invalid_fields(errors)) }
     }
 }

@@ -1,6 +1,6 @@
 use crate::Request;
 use crate::commit::{Change, until_won};
-use crate::error::{Error, FieldError, FieldReason, Reason};
+use crate::error::{Error, Reason};
 use crate::port::{Event, MailPurpose, UserChange};
 use crate::token::LinkPurpose;
 use crate::types::{Email, UserId};
@@ -32,14 +32,8 @@ impl Request<'_> {
     /// account to verify is looked at when the mail is sent.
     ///
     /// # Errors
-    /// `invalid_fields` for what is no address; `unavailable`.
-    pub async fn resend_verification(&self, email: &str) -> Result<(), Error> {
-        let email = parse_email(email)?;
-        self.queue_mail(&email, MailPurpose::VerifyEmail).await
+    /// `unavailable`.
+    pub async fn resend_verification(&self, email: &Email) -> Result<(), Error> {
+        self.queue_mail(email, MailPurpose::VerifyEmail).await
     }
-}
-
-pub(crate) fn parse_email(email: &str) -> Result<Email, Error> {
-    let wrong = FieldError { field: "email", reason: FieldReason::InvalidEmail };
-    Email::parse(email).map_err(|_| Error::invalid_fields(vec![wrong]))
 }

@@ -8,12 +8,12 @@ use crate::port::{AttemptKey, Event, LoginRefusal, MailPurpose, UserKey};
 use crate::proof::{Authenticated, FirstStep, verify_password};
 use crate::session::SessionTokens;
 use crate::token::{DeviceId, Tokens};
-use crate::types::{Channel, Email, Limit, Password, PasswordHash, Scope, TenantId, Token, User, Username};
+use crate::types::{Channel, Identifier, Limit, Password, PasswordHash, Scope, TenantId, Token, User, Username};
 
 /// Who wants to log in.
 pub struct LoginRequest<'a> {
-    /// A mail address; where usernames are on, anything without an `@` is a username.
-    pub identifier: &'a str,
+    /// The account's address or, where usernames are on, its username.
+    pub identifier: Identifier,
     /// The password.
     pub password: &'a Password,
     /// How the session's tokens shall travel.
@@ -75,7 +75,7 @@ impl Request<'_> {
     /// `invalid_credentials`; `throttled` past the timed limit; `overloaded` and `unavailable`.
     pub async fn login(&self, request: LoginRequest<'_>) -> Result<LoginOutcome, Error> {
         let ports = self.ports();
-        let identifier = Identifier::read(request.identifier, self.policy().usernames);
+        let identifier = request.identifier;
         // A device token counts for the account as it is now, so that is read first where one is shown.
         let token = request.device.filter(|token| Tokens::is_device(token));
 
@@ -150,10 +150,12 @@ impl Request<'_> {
     }
 
     async fn find_by_identifier(&self, identifier: &Identifier) -> Result<Option<User>, Error> {
-        match identifier.key() {
-            Some(key) => Ok(self.ports().users.find(self.tenant(), key).await?),
-            None => Ok(None),
-        }
+        let key = match identifier {
+            Identifier::Email(email) => UserKey::Email(email),
+            Identifier::Username(username) if self.policy().usernames => UserKey::Username(username),
+            Identifier::Username(_) | Identifier::Neither(_) => return Ok(None),
+        };
+        Ok(self.ports().users.find(self.tenant(), key).await?)
     }
 
     /// The device that a token names, if this account knows it.
@@ -249,36 +251,4 @@ fn with_hash(user: &User, hash: PasswordHash) -> User {
 pub(crate) struct FirstFactor {
     pub(crate) device: DeviceId,
     pub(crate) channel: Channel,
-}
-
-/// What names an account at login, canonical: the same for all spellings that find the same account.
-enum Identifier {
-    Email(Email),
-    Username(Username),
-    /// What can be nobody's. It is counted like the others.
-    Neither(String),
-}
-
-impl Identifier {
-    fn read(text: &str, usernames: bool) -> Self {
-        let username = || Username::parse(text).ok().filter(|_| usernames).map(Self::Username);
-        let email = Email::parse(text).ok().map(Self::Email);
-        email.or_else(username).unwrap_or_else(|| Self::Neither(text.trim().to_lowercase()))
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Email(email) => email.as_str(),
-            Self::Username(username) => username.as_str(),
-            Self::Neither(text) => text,
-        }
-    }
-
-    fn key(&self) -> Option<UserKey<'_>> {
-        match self {
-            Self::Email(email) => Some(UserKey::Email(email)),
-            Self::Username(username) => Some(UserKey::Username(username)),
-            Self::Neither(_) => None,
-        }
-    }
 }

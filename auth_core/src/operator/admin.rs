@@ -90,8 +90,8 @@ impl Admin<'_> {
         let personal = Personal { email: Some(&email), username: username.as_ref() };
         let password_hash = match account.password {
             Some(text) => {
-                let password = request.accept_password("password", text, personal).await?;
-                Some(request.hash(&password).await?)
+                let password = request.accept_new_password("password", text, personal).await?;
+                Some(request.hash(password.as_password()).await?)
             }
             None => None,
         };

@@ -118,8 +118,8 @@ impl Admin<'_> {
         let mut write = if stranger { UserChange::disowning() } else { UserChange::default() };
         if !verified {
             let personal = Personal { email: Some(&user.email), username: None };
-            let password = request.accept_password("password", password, personal).await?;
-            write.password_hash = Some(Some(request.hash(&password).await?));
+            let password = request.accept_new_password("password", password, personal).await?;
+            write.password_hash = Some(Some(request.hash(password.as_password()).await?));
             write.email_verified_at = Some(Some(request.ports().clock.now()));
         }
         let mut attributes = if stranger { Attributes::new() } else { user.attributes.clone() };

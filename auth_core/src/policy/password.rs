@@ -42,6 +42,17 @@ const OWN_CHARS: usize = 8;
 /// Shorter texts are part of too many words.
 const KNOWN_CHARS: usize = 3;
 
+/// A password that [`PasswordPolicy::accept`] found fit to be set.
+#[derive(Debug)]
+pub struct NewPassword(Password);
+
+impl NewPassword {
+    /// The password.
+    pub fn as_password(&self) -> &Password {
+        &self.0
+    }
+}
+
 impl PasswordPolicy {
     /// As the default, with the 15 characters that NIST SP 800-63B-4 asks for where a password is the only factor.
     pub fn nist_800_63b_4() -> Self {
@@ -62,14 +73,19 @@ impl PasswordPolicy {
         Ok(())
     }
 
-    /// Judges a password that somebody wants to set in the named field. Every flow that sets one asks here, and then the
-    /// application's own [`PasswordCheck`](crate::port::PasswordCheck).
+    /// Judges a password that a user wants to set in the named field, by all rules at once. `personal` is what the request
+    /// says of its owner.
     ///
     /// Takes the raw text, because one that is too long never becomes a [`Password`].
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub fn accept(&self, field: &'static str, text: &str, personal: Personal<'_>) -> Result<Password, Vec<FieldError>> {
+    pub fn accept(
+        &self,
+        field: &'static str,
+        text: &str,
+        personal: Personal<'_>,
+    ) -> Result<NewPassword, Vec<FieldError>> {
         let error = |reason| FieldError { field, reason };
         let Ok(password) = Password::new(text) else {
             return Err(vec![error(FieldReason::TooLong(self.max_chars))]);
@@ -85,7 +101,13 @@ impl PasswordPolicy {
             (self.refuse_numeric && numeric).then_some(FieldReason::PasswordNumeric),
         ];
         let errors: Vec<_> = findings.into_iter().flatten().map(error).collect();
-        if errors.is_empty() { Ok(password) } else { Err(errors) }
+        if errors.is_empty() { Ok(NewPassword(password)) } else { Err(errors) }
+    }
+
+    /// Compares an accepted password with what is known of its owner. Every flow that sets a password asks this once it
+    /// knows the owner, and then the application's own [`PasswordCheck`](crate::port::PasswordCheck).
+    pub(crate) fn is_like(&self, password: &NewPassword, personal: Personal<'_>) -> Option<KnownText> {
+        self.resembles(&fold(password.0.expose()), personal)
     }
 
     /// The first of the known texts that is in a folded password with too little besides, if any.

@@ -19,7 +19,7 @@ use auth_core::account::{PasswordResetConfirm, SignUpRequest, SignedUp};
 use auth_core::error::{Error, FieldReason};
 use auth_core::login::LoginRequest;
 use auth_core::memory::MemoryStore;
-use auth_core::policy::Policy;
+use auth_core::policy::{NewPassword, PasswordPolicy, Policy};
 use auth_core::port::{
     AttemptStore, AuditLog, Clock, CredentialStore, DeadMails, HashError, MailOutbox, MailPurpose, NewUser,
     PasswordHasher, PendingSessionStore, SessionStore, Ticket, TracingAuditLog, UserChange, UserDirectory, UserKey,
@@ -29,8 +29,8 @@ use auth_core::session::SessionTokens;
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{DataRing, RootSecret, TokenRing, Tokens};
 use auth_core::types::{
-    Attributes, AuthMethods, Channel, Claim, Client, Email, Limit, MethodTimes, Password, PasswordHash, Scope, Session,
-    SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus,
+    Attributes, AuthMethods, Channel, Claim, Client, Email, Limit, MethodTimes, Password, PasswordHash, Personal,
+    Scope, Session, SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
 };
 use auth_core::{AuthSystem, Ports, Reason, Stores};
 use uuid::Uuid;
@@ -171,10 +171,9 @@ impl<S: Store> World<S> {
     }
 
     pub(crate) async fn sign_up(&self, email: &str, password: &str) -> Result<SignedUp, Error> {
-        self.auth
-            .request(&self.client)
-            .sign_up(SignUpRequest { email, username: None, password, attributes: vec![] })
-            .await
+        let auth = self.auth.request(&self.client);
+        let password = auth.new_password("password", password, Personal::default())?;
+        auth.sign_up(SignUpRequest { email: to_email(email), username: None, password, attributes: vec![] }).await
     }
 
     /// Sends all mail that is due and takes it out of the mailer.
@@ -236,13 +235,15 @@ impl<S: Store> World<S> {
 
     /// A link that sets Ada's password.
     pub(crate) async fn reset_link(&self) -> Link {
-        self.auth.request(&self.client).request_password_reset(ADA).await.unwrap();
+        self.auth.request(&self.client).request_password_reset(&to_email(ADA)).await.unwrap();
         self.link().await
     }
 
     pub(crate) async fn reset(&self, link: &Link, password: &str) -> Result<(), Error> {
-        let request = PasswordResetConfirm { user: Some(link.user), token: &link.token, password };
-        self.auth.request(&self.client).confirm_password_reset(request).await.map(|_| ())
+        let auth = self.auth.request(&self.client);
+        let password = auth.new_password("password", password, Personal::default())?;
+        let request = PasswordResetConfirm { user: Some(link.user), token: &link.token, password: &password };
+        auth.confirm_password_reset(request).await.map(|_| ())
     }
 
     pub(crate) async fn user(&self, email: &str) -> User {
@@ -297,7 +298,12 @@ pub(crate) fn node(ports: &Ports, policy: &Policy) -> AuthSystem {
 
 pub(crate) async fn login(auth: &AuthSystem, identifier: &str, password: &str) -> Result<SessionTokens, Error> {
     let password = Password::new(password).unwrap();
-    let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
+    let request = LoginRequest {
+        identifier: auth_core::types::Identifier::parse(identifier),
+        password: &password,
+        channel: Channel::Header,
+        device: None,
+    };
     auth.request(&Client::default()).login(request).await.map(|outcome| outcome.logged_in().unwrap().session)
 }
 
@@ -445,4 +451,17 @@ impl Clock for SkewedClock {
     fn monotonic(&self) -> Duration {
         self.base.monotonic()
     }
+}
+
+pub(crate) fn to_email(text: &str) -> Email {
+    Email::parse(text).unwrap()
+}
+
+pub(crate) fn to_username(text: &str) -> Option<Username> {
+    Some(Username::parse(text).unwrap())
+}
+
+/// A password that the default policy accepts.
+pub(crate) fn new_password(text: &str) -> NewPassword {
+    PasswordPolicy::default().accept("password", text, Personal::default()).unwrap()
 }

@@ -86,14 +86,24 @@ impl<S: Store> Flows<S> {
         match op {
             Op::SignUp(to, word) => {
                 let (email, password, name) = (ADDRESSES[*to], PASSWORDS[*word], name_of(by).to_string());
-                let request =
-                    SignUpRequest { email, username: None, password, attributes: vec![("first_name", &name)] };
+                let request = SignUpRequest {
+                    email: crate::common::to_email(email),
+                    username: None,
+                    password: crate::common::new_password(password),
+                    attributes: vec![("first_name", &name)],
+                };
                 auth.request(client).sign_up(request).await.map(|_| Given::default())
             }
-            Op::Resend(to) => auth.request(client).resend_verification(ADDRESSES[*to]).await.map(|()| Given::default()),
-            Op::AskReset(to) => {
-                auth.request(client).request_password_reset(ADDRESSES[*to]).await.map(|()| Given::default())
-            }
+            Op::Resend(to) => auth
+                .request(client)
+                .resend_verification(&crate::common::to_email(ADDRESSES[*to]))
+                .await
+                .map(|()| Given::default()),
+            Op::AskReset(to) => auth
+                .request(client)
+                .request_password_reset(&crate::common::to_email(ADDRESSES[*to]))
+                .await
+                .map(|()| Given::default()),
             Op::UseLink(kind, link, word) => {
                 let Mailed { link: link @ Link { user, token, .. }, .. } = &model.mailed[*link];
                 let done = match kind {
@@ -125,7 +135,12 @@ impl<S: Store> Flows<S> {
             }
             Op::Login(to, word) => {
                 let (identifier, password) = (ADDRESSES[*to], password(*word));
-                let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
+                let request = LoginRequest {
+                    identifier: auth_core::types::Identifier::parse(identifier),
+                    password: &password,
+                    channel: Channel::Header,
+                    device: None,
+                };
                 Ok(match auth.request(client).login(request).await? {
                     LoginOutcome::LoggedIn(login) => given(&login.session),
                     LoginOutcome::SecondFactorRequired(token) => {
@@ -181,13 +196,16 @@ impl<S: Store> Flows<S> {
                 auth.request(client).logout(None, Some(&tokens(token).refresh)).await.map(|()| Given::default())
             }
             Op::ChangePassword(token, old, new) => {
-                let request = PasswordChangeRequest { old_password: &password(*old), new_password: PASSWORDS[*new] };
+                let request = PasswordChangeRequest {
+                    old_password: &password(*old),
+                    new_password: &crate::common::new_password(PASSWORDS[*new]),
+                };
                 auth.request(client).change_password(live(token), request).await.map(|session| given(&session))
             }
             Op::AskEmail(token, to, word) => {
                 let word = word.map(password);
                 let confirmation = Confirmation { password: word.as_ref(), code: None };
-                let request = EmailChangeRequest { new_email: ADDRESSES[*to], confirmation };
+                let request = EmailChangeRequest { new_email: &crate::common::to_email(ADDRESSES[*to]), confirmation };
                 auth.request(client).request_email_change(live(token), request).await.map(|()| Given::default())
             }
             Op::Reauthenticate(token, word) => {

@@ -4,7 +4,7 @@ use auth_core::Reason;
 use auth_core::account::{EmailChangeConfirm, EmailChangeRequest, Mover};
 use auth_core::error::FieldReason;
 use auth_core::factor::Confirmation;
-use auth_core::types::{Password, Scope};
+use auth_core::types::{Email, Password, Scope};
 use http::{Method, StatusCode};
 
 use crate::http::answer::Answer;
@@ -58,7 +58,7 @@ fn confirmation_refusals() -> Vec<Refusal> {
     [Refusal::link_incomplete(LINK_INCOMPLETE), taken, unauthenticated].into_iter().chain(reasons).collect()
 }
 
-type Request = (String, Option<Password>, Option<String>);
+type Request = (Email, Option<Password>, Option<String>);
 
 /// `{new_email, password?, code?}` -> 200, for a known address as for an unknown one.
 async fn request(call: Call, form: Form<Request>) -> Result<Answer, Refusal> {

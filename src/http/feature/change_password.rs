@@ -2,9 +2,9 @@
 
 use auth_core::Reason;
 use auth_core::account::PasswordChangeRequest;
+use auth_core::policy::NewPassword;
 use auth_core::types::Password;
 use http::{Method, StatusCode};
-use zeroize::Zeroizing;
 
 use crate::http::answer::Answer;
 use crate::http::dialect::PasswordForm;
@@ -24,7 +24,7 @@ pub(in crate::http) fn operations() -> [Operation; 1] {
 }
 
 /// `{old_password, new_password, confirm_password?}` -> 200 and both cookies of a new session.
-async fn change(call: Call, form: Form<(Password, Zeroizing<String>)>) -> Result<Answer, Refusal> {
+async fn change(call: Call, form: Form<(Password, NewPassword)>) -> Result<Answer, Refusal> {
     let (old_password, new_password) = form.read()?;
     let request = PasswordChangeRequest { old_password: &old_password, new_password: &new_password };
     let changed = call.auth().change_password(call.live()?, request).await;

@@ -2,7 +2,7 @@
 
 use auth_core::Reason;
 use auth_core::login::{LoginOutcome, LoginRequest};
-use auth_core::types::{Channel, Password, Scope};
+use auth_core::types::{Channel, Identifier, Password, Scope};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -29,9 +29,9 @@ fn logged_in_or_pending() -> Value {
 
 /// `{email, password}`, or `{username, password}` where usernames are on -> 200 and both cookies; or, where
 /// the account asks for a second factor, 200 and what `2fa/verify-login/` takes.
-async fn log_in(call: Call, form: Form<(String, Password)>) -> Result<Answer, Refusal> {
+async fn log_in(call: Call, form: Form<(Identifier, Password)>) -> Result<Answer, Refusal> {
     let (identifier, password) = form.read()?;
-    let (identifier, password, device) = (identifier.as_str(), &password, call.device_token());
+    let (password, device) = (&password, call.device_token());
     let request = LoginRequest { identifier, password, channel: Channel::Cookie, device };
     match call.auth().login(request).await? {
         LoginOutcome::LoggedIn(logged_in) => {

@@ -2,8 +2,9 @@
 
 use auth_core::Reason;
 use auth_core::account::PasswordResetConfirm;
+use auth_core::policy::NewPassword;
+use auth_core::types::Email;
 use http::{Method, StatusCode};
-use zeroize::Zeroizing;
 
 use crate::http::answer::Answer;
 use crate::http::dialect::PasswordForm;
@@ -26,7 +27,7 @@ pub(in crate::http) fn operations() -> [Operation; 2] {
 }
 
 /// `{email}` -> 200, whatever the address.
-async fn request(call: Call, form: Form<String>) -> Result<Answer, Refusal> {
+async fn request(call: Call, form: Form<Email>) -> Result<Answer, Refusal> {
     let email = form.read()?;
     call.system().request(&call.client_on_device()).request_password_reset(&email).await?;
     let detail = "If an account with that email exists, we have sent a password reset link.";
@@ -34,7 +35,7 @@ async fn request(call: Call, form: Form<String>) -> Result<Answer, Refusal> {
 }
 
 /// `{uid, token, password, confirm_password?}` -> 200 and the device cookie. It does not log in.
-async fn confirm(call: Call, form: Form<(Link, Zeroizing<String>)>) -> Result<Answer, Refusal> {
+async fn confirm(call: Call, form: Form<(Link, NewPassword)>) -> Result<Answer, Refusal> {
     let (link, password) = form.read()?;
     let request = PasswordResetConfirm { user: link.user, token: &link.token, password: &password };
     let done = call.auth().confirm_password_reset(request).await?;

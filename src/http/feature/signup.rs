@@ -1,8 +1,9 @@
 //! `signup/`: making an account.
 
 use auth_core::account::SignUpRequest;
+use auth_core::policy::NewPassword;
+use auth_core::types::{Email, Username};
 use http::{Method, StatusCode};
-use zeroize::Zeroizing;
 
 use crate::http::answer::Answer;
 use crate::http::dialect::PasswordForm;
@@ -18,14 +19,13 @@ pub(in crate::http) fn operations() -> [Operation; 1] {
     [Operation::reading(Method::POST, "signup/", form, sign_up).throttle("signup", 5).doc(doc)]
 }
 
-type SignUp = (String, Option<String>, Zeroizing<String>, Vec<(&'static str, String)>);
+type SignUp = (Email, Option<Username>, NewPassword, Vec<(&'static str, String)>);
 
 /// `{email, password, confirm_password?, username?, ...attributes}` -> 201.
 async fn sign_up(call: Call, form: Form<SignUp>) -> Result<Answer, Refusal> {
     let (email, username, password, attributes) = form.read()?;
     let attributes = attributes.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    let username = username.as_deref();
-    let request = SignUpRequest { email: &email, username, password: &password, attributes };
+    let request = SignUpRequest { email, username, password, attributes };
     call.system().request(&call.client_on_device()).sign_up(request).await?;
     let detail = "User created successfully. Please check your email to verify your account.";
     Ok(Answer::detail(StatusCode::CREATED, detail))

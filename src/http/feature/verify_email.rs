@@ -1,6 +1,7 @@
 //! `verify-account/`, `resend-verification/`: proving the address of an account.
 
 use auth_core::Reason;
+use auth_core::types::Email;
 use http::{Method, StatusCode};
 
 use crate::http::answer::Answer;
@@ -31,7 +32,7 @@ async fn verify(call: Call, form: Form<Link>) -> Result<Answer, Refusal> {
 }
 
 /// `{email}` -> 200, whatever the address.
-async fn resend(call: Call, form: Form<String>) -> Result<Answer, Refusal> {
+async fn resend(call: Call, form: Form<Email>) -> Result<Answer, Refusal> {
     let email = form.read()?;
     call.system().request(&call.client_on_device()).resend_verification(&email).await?;
     let detail = "If an account with that email is waiting to be verified, we have sent a verification link.";

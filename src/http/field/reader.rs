@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use auth_core::error::{Error, FieldError, FieldReason};
-use auth_core::policy::Policy;
+use auth_core::policy::{NewPassword, Policy};
 use auth_core::types::{
     Code, Email, MAX_EMAIL_BYTES, MAX_PASSWORD_BYTES, MAX_USERNAME_CHARS, Password, PasswordTooLong, Personal, Username,
 };
@@ -16,6 +16,7 @@ use crate::http::values::{Slot, Values};
 /// Reads fields one by one and remembers all that is wrong.
 pub struct Reader<'a> {
     values: &'a Values,
+    policy: &'a Policy,
     site: &'a Site,
     errors: Vec<FieldError>,
     /// Refuses the request whatever its fields say.
@@ -28,13 +29,13 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(values: &'a Values, site: &'a Site) -> Self {
+    pub(super) fn new(values: &'a Values, policy: &'a Policy, site: &'a Site) -> Self {
         let (errors, refusal, last_refusal, email, username) = (Vec::new(), None, None, None, None);
-        Self { values, site, errors, refusal, last_refusal, email, username }
+        Self { values, policy, site, errors, refusal, last_refusal, email, username }
     }
 
     pub(super) fn policy(&self) -> &'a Policy {
-        self.site.system.policy()
+        self.policy
     }
 
     pub(super) fn dialect(&self) -> &'static dyn Dialect {
@@ -172,27 +173,25 @@ impl<'a> Reader<'a> {
     }
 
     /// A mail address.
-    pub(super) fn email(&mut self, field: &'static str) -> &'a str {
+    pub(super) fn email(&mut self, field: &'static str) -> Option<Email> {
         let before = self.errors.len();
-        let text = self.text(field, MAX_EMAIL_BYTES);
-        match Email::parse(text) {
-            Ok(email) => self.email = Some(email),
-            Err(_) if self.errors.len() == before => self.wrong(field, FieldReason::InvalidEmail),
-            Err(_) => {}
+        let email = Email::parse(self.text(field, MAX_EMAIL_BYTES)).ok();
+        if email.is_none() && self.errors.len() == before {
+            self.wrong(field, FieldReason::InvalidEmail);
         }
-        text
+        self.email.clone_from(&email);
+        email
     }
 
     /// A username to be made.
-    pub(super) fn username(&mut self, field: &'static str) -> &'a str {
+    pub(super) fn username(&mut self, field: &'static str) -> Option<Username> {
         let before = self.errors.len();
-        let text = self.text(field, MAX_USERNAME_CHARS);
-        match Username::parse(text) {
-            Ok(username) => self.username = Some(username),
-            Err(_) if self.errors.len() == before => self.wrong(field, FieldReason::InvalidUsername),
-            Err(_) => {}
+        let username = Username::parse(self.text(field, MAX_USERNAME_CHARS)).ok();
+        if username.is_none() && self.errors.len() == before {
+            self.wrong(field, FieldReason::InvalidUsername);
         }
-        text
+        self.username.clone_from(&username);
+        username
     }
 
     /// A password to be checked; an empty one stands for what is wrong.
@@ -213,17 +212,22 @@ impl<'a> Reader<'a> {
         password.is_empty() || confirmation.is_empty() || is_same_password(confirmation, password)
     }
 
-    /// A password to be set, by the rules that need no more than what the form says of its owner.
-    pub(super) fn new_password(&mut self, field: &'static str) -> &'a str {
+    /// A password to be set, by the rules that need no more than what the form says of its owner: as it came, and as it was
+    /// accepted.
+    pub(super) fn new_password(&mut self, field: &'static str) -> (&'a str, Option<NewPassword>) {
         let before = self.errors.len();
         let text = self.exact(field);
-        let personal = Personal { email: self.email.as_ref(), username: self.username.as_ref() };
-        if self.errors.len() == before
-            && let Err(errors) = self.policy().password.accept(field, text, personal)
-        {
-            self.errors.extend(errors);
+        if self.errors.len() > before {
+            return (text, None);
         }
-        text
+        let personal = Personal { email: self.email.as_ref(), username: self.username.as_ref() };
+        match self.policy().password.accept(field, text, personal) {
+            Ok(password) => (text, Some(password)),
+            Err(errors) => {
+                self.errors.extend(errors);
+                (text, None)
+            }
+        }
     }
 
     /// Ends reading.

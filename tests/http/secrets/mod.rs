@@ -11,7 +11,7 @@ use auth_system::auth_core::factor::{Confirmation, TotpPurpose};
 use auth_system::auth_core::login::{LoginOutcome, LoginRequest, SecondFactorRequest};
 use auth_system::auth_core::port::Clock as _;
 use auth_system::auth_core::proof::LiveSession;
-use auth_system::auth_core::types::{Client, Password, PendingId, PendingPurpose};
+use auth_system::auth_core::types::{Client, Identifier, Password, PendingId, PendingPurpose};
 use auth_system::{Auth, Config};
 use serde_json::json;
 
@@ -74,7 +74,8 @@ async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String
     let user = user.unwrap();
     let rows = system.ports().credentials.of_user(&user.tenant, &user.id).await.unwrap();
     let channel = auth_system::auth_core::types::Channel::Cookie;
-    let request = LoginRequest { identifier: "ada@example.org", password: &password, channel, device: None };
+    let request =
+        LoginRequest { identifier: Identifier::parse("ada@example.org"), password: &password, channel, device: None };
     tracing::info!(?request);
     let first = system.request(&client).login(request).await.unwrap();
     tracing::info!(?setup, ?enabled, ?rows, ?first, ?user, vault = ?system);
