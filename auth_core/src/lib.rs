@@ -42,7 +42,7 @@
 //! # #[cfg(any())]
 //! use auth_core::token::RootSecret;
 //! use auth_core::token::{DataRing, TokenRing, Tokens};
-//! use auth_core::types::{Channel, Client, Password};
+//! use auth_core::types::{Channel, Client, Email, Identifier, Password, Personal};
 //! use auth_core::{AuthSystem, Ports, Reason, Stores};
 //! # use auth_core::{memory::MemoryStore, testing::*};
 //!
@@ -60,12 +60,14 @@
 //! let auth = AuthSystem::new(ports, policy, tokens, &DataRing::new(&secret, &[]))?;
 //!
 //! let client = Client::default();
-//! let request = SignUpRequest { email: "ada@example.org", username: None, password: "a long one", attributes: vec![] };
-//! auth.request(&client).sign_up(request).await?;
+//! let auth = auth.request(&client);
+//! let email = Email::parse("ada@example.org")?;
+//! let password = auth.new_password("password", "a long one", Personal::default())?;
+//! auth.sign_up(SignUpRequest { email, username: None, password, attributes: vec![] }).await?;
 //!
-//! let password = Password::new("a long one").unwrap_or_default();
-//! let request = LoginRequest { identifier: "ada@example.org", password: &password, channel: Channel::Header, device: None };
-//! let refused = auth.request(&client).login(request).await.map(|_| ()).map_err(|error| error.reason());
+//! let (identifier, password) = (Identifier::parse("ada@example.org"), Password::new("a long one")?);
+//! let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
+//! let refused = auth.login(request).await.map(|_| ()).map_err(|error| error.reason());
 //! assert_eq!(refused, Err(Reason::InvalidCredentials), "the mailbox is not proven yet");
 //! # Ok(()) }
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();

@@ -3,7 +3,6 @@
 mod common_passwords;
 mod password;
 
-use std::fmt;
 use std::time::Duration;
 
 pub use password::{NewPassword, PasswordPolicy};
@@ -197,7 +196,8 @@ const RESERVED_FIELDS: [&str; 18] = [
 ];
 
 /// A setting that contradicts safety or another setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {problem}")]
 pub struct InvalidSetting {
     /// The setting's name.
     pub setting: &'static str,
@@ -211,14 +211,6 @@ impl InvalidSetting {
         Self { setting, problem: problem.into() }
     }
 }
-
-impl fmt::Display for InvalidSetting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.setting, self.problem)
-    }
-}
-
-impl std::error::Error for InvalidSetting {}
 
 impl Policy {
     /// Refuses values outside their ranges and contradictions between them.

@@ -92,35 +92,19 @@ impl fmt::Debug for HttpResponse {
 }
 
 /// Why another service gave no response.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
     /// The request itself is wrong, such as its URL. It was not sent.
-    Invalid(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the request is not valid: {0}")]
+    Invalid(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The service cannot be reached, broke off, or answers something other than HTTP.
-    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the service cannot be reached: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The response took too long.
+    #[error("the service took too long to respond")]
     Late,
     /// The response is too large.
+    #[error("the response is too large")]
     TooLarge,
-}
-
-impl fmt::Display for HttpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(source) => write!(f, "the request is not valid: {source}"),
-            Self::Unavailable(source) => write!(f, "the service cannot be reached: {source}"),
-            Self::Late => f.write_str("the service took too long to respond"),
-            Self::TooLarge => f.write_str("the response is too large"),
-        }
-    }
-}
-
-impl std::error::Error for HttpError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Invalid(source) | Self::Unavailable(source) => Some(source.as_ref()),
-            Self::Late | Self::TooLarge => None,
-        }
-    }
 }

@@ -1,5 +1,4 @@
 use std::error::Error as StdError;
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -58,27 +57,12 @@ pub struct MailLink {
 }
 
 /// Why a mail was not taken.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// Try again later: the server is down, slow or asks for patience.
-    Transient(Box<dyn StdError + Send + Sync>),
+    #[error("not sent for now: {0}")]
+    Transient(#[source] Box<dyn StdError + Send + Sync>),
     /// It will never go: the server refuses the recipient or the mail.
-    Permanent(Box<dyn StdError + Send + Sync>),
-}
-
-impl fmt::Display for MailError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transient(source) => write!(f, "not sent for now: {source}"),
-            Self::Permanent(source) => write!(f, "refused: {source}"),
-        }
-    }
-}
-
-impl StdError for MailError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Transient(source) | Self::Permanent(source) => Some(source.as_ref()),
-        }
-    }
+    #[error("refused: {0}")]
+    Permanent(#[source] Box<dyn StdError + Send + Sync>),
 }

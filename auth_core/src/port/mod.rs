@@ -62,15 +62,16 @@ pub use user_store::{
 };
 
 use std::error::Error as StdError;
-use std::fmt;
 
 /// Why a store gave no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It is down, locked, read-only or too slow: the request may pass later (503).
-    Unavailable(Box<dyn StdError + Send + Sync>),
+    #[error("the store does not answer: {0}")]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
     /// It holds what cannot be: a defect, an unfinished migration or a foreign hand (500).
-    Corrupt(Box<dyn StdError + Send + Sync>),
+    #[error("the store holds what cannot be: {0}")]
+    Corrupt(#[source] Box<dyn StdError + Send + Sync>),
 }
 
 impl StoreError {
@@ -82,22 +83,5 @@ impl StoreError {
     /// The store holds what cannot be; `source` goes to tracing.
     pub fn corrupt(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Corrupt(source.into())
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(source) => write!(f, "the store does not answer: {source}"),
-            Self::Corrupt(source) => write!(f, "the store holds what cannot be: {source}"),
-        }
-    }
-}
-
-impl StdError for StoreError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Unavailable(source) | Self::Corrupt(source) => Some(source.as_ref()),
-        }
     }
 }

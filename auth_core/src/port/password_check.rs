@@ -1,5 +1,4 @@
 use std::error::Error as StdError;
-use std::fmt;
 
 use async_trait::async_trait;
 
@@ -26,35 +25,19 @@ pub trait PasswordCheck: Send + Sync + 'static {
 }
 
 /// Why a password is not set.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum PasswordCheckError {
     /// Choose another one. The text is shown to the client, with the code `password_refused`.
+    #[error("the password was refused: {0}")]
     Refused(&'static str),
     /// There is no answer: the request may pass later (503). The source goes to tracing; it must not hold the password.
-    Unavailable(Box<dyn StdError + Send + Sync>),
+    #[error("the check of passwords does not answer: {0}")]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
 }
 
 impl PasswordCheckError {
     /// The check cannot answer; `source` goes to tracing.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
-    }
-}
-
-impl fmt::Display for PasswordCheckError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(text) => write!(f, "the password was refused: {text}"),
-            Self::Unavailable(source) => write!(f, "the check of passwords does not answer: {source}"),
-        }
-    }
-}
-
-impl StdError for PasswordCheckError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Refused(_) => None,
-            Self::Unavailable(source) => Some(source.as_ref()),
-        }
     }
 }

@@ -82,35 +82,19 @@ pub enum Verdict {
 }
 
 /// Why a hasher gave no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HashError {
     /// The queue is full.
+    #[error("too many passwords are waiting to be hashed")]
     Overloaded {
         /// When it is worth trying again.
         retry_after: Duration,
     },
     /// The service that judges passwords does not answer: the request may pass later (503).
-    Unavailable(Box<dyn StdError + Send + Sync>),
+    #[error("no service judges passwords: {0}")]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
     /// Memory, randomness or a scheme failed (500).
-    Failed(Box<dyn StdError + Send + Sync>),
-}
-
-impl fmt::Display for HashError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Overloaded { .. } => f.write_str("too many passwords are waiting to be hashed"),
-            Self::Unavailable(source) => write!(f, "no service judges passwords: {source}"),
-            Self::Failed(source) => write!(f, "hashing failed: {source}"),
-        }
-    }
-}
-
-impl StdError for HashError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Overloaded { .. } => None,
-            Self::Unavailable(source) | Self::Failed(source) => Some(source.as_ref()),
-        }
-    }
+    #[error("hashing failed: {0}")]
+    Failed(#[source] Box<dyn StdError + Send + Sync>),
 }

@@ -1,5 +1,3 @@
-use std::fmt;
-
 /// Unpredictable bytes.
 pub trait Random: Send + Sync + 'static {
     /// Fills `bytes`.
@@ -10,13 +8,6 @@ pub trait Random: Send + Sync + 'static {
 }
 
 /// The platform gave no random bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the platform gave no random bytes")]
 pub struct RandomError;
-
-impl fmt::Display for RandomError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the platform gave no random bytes")
-    }
-}
-
-impl std::error::Error for RandomError {}

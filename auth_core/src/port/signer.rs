@@ -1,5 +1,3 @@
-use std::fmt;
-
 /// Signs access tokens with one key, and checks its own signatures (RFC 7515).
 ///
 /// Every request to a protected route checks one, so neither method waits for anything.
@@ -27,17 +25,6 @@ pub trait Signer: Send + Sync + 'static {
 pub const MAX_SIGNATURE_BYTES: usize = 512;
 
 /// A key that cannot be used.
-#[derive(Debug)]
-pub struct SignerError(pub Box<dyn std::error::Error + Send + Sync>);
-
-impl fmt::Display for SignerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the signing key cannot be used: {}", self.0)
-    }
-}
-
-impl std::error::Error for SignerError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(self.0.as_ref())
-    }
-}
+#[derive(Debug, thiserror::Error)]
+#[error("the signing key cannot be used: {0}")]
+pub struct SignerError(#[source] pub Box<dyn std::error::Error + Send + Sync>);

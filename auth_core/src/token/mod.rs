@@ -51,27 +51,18 @@ pub struct Tokens {
 }
 
 /// Why a JWT was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Malformed, forged, of another key, issuer or audience.
+    #[error("the token is invalid")]
     Invalid,
     /// Past its time.
+    #[error("the token is expired")]
     Expired,
     /// Genuine, but of another kind.
+    #[error("the token is of another kind")]
     WrongType,
 }
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Invalid => "the token is invalid",
-            Self::Expired => "the token is expired",
-            Self::WrongType => "the token is of another kind",
-        })
-    }
-}
-
-impl std::error::Error for TokenError {}
 
 /// A token that was just made, with its times.
 #[derive(Debug)]

@@ -26,26 +26,15 @@ struct VaultKey {
 }
 
 /// Why a value cannot be read: an operator's matter, for no client can have caused it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// The ring has no such key.
+    #[error("a stored secret needs the data key {0:?}, which is not configured: add it to the data keys")]
     UnknownKey(String),
     /// Cut short, changed, or of another row.
+    #[error("a stored secret does not open under its own data key: it was changed")]
     Damaged,
 }
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownKey(id) => {
-                write!(f, "a stored secret needs the data key {id:?}, which is not configured: add it to the data keys")
-            }
-            Self::Damaged => f.write_str("a stored secret does not open under its own data key: it was changed"),
-        }
-    }
-}
-
-impl std::error::Error for Unreadable {}
 
 /// A keyed hash, with the id of its key.
 pub(crate) const HASH_BYTES: usize = KeyId::LEN + 32;

@@ -1,48 +1,36 @@
 //! Secrets that can be guessed: what this repository prints, what tutorials print, and what no random generator makes.
 
-use std::fmt;
-
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// The shortest root secret, in bytes.
 const MIN_SECRET_BYTES: usize = 32;
 
 /// Why a text or some bytes make no root secret. Never shows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeakSecret {
     /// Neither hexadecimal nor base64.
+    #[error("is neither hexadecimal nor base64; make one with `openssl rand -hex 32`")]
     NotEncoded,
     /// Fewer than 32 bytes.
+    #[error("has {0} bytes where at least {MIN_SECRET_BYTES} are due; make one with `openssl rand -hex 32`")]
     TooShort(usize),
     /// So few different bytes that no random generator made it.
+    #[error("repeats so few bytes that it can be guessed; make one with `openssl rand -hex 32`")]
     Repetitive,
     /// A short sequence of bytes that repeats.
+    #[error("repeats the same bytes and can be guessed; make one with `openssl rand -hex 32`")]
     Periodic,
     /// Bytes that count up or down.
+    #[error("counts up or down and can be guessed; make one with `openssl rand -hex 32`")]
     Arithmetic,
     /// Words that a person typed.
+    #[error("is made of words and can be guessed; make one with `openssl rand -hex 32`")]
     Readable,
     /// Printed in documentation, or the hash of a common word.
+    #[error("is printed in public, or is the hash of a common word; make one with `openssl rand -hex 32`")]
     WellKnown,
 }
-
-impl fmt::Display for WeakSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotEncoded => f.write_str("is neither hexadecimal nor base64")?,
-            Self::TooShort(bytes) => write!(f, "has {bytes} bytes where at least {MIN_SECRET_BYTES} are due")?,
-            Self::Repetitive => f.write_str("repeats so few bytes that it can be guessed")?,
-            Self::Periodic => f.write_str("repeats the same bytes and can be guessed")?,
-            Self::Arithmetic => f.write_str("counts up or down and can be guessed")?,
-            Self::Readable => f.write_str("is made of words and can be guessed")?,
-            Self::WellKnown => f.write_str("is printed in public, or is the hash of a common word")?,
-        }
-        f.write_str("; make one with `openssl rand -hex 32`")
-    }
-}
-
-impl std::error::Error for WeakSecret {}
 
 /// The first eight bytes of SHA-256 of each secret that this repository prints. `tests/printed_secrets.rs` looks for
 /// others.

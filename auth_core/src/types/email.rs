@@ -28,16 +28,9 @@ pub struct Email {
 }
 
 /// Why a text is not a mail address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a mail address")]
 pub struct InvalidEmail;
-
-impl fmt::Display for InvalidEmail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a mail address")
-    }
-}
-
-impl std::error::Error for InvalidEmail {}
 
 impl Email {
     /// Canonicalises and validates. White space around the address is dropped.

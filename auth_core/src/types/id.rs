@@ -8,16 +8,9 @@ use uuid::Uuid;
 use super::Timestamp;
 
 /// Why a text is not an identifier: empty, longer than allowed, or with a character outside visible ASCII, `"` or `\`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an identifier is 1 to 64 visible ASCII characters without quotes and backslashes")]
 pub struct InvalidId;
-
-impl fmt::Display for InvalidId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an identifier is 1 to 64 visible ASCII characters without quotes and backslashes")
-    }
-}
-
-impl std::error::Error for InvalidId {}
 
 /// The longest identifier, in bytes.
 pub const MAX_ID_BYTES: usize = 64;

@@ -34,7 +34,8 @@ secret_text! {
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 
 /// A password of more than [`MAX_PASSWORD_BYTES`] bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a password has at most {MAX_PASSWORD_BYTES} bytes")]
 pub struct PasswordTooLong;
 
 impl Default for Password {

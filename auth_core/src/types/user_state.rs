@@ -1,7 +1,5 @@
 //! An account as one opaque text, for user tables that have a column for it and none for its parts.
 
-use std::fmt;
-
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -28,16 +26,9 @@ pub struct UserKeys {
 }
 
 /// A text is no account as this build writes them: of another version, or changed by a foreign hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unreadable account: {0}")]
 pub struct InvalidUserState(&'static str);
-
-impl fmt::Display for InvalidUserState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unreadable account: {}", self.0)
-    }
-}
-
-impl std::error::Error for InvalidUserState {}
 
 impl User {
     /// All of the account but its [`UserKeys`], as JSON. The same account always gives the same text, so a store may

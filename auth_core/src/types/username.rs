@@ -15,16 +15,9 @@ pub const MAX_USERNAME_CHARS: usize = 150;
 pub struct Username(Box<str>);
 
 /// Why a text is not a username.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a username")]
 pub struct InvalidUsername;
-
-impl fmt::Display for InvalidUsername {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a username")
-    }
-}
-
-impl std::error::Error for InvalidUsername {}
 
 impl Username {
     /// Canonicalises, then validates.
