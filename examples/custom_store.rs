@@ -287,7 +287,7 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
 
     let email = Email::parse("Ada@Example.org")?;
     let password = system.request(&client).new_password("password", "first password", Personal::default())?;
-    let request = SignUpRequest { email: email.clone(), username: None, password, attributes: vec![] };
+    let request = SignUpRequest::new(email.clone(), password);
     system.request(&client).sign_up(request).await?;
     show("Ada signs up: a row with an id of the table.").await?;
 
@@ -301,12 +301,7 @@ pub(crate) async fn life_of_an_account(url: &str) -> Result<(), Box<dyn Error>> 
 
     let login = async |password: &str| {
         let password = Password::new(password).unwrap_or_default();
-        let request = LoginRequest {
-            identifier: Identifier::parse("ada@example.org"),
-            password: &password,
-            channel: Channel::Header,
-            device: None,
-        };
+        let request = LoginRequest::new(Identifier::parse("ada@example.org"), &password).channel(Channel::Header);
         let outcome = system.request(&client).login(request).await?;
         outcome.logged_in().ok_or_else(|| Box::<dyn Error>::from("a second factor that nobody enrolled"))
     };

@@ -115,6 +115,7 @@ impl fmt::Debug for Secret {
 
 /// Which choices of wire format and disclosure apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Profile {
     /// `application/problem+json`; nobody learns which addresses have accounts.
     #[default]

@@ -70,8 +70,7 @@ impl World {
 
     async fn log_in(&self, node: &Auth, email: &Email) -> SessionTokens {
         let (identifier, channel) = (email.as_str(), Channel::Cookie);
-        let request =
-            LoginRequest { identifier: Identifier::parse(identifier), password: &self.password, channel, device: None };
+        let request = LoginRequest::new(Identifier::parse(identifier), &self.password).channel(channel);
         node.system().request(&Client::default()).login(request).await.unwrap().logged_in().unwrap().session
     }
 }

@@ -81,6 +81,7 @@ pub enum Reason {
 
 /// What kind of refusal a reason is; adapters map it where the reason itself does not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Class {
     /// The request is wrong and stays wrong.
     Invalid,

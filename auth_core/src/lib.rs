@@ -63,10 +63,10 @@
 //! let auth = auth.request(&client);
 //! let email = Email::parse("ada@example.org")?;
 //! let password = auth.new_password("password", "a long one", Personal::default())?;
-//! auth.sign_up(SignUpRequest { email, username: None, password, attributes: vec![] }).await?;
+//! auth.sign_up(SignUpRequest::new(email, password)).await?;
 //!
 //! let (identifier, password) = (Identifier::parse("ada@example.org"), Password::new("a long one")?);
-//! let request = LoginRequest { identifier, password: &password, channel: Channel::Header, device: None };
+//! let request = LoginRequest::new(identifier, &password).channel(Channel::Header);
 //! let refused = auth.login(request).await.map(|_| ()).map_err(|error| error.reason());
 //! assert_eq!(refused, Err(Reason::InvalidCredentials), "the mailbox is not proven yet");
 //! # Ok(()) }

@@ -209,12 +209,7 @@ async fn every_change_that_is_reported_has_a_record() {
 
     // Sign-up, repeated by a stranger, denied and verified.
     for (email, word) in [("eve@example.org", PASSWORD), (ADA, "of a stranger"), (ADA, PASSWORD)] {
-        let sign_up = SignUpRequest {
-            email: common::to_email(email),
-            username: None,
-            password: common::new_password(word),
-            attributes: vec![],
-        };
+        let sign_up = SignUpRequest::new(common::to_email(email), common::new_password(word));
         request.sign_up(sign_up).await.unwrap();
     }
     let mails = world.deliver().await;

@@ -263,12 +263,7 @@ async fn a_verification_that_comes_first_keeps_the_account_from_the_purge() {
 async fn a_mail_tells_of_a_sign_up_and_its_second_link_removes_the_account() {
     let world = World::new();
     let client = Client { address: "203.0.113.9".parse().ok(), ..Client::default() };
-    let request = auth_core::account::SignUpRequest {
-        email: common::to_email(ADA),
-        username: None,
-        password: common::new_password(PASSWORD),
-        attributes: vec![],
-    };
+    let request = auth_core::account::SignUpRequest::new(common::to_email(ADA), common::new_password(PASSWORD));
     world.auth.request(&client).sign_up(request).await.unwrap();
     // A mail that another client asks for names the client address of the sign-up.
     world.mails().await;

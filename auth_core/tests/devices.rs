@@ -31,12 +31,8 @@ async fn adjusted(adjust: impl FnOnce(&mut Policy)) -> World {
 async fn attempt(world: &World, password: &str, device: Option<&Token>) -> Result<LoggedIn, Error> {
     let password = Password::new(password).unwrap();
     let device = device.map(Token::expose);
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(ADA),
-        password: &password,
-        channel: Channel::Header,
-        device,
-    };
+    let request =
+        LoginRequest::new(auth_core::types::Identifier::parse(ADA), &password).channel(Channel::Header).device(device);
     world.auth.request(&Client::default()).login(request).await.map(|outcome| outcome.logged_in().unwrap())
 }
 
@@ -85,12 +81,8 @@ async fn a_reset_ends_the_window_of_the_username_as_well() {
         policy.timed_limits = true;
         policy.usernames = true;
     });
-    let request = auth_core::account::SignUpRequest {
-        email: common::to_email(ADA),
-        username: common::to_username("ada"),
-        password: common::new_password(PASSWORD),
-        attributes: vec![],
-    };
+    let request = auth_core::account::SignUpRequest::new(common::to_email(ADA), common::new_password(PASSWORD))
+        .username(common::to_username("ada"));
     world.auth.request(&world.client).sign_up(request).await.unwrap();
     let link = world.link().await;
     world.verify(&link).await.unwrap();
@@ -106,12 +98,9 @@ async fn a_reset_ends_the_window_of_the_username_as_well() {
     }
     let password = Password::new(OTHER_PASSWORD).unwrap();
     let device = Some(device.expose());
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse("ada"),
-        password: &password,
-        channel: Channel::Header,
-        device,
-    };
+    let request = LoginRequest::new(auth_core::types::Identifier::parse("ada"), &password)
+        .channel(Channel::Header)
+        .device(device);
     world.auth.request(&world.client).login(request).await.unwrap();
 }
 

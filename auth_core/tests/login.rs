@@ -129,12 +129,7 @@ async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
         agent: Some("x".repeat(1000)),
         ..Client::default()
     };
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(" ADA@example.org"),
-        password: &password,
-        channel: Channel::Cookie,
-        device: None,
-    };
+    let request = LoginRequest::new(auth_core::types::Identifier::parse(" ADA@example.org"), &password);
     let tokens = world.auth.request(&client).login(request).await.unwrap().logged_in().unwrap().session;
     let user = world.user(ADA).await;
     let session = world.store.find_session(tokens.session).await;
@@ -171,12 +166,7 @@ async fn a_listed_factor_is_never_skipped() {
     world.verified(ADA, PASSWORD).await;
     world.change(ADA, UserChange { factors: Some(vec![factor()]), ..UserChange::default() }).await;
     let password = Password::new(PASSWORD).unwrap();
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(ADA),
-        password: &password,
-        channel: Channel::Header,
-        device: None,
-    };
+    let request = LoginRequest::new(auth_core::types::Identifier::parse(ADA), &password).channel(Channel::Header);
     let outcome = world.auth.request(&world.client).login(request).await.unwrap();
     assert!(matches!(outcome, LoginOutcome::SecondFactorRequired(_)), "{outcome:?}");
     assert_eq!(world.faults.sessions(), []);
@@ -316,12 +306,8 @@ async fn what_is_no_identifier_is_an_unknown_account() {
 async fn usernames_log_in_only_where_they_are_on() {
     for on in [true, false] {
         let world = World::with(|policy| policy.usernames = true);
-        let request = SignUpRequest {
-            email: common::to_email(ADA),
-            username: common::to_username("ada"),
-            password: common::new_password(PASSWORD),
-            attributes: vec![],
-        };
+        let request = SignUpRequest::new(common::to_email(ADA), common::new_password(PASSWORD))
+            .username(common::to_username("ada"));
         world.auth.request(&world.client).sign_up(request).await.unwrap();
         let link = world.link().await;
         world.verify(&link).await.unwrap();
@@ -342,12 +328,7 @@ async fn an_account_of_another_tenant_does_not_log_in() {
     world.verified(ADA, PASSWORD).await;
     let other = Client { tenant: TenantId::parse("other").unwrap(), ..Client::default() };
     let password = Password::new(PASSWORD).unwrap();
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(ADA),
-        password: &password,
-        channel: Channel::Header,
-        device: None,
-    };
+    let request = LoginRequest::new(auth_core::types::Identifier::parse(ADA), &password).channel(Channel::Header);
     assert_eq!(refused(world.auth.request(&other).login(request).await), Reason::InvalidCredentials);
 }
 

@@ -42,12 +42,9 @@ async fn untimed() -> World {
 
 async fn attempt(node: &AuthSystem, email: &str, password: &str, device: Option<&str>) -> Result<LoggedIn, Error> {
     let password = Password::new(password).unwrap();
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(email),
-        password: &password,
-        channel: Channel::Header,
-        device,
-    };
+    let request = LoginRequest::new(auth_core::types::Identifier::parse(email), &password)
+        .channel(Channel::Header)
+        .device(device);
     node.request(&Client::default()).login(request).await.map(|outcome| outcome.logged_in().unwrap())
 }
 

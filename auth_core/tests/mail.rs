@@ -69,12 +69,7 @@ async fn a_mail_says_what_its_template_needs() {
     });
     let (tenant, locale) = (TenantId::parse("acme").unwrap(), Locale::parse_or_default("pt-BR"));
     let client = Client { tenant, locale, ..Client::default() };
-    let request = auth_core::account::SignUpRequest {
-        email: common::to_email(ADA),
-        username: None,
-        password: common::new_password(PASSWORD),
-        attributes: vec![],
-    };
+    let request = auth_core::account::SignUpRequest::new(common::to_email(ADA), common::new_password(PASSWORD));
     world.auth.request(&client).sign_up(request).await.unwrap();
     world.auth.request(&client).request_password_reset(&common::to_email(ADA)).await.unwrap();
     node.deliver_mail().await.unwrap();

@@ -52,12 +52,7 @@ async fn arriving(world: &World, requests: usize, request: impl AsyncFn(&World))
 
 async fn log_in(world: &World, password: &str) -> Result<LoggedIn, Error> {
     let password = Password::new(password).unwrap();
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(ADA),
-        password: &password,
-        channel: Channel::Header,
-        device: None,
-    };
+    let request = LoginRequest::new(auth_core::types::Identifier::parse(ADA), &password).channel(Channel::Header);
     world.auth.request(&world.client).login(request).await.map(|outcome| outcome.logged_in().unwrap())
 }
 
@@ -276,12 +271,7 @@ async fn a_known_device_has_a_budget_of_its_own() {
     world.clock.advance(HOUR);
     world.verified(EVE, PASSWORD).await;
     let password = Password::new(PASSWORD).unwrap();
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(EVE),
-        password: &password,
-        channel: Channel::Header,
-        device: None,
-    };
+    let request = LoginRequest::new(auth_core::types::Identifier::parse(EVE), &password).channel(Channel::Header);
     let eves = world.auth.request(&world.client).login(request).await.unwrap().logged_in().unwrap().device;
     arriving(&world, 10, async |world| ask(world, ADA).await).await;
     let link = world.tokens().link(auth_core::token::LinkPurpose::SetPassword, &world.user(ADA).await, {

@@ -60,12 +60,7 @@ fn with_check(world: &World) -> (AuthSystem, Check) {
 }
 
 fn sign_up<'a>(email: &'a str, password: &'a str) -> SignUpRequest<'a> {
-    SignUpRequest {
-        email: common::to_email(email),
-        username: None,
-        password: common::new_password(password),
-        attributes: vec![],
-    }
+    SignUpRequest::new(common::to_email(email), common::new_password(password))
 }
 
 fn reset<'a>(link: &'a Link, password: &'a NewPassword) -> PasswordResetConfirm<'a> {
@@ -139,10 +134,10 @@ async fn a_reset_asks_the_applications_check_for_a_good_link_only_and_changes_no
 async fn the_applications_check_sees_what_the_rules_let_through_in_nfc_and_with_the_username() {
     let world = World::with(|policy| policy.usernames = true);
     let (auth, check) = with_check(&world);
-    let request = SignUpRequest { username: common::to_username("Countess"), ..sign_up(ADA, "countess1") };
+    let request = sign_up(ADA, "countess1").username(common::to_username("Countess"));
     assert_eq!(refused(auth.request(&world.client).sign_up(request).await), Reason::InvalidFields);
     assert_eq!(check.asked(), []);
-    let request = SignUpRequest { username: common::to_username("Countess"), ..sign_up(ADA, " cafe\u{301} chantant") };
+    let request = sign_up(ADA, " cafe\u{301} chantant").username(common::to_username("Countess"));
     auth.request(&world.client).sign_up(request).await.unwrap();
     let asked = (" caf\u{e9} chantant".to_owned(), Some(ADA.to_owned()), Some("countess".to_owned()));
     assert_eq!(check.asked(), [asked]);

@@ -98,12 +98,9 @@ async fn a_reset_proves_the_mailbox() {
 #[tokio::test]
 async fn a_reset_of_an_unverified_account_clears_what_the_sign_up_chose() {
     let world = World::with(|policy| policy.usernames = true);
-    let request = SignUpRequest {
-        email: common::to_email(ADA),
-        username: common::to_username("ada"),
-        password: common::new_password("the stranger's"),
-        attributes: vec![("first_name", "Chosen by a stranger")],
-    };
+    let request = SignUpRequest::new(common::to_email(ADA), common::new_password("the stranger's"))
+        .username(common::to_username("ada"))
+        .attributes(vec![("first_name", "Chosen by a stranger")]);
     world.auth.request(&world.client).sign_up(request).await.unwrap();
     world.mails().await;
     let link = world.reset_link().await;

@@ -8,7 +8,7 @@ use auth_core::account::{PasswordResetConfirm, SignUpRequest};
 
 use auth_core::login::LoginRequest;
 use auth_core::port::{Event, HashError, MailError, MailPurpose, StoreError};
-use auth_core::types::{Channel, Password};
+use auth_core::types::Password;
 use auth_core::{Error, Reason};
 use common::{ADA, MINUTE, OTHER_PASSWORD, PASSWORD, World};
 
@@ -73,19 +73,9 @@ async fn rows_show_neither_hash_nor_address() {
 fn requests_show_no_secret() {
     let password = Password::new(PASSWORD).unwrap();
     let secrets = [PASSWORD.to_owned(), "a-mailed-token".to_owned(), "ada@".to_owned()];
-    let sign_up = SignUpRequest {
-        email: common::to_email(ADA),
-        username: None,
-        password: common::new_password(PASSWORD),
-        attributes: vec![],
-    };
+    let sign_up = SignUpRequest::new(common::to_email(ADA), common::new_password(PASSWORD));
     assert_clean(&format!("{sign_up:?}"), &secrets);
-    let login = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(ADA),
-        password: &password,
-        channel: Channel::Cookie,
-        device: None,
-    };
+    let login = LoginRequest::new(auth_core::types::Identifier::parse(ADA), &password);
     assert_clean(&format!("{login:?}"), &secrets);
     let confirm =
         PasswordResetConfirm { user: None, token: "a-mailed-token", password: &common::new_password(PASSWORD) };

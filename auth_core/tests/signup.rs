@@ -17,16 +17,11 @@ use auth_core::types::{Client, TenantId, UserStatus};
 use common::{ADA, Fault, Link, OTHER_PASSWORD, PASSWORD, World, refused, wrong_fields};
 
 fn request<'a>(email: &'a str, password: &'a str) -> SignUpRequest<'a> {
-    SignUpRequest {
-        email: common::to_email(email),
-        username: None,
-        password: common::new_password(password),
-        attributes: vec![],
-    }
+    SignUpRequest::new(common::to_email(email), common::new_password(password))
 }
 
 fn named<'a>(email: &'a str, username: &'a str) -> SignUpRequest<'a> {
-    SignUpRequest { username: common::to_username(username), ..request(email, PASSWORD) }
+    request(email, PASSWORD).username(common::to_username(username))
 }
 
 #[tokio::test]
@@ -167,12 +162,9 @@ async fn a_verified_account_is_not_touched_by_any_sign_up() {
         let before = world.user(ADA).await;
         for password in [PASSWORD, OTHER_PASSWORD] {
             let attributes = vec![("first_name", "Eve")];
-            let request = SignUpRequest {
-                email: common::to_email(ADA),
-                username: common::to_username("eve"),
-                password: common::new_password(password),
-                attributes,
-            };
+            let request = SignUpRequest::new(common::to_email(ADA), common::new_password(password))
+                .username(common::to_username("eve"))
+                .attributes(attributes);
             world.auth.request(&world.client).sign_up(request).await.unwrap();
             assert_eq!(world.user(ADA).await, before, "{kind}");
         }
@@ -189,7 +181,7 @@ async fn sign_up_is_no_way_to_guess_a_password() {
             let link = world.link().await;
             world.verify(&link).await.unwrap();
             let _ = (world.faults.calls(), world.events.take());
-            let request = SignUpRequest { username: username.and_then(common::to_username), ..request(ADA, password) };
+            let request = request(ADA, password).username(username.and_then(common::to_username));
             let answer = world.auth.request(&world.client).sign_up(request).await.map_err(|error| error.to_string());
             (answer, world.faults.calls(), world.events.take(), world.mails().await)
         };
@@ -212,13 +204,12 @@ async fn only_the_attributes_of_the_policy_are_taken() {
         ("first_name", "the second of its name"),
         ("__proto__", "x"),
     ];
-    let request = SignUpRequest { attributes: hostile.to_vec(), ..request(ADA, PASSWORD) };
+    let request = request(ADA, PASSWORD).attributes(hostile.to_vec());
     world.auth.request(&world.client).sign_up(request).await.unwrap();
     let user = world.user(ADA).await;
     assert_eq!(serde_json::Value::from(user.attributes.clone()), serde_json::json!({ "first_name": "Adaéx" }));
     assert!(!user.is_verified());
-    let long =
-        SignUpRequest { attributes: vec![("first_name", "Adaéxx")], ..self::request("b@example.org", PASSWORD) };
+    let long = self::request("b@example.org", PASSWORD).attributes(vec![("first_name", "Adaéxx")]);
     let refusal = world.auth.request(&world.client).sign_up(long).await;
     assert_eq!(wrong_fields(refusal), [("first_name", FieldReason::TooLong(5))]);
 }
@@ -228,12 +219,9 @@ async fn all_wrong_fields_are_told_at_once_and_nothing_is_done() {
     let world = World::with(|policy| policy.usernames = true);
     let attributes = [("first_name", "x".repeat(151)), ("last_name", "y".repeat(151))];
     let attributes = attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let request = SignUpRequest {
-        email: common::to_email(ADA),
-        username: common::to_username("countess"),
-        password: common::new_password("countess1"),
-        attributes,
-    };
+    let request = SignUpRequest::new(common::to_email(ADA), common::new_password("countess1"))
+        .username(common::to_username("countess"))
+        .attributes(attributes);
     let refusal = world.auth.request(&world.client).sign_up(request).await;
     let expected = [
         ("first_name", FieldReason::TooLong(150)),
@@ -364,7 +352,8 @@ async fn a_taken_username_tells_nothing_about_the_address() {
         prepare(&world, kind).await;
         let work = world.hasher.work();
         for password in [PASSWORD, OTHER_PASSWORD] {
-            let request = SignUpRequest { password: common::new_password(password), ..named(ADA, "eve") };
+            let request = SignUpRequest::new(common::to_email(ADA), common::new_password(password))
+                .username(common::to_username("eve"));
             let refusal = world.auth.request(&world.client).sign_up(request).await;
             assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)], "{kind}");
         }
@@ -382,7 +371,8 @@ async fn a_sign_up_with_a_username_can_be_repeated_by_whoever_knows_the_password
         world.auth.request(&world.client).sign_up(named(ADA, "ada")).await.unwrap();
         assert_eq!(world.mails().await, [(ADA.to_owned(), MailPurpose::VerifyEmail)]);
     }
-    let stranger = SignUpRequest { password: common::new_password(OTHER_PASSWORD), ..named(ADA, "ada") };
+    let stranger = SignUpRequest::new(common::to_email(ADA), common::new_password(OTHER_PASSWORD))
+        .username(common::to_username("ada"));
     let refusal = world.auth.request(&world.client).sign_up(stranger).await;
     assert_eq!(wrong_fields(refusal), [("username", FieldReason::Taken)]);
     assert_eq!(world.user(ADA).await.password_hash, None);
@@ -391,7 +381,9 @@ async fn a_sign_up_with_a_username_can_be_repeated_by_whoever_knows_the_password
 /// Signs up for Ada's address with a password, a username and a name of the stranger's own.
 async fn a_stranger_signs_up(world: &World) -> Link {
     let attributes = vec![("first_name", "Chosen by a stranger")];
-    let stranger = SignUpRequest { password: common::new_password(OTHER_PASSWORD), attributes, ..named(ADA, "ada") };
+    let stranger = SignUpRequest::new(common::to_email(ADA), common::new_password(OTHER_PASSWORD))
+        .username(common::to_username("ada"))
+        .attributes(attributes);
     world.auth.request(&world.client).sign_up(stranger).await.unwrap();
     world.link().await
 }
@@ -495,7 +487,8 @@ async fn an_open_policy_says_what_is_taken() {
         ("ada", PASSWORD, &[("email", FieldReason::Taken), ("username", FieldReason::Taken)][..]),
         ("bob", OTHER_PASSWORD, &[("email", FieldReason::Taken)]),
     ] {
-        let request = SignUpRequest { password: common::new_password(password), ..named(ADA, username) };
+        let request = SignUpRequest::new(common::to_email(ADA), common::new_password(password))
+            .username(common::to_username(username));
         assert_eq!(wrong_fields(world.auth.request(&world.client).sign_up(request).await), expected);
     }
     assert_eq!(world.user(ADA).await, before);

@@ -37,12 +37,9 @@ async fn superusers(world: &World) -> Vec<String> {
 async fn a_strangers_unverified_account_is_not_the_superusers() {
     let world = World::with(|policy| policy.usernames = true);
     let attributes = vec![("first_name", "Eve")];
-    let request = SignUpRequest {
-        email: common::to_email(ROOT),
-        username: common::to_username("root"),
-        password: common::new_password("the stranger's"),
-        attributes,
-    };
+    let request = SignUpRequest::new(common::to_email(ROOT), common::new_password("the stranger's"))
+        .username(common::to_username("root"))
+        .attributes(attributes);
     world.auth.request(&world.client).sign_up(request).await.unwrap();
     let strangers_link = world.link().await;
     let before = world.user(ROOT).await;
@@ -58,12 +55,8 @@ async fn a_strangers_unverified_account_is_not_the_superusers() {
     assert_eq!(refused(world.login(ROOT, "the stranger's").await), Reason::InvalidCredentials);
     assert_eq!(refused(world.verify(&strangers_link).await), Reason::LinkInvalid);
     // The username is free.
-    let request = SignUpRequest {
-        email: common::to_email(ADA),
-        username: common::to_username("root"),
-        password: common::new_password(PASSWORD),
-        attributes: vec![],
-    };
+    let request =
+        SignUpRequest::new(common::to_email(ADA), common::new_password(PASSWORD)).username(common::to_username("root"));
     world.auth.request(&world.client).sign_up(request).await.unwrap();
 }
 

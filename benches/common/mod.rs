@@ -7,9 +7,7 @@ use auth_system::auth_core::login::LoginRequest;
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Clock as _, NewUser, PasswordHasher, UserStore as _};
 use auth_system::auth_core::testing::{RecordingMailer, root_secret};
-use auth_system::auth_core::types::{
-    Channel, Claim, Client, Email, Identifier, Password, TenantId, TokenVersion, UserId,
-};
+use auth_system::auth_core::types::{Claim, Client, Email, Identifier, Password, TenantId, TokenVersion, UserId};
 use auth_system::system::SystemClock;
 use auth_system::{Auth, Config};
 use criterion::Criterion;
@@ -63,12 +61,7 @@ pub(crate) async fn system(hasher: impl PasswordHasher) -> Auth {
 /// The access token of a fresh login.
 pub(crate) async fn log_in(auth: &Auth) -> String {
     let password = password();
-    let request = LoginRequest {
-        identifier: Identifier::parse(EMAIL),
-        password: &password,
-        channel: Channel::Cookie,
-        device: None,
-    };
+    let request = LoginRequest::new(Identifier::parse(EMAIL), &password);
     let tokens = auth.system().request(&Client::default()).login(request).await.unwrap().logged_in().unwrap();
     tokens.session.access.token.expose().to_owned()
 }

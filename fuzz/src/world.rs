@@ -15,8 +15,8 @@ use auth_core::session::SessionTokens;
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{LinkPurpose, SealedLink, SealedPurpose};
 use auth_core::types::{
-    Channel, Client, Email, Identifier, Password, Payload, PendingId, PendingPurpose, PendingSession, TenantId,
-    Timestamp, Token, User, UserId, UserStatus,
+    Client, Email, Identifier, Password, Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp,
+    Token, User, UserId, UserStatus,
 };
 use auth_system::config::Profile;
 use auth_system::{Auth, Config};
@@ -200,12 +200,7 @@ impl World {
         };
         let enabled = system.request(&client).enable_totp(&live, &code(NOW)).await.expect("a right code");
         let password = Password::new(PASSWORD).expect("a password");
-        let request = LoginRequest {
-            identifier: Identifier::parse("dora@example.org"),
-            password: &password,
-            channel: Channel::Cookie,
-            device: None,
-        };
+        let request = LoginRequest::new(Identifier::parse("dora@example.org"), &password);
         let pending = match system.request(&client).login(request).await.expect("the right password") {
             LoginOutcome::SecondFactorRequired(token) => token,
             LoginOutcome::LoggedIn(_) => panic!("a password alone let Dora in"),

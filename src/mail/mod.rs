@@ -134,7 +134,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use auth_core::port::MailPurpose;
-    use auth_core::types::{Locale, TenantId};
+    use auth_core::types::TenantId;
 
     use super::*;
 
@@ -153,15 +153,12 @@ mod tests {
         let kept = Arc::default();
         let templates = Templates::new("https://app.example.org", "Example").unwrap();
         let mailer = TemplateMailer::new(templates, Box::new(Kept(Arc::clone(&kept))) as Box<dyn Transport>);
-        let mut mail = Mail {
-            id: auth_core::types::MailId(uuid::Uuid::from_u128(7)),
-            tenant: TenantId::default(),
-            to: Email::parse("ada@example.org").unwrap(),
-            purpose: MailPurpose::AccountExists,
-            locale: Locale::default(),
-            link: None,
-            sign_up: None,
-        };
+        let mut mail = Mail::new(
+            auth_core::types::MailId(uuid::Uuid::from_u128(7)),
+            TenantId::default(),
+            Email::parse("ada@example.org").unwrap(),
+            MailPurpose::AccountExists,
+        );
         mailer.send(&mail).await.unwrap();
         mail.purpose = MailPurpose::ResetPassword;
         assert!(matches!(mailer.send(&mail).await, Err(MailError::Permanent(_))), "it lacks its link");

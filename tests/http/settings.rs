@@ -365,7 +365,7 @@ fn order_of_the_builders_calls_does_not_matter() {
             let password = "correct horse battery";
             let (email, request) = (Email::parse(&address).unwrap(), auth.system().request(&client));
             let password = request.new_password("password", password, Personal::default()).unwrap();
-            let sign_up = SignUpRequest { email: email.clone(), username: None, password, attributes: vec![] };
+            let sign_up = SignUpRequest::new(email.clone(), password);
             request.sign_up(sign_up).await.unwrap();
             assert!(users.find(&tenant, UserKey::Email(&email)).await.unwrap().is_some(), "{order:?}");
             assert!(MailOutbox::claim(&wide, clock.now(), MINUTE, 1).await.unwrap().is_empty(), "{order:?}");

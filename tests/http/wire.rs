@@ -29,8 +29,8 @@ async fn recorded(profile: Profile) -> String {
     let mut text = String::new();
     let world = GROUND.world_with(|config| config.profile = profile).await;
     let succeeding = match profile {
-        Profile::Standard => successes(&world).await,
         Profile::Django => django_successes(&world).await,
+        _ => successes(&world).await,
     };
     for call in succeeding {
         record(&world, call, &mut text).await;
@@ -86,8 +86,8 @@ async fn django_successes(world: &World) -> Vec<Call> {
 /// Requests that are refused by more than their outer form.
 async fn refused(world: &World, profile: Profile) -> Vec<Call> {
     let (access, refresh) = match profile {
-        Profile::Standard => (ACCESS, REFRESH),
         Profile::Django => ("access_token", "refresh_token"),
+        _ => (ACCESS, REFRESH),
     };
     let (enrolled, authenticator) = Authenticator::enrolled(world, "enrolled@example.org").await;
     world.account("plain@example.org").await;

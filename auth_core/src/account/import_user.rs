@@ -42,6 +42,7 @@ impl fmt::Debug for ImportedUser {
 
 /// What came of an import.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum UserImport {
     /// The account was made.
     Created(UserId),

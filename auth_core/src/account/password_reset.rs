@@ -28,6 +28,7 @@ impl fmt::Debug for PasswordResetConfirm<'_> {
 
 /// A password that was set by a mailed link.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct PasswordWasReset {
     /// Shows at the next login that this device is known. It opens nothing.
     pub device: Token,

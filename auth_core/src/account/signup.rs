@@ -12,6 +12,7 @@ use crate::proof::verify_password;
 use crate::types::{Attributes, Claim, Email, PasswordHash, Personal, TokenVersion, User, UserId, Username};
 
 /// An account that a client wants.
+#[non_exhaustive]
 pub struct SignUpRequest<'a> {
     /// The address.
     pub email: Email,
@@ -21,6 +22,25 @@ pub struct SignUpRequest<'a> {
     pub password: NewPassword,
     /// The application's own fields, by name; those that the policy does not know are dropped.
     pub attributes: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> SignUpRequest<'a> {
+    /// An account without a username and attributes.
+    pub fn new(email: Email, password: NewPassword) -> Self {
+        Self { email, username: None, password, attributes: Vec::new() }
+    }
+
+    /// Sets the username.
+    #[must_use]
+    pub fn username(self, username: Option<Username>) -> Self {
+        Self { username, ..self }
+    }
+
+    /// Sets the application's own fields.
+    #[must_use]
+    pub fn attributes(self, attributes: Vec<(&'a str, &'a str)>) -> Self {
+        Self { attributes, ..self }
+    }
 }
 
 /// Shows nothing that the client sent.

@@ -25,6 +25,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// An authenticator to be set up: what its owner's device needs to know.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TotpSetup {
     /// The secret, in base32.
     pub secret: Token,

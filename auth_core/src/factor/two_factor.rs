@@ -16,6 +16,7 @@ use crate::types::{EnrolledFactor, FactorKind, MethodTimes, Password, TenantId, 
 
 /// The answer to turning two-factor login on.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TwoFactorEnabled {
     /// The caller's new session.
     pub session: SessionTokens,
@@ -47,6 +48,7 @@ pub enum ReplacementRight<'a> {
 
 /// The answer to replacing an authenticator.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TotpReplaced {
     /// The caller's new session.
     pub session: SessionTokens,

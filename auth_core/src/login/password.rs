@@ -10,7 +10,8 @@ use crate::session::SessionTokens;
 use crate::token::{DeviceId, Tokens};
 use crate::types::{Channel, Identifier, Limit, Password, PasswordHash, Scope, TenantId, Token, User, Username};
 
-/// Who wants to log in.
+/// A login with a password.
+#[non_exhaustive]
 pub struct LoginRequest<'a> {
     /// The account's address or, where usernames are on, its username.
     pub identifier: Identifier,
@@ -22,8 +23,28 @@ pub struct LoginRequest<'a> {
     pub device: Option<&'a str>,
 }
 
+impl<'a> LoginRequest<'a> {
+    /// A login from an unknown device, whose tokens travel in cookies.
+    pub fn new(identifier: Identifier, password: &'a Password) -> Self {
+        Self { identifier, password, channel: Channel::Cookie, device: None }
+    }
+
+    /// Sets how the session's tokens travel.
+    #[must_use]
+    pub fn channel(self, channel: Channel) -> Self {
+        Self { channel, ..self }
+    }
+
+    /// Shows the device token of an earlier login, if the client has one.
+    #[must_use]
+    pub fn device(self, device: Option<&'a str>) -> Self {
+        Self { device, ..self }
+    }
+}
+
 /// A login that succeeded.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LoggedIn {
     /// The new session's tokens.
     pub session: SessionTokens,
@@ -34,7 +55,8 @@ pub struct LoggedIn {
     pub device: Token,
 }
 
-/// What came of a right password.
+/// The outcome of a login with a right password. A third outcome would need a new major version, because every caller must
+/// handle it.
 #[derive(Debug)]
 pub enum LoginOutcome {
     /// It was all that the account asks for.

@@ -38,6 +38,7 @@ impl fmt::Debug for SecondFactorRequest<'_> {
 
 /// A login whose second step succeeded.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct VerifiedLogin {
     /// The login.
     pub login: LoggedIn,

@@ -16,6 +16,7 @@ pub trait Mailer: Send + Sync + 'static {
 
 /// What a mail says; the mailer's templates say it in words.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Mail {
     /// The queued mail: the same at every try, so that a receiver may spot one that was sent twice.
     pub id: MailId,
@@ -32,6 +33,13 @@ pub struct Mail {
     pub link: Option<MailLink>,
     /// The sign-up that the mail asks the owner of the mailbox to verify, if it does.
     pub sign_up: Option<MailedSignUp>,
+}
+
+impl Mail {
+    /// A mail without a link, in the default language.
+    pub fn new(id: MailId, tenant: TenantId, to: Email, purpose: MailPurpose) -> Self {
+        Self { id, tenant, to, purpose, locale: Locale::default(), link: None, sign_up: None }
+    }
 }
 
 /// A sign-up as its mail tells of it. The recipient may not be the person who signed up.

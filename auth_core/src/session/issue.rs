@@ -9,6 +9,7 @@ use crate::types::{Channel, Session, SessionId};
 
 /// A session's current tokens.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SessionTokens {
     /// The session.
     pub session: SessionId,

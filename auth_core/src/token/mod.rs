@@ -66,6 +66,7 @@ pub enum TokenError {
 
 /// A token that was just made, with its times.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct IssuedToken {
     /// The token.
     pub token: Token,

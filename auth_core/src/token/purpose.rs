@@ -2,6 +2,7 @@
 
 /// What a link is for. A link of one purpose is garbage to the others: each has a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LinkPurpose {
     /// Prove the mailbox.
     VerifyEmail,
@@ -26,6 +27,7 @@ impl LinkPurpose {
 
 /// What a sealed link is for. A link of one purpose is garbage to the others: each has a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SealedPurpose {
     /// Move an account to another address.
     ChangeEmail,

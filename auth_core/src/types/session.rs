@@ -8,6 +8,7 @@ use super::{AuthMethods, MethodTimes, SessionId, TenantId, Timestamp, TokenVersi
 
 /// How a session's tokens travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Channel {
     /// In cookies.
     Cookie,

@@ -49,12 +49,8 @@ impl<S: Store> World<S> {
 /// The first step of a login with two factors: what the second one needs.
 pub(crate) async fn first_step(auth: &AuthSystem, identifier: &str, password: &str) -> Result<String, Error> {
     let password = Password::new(password).unwrap();
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(identifier),
-        password: &password,
-        channel: Channel::Header,
-        device: None,
-    };
+    let request =
+        LoginRequest::new(auth_core::types::Identifier::parse(identifier), &password).channel(Channel::Header);
     match auth.request(&Client::default()).login(request).await? {
         LoginOutcome::SecondFactorRequired(token) => Ok(token.expose().to_owned()),
         LoginOutcome::LoggedIn(_) => panic!("no second factor was asked for"),

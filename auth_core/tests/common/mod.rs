@@ -173,7 +173,7 @@ impl<S: Store> World<S> {
     pub(crate) async fn sign_up(&self, email: &str, password: &str) -> Result<SignedUp, Error> {
         let auth = self.auth.request(&self.client);
         let password = auth.new_password("password", password, Personal::default())?;
-        auth.sign_up(SignUpRequest { email: to_email(email), username: None, password, attributes: vec![] }).await
+        auth.sign_up(SignUpRequest::new(to_email(email), password)).await
     }
 
     /// Sends all mail that is due and takes it out of the mailer.
@@ -298,12 +298,8 @@ pub(crate) fn node(ports: &Ports, policy: &Policy) -> AuthSystem {
 
 pub(crate) async fn login(auth: &AuthSystem, identifier: &str, password: &str) -> Result<SessionTokens, Error> {
     let password = Password::new(password).unwrap();
-    let request = LoginRequest {
-        identifier: auth_core::types::Identifier::parse(identifier),
-        password: &password,
-        channel: Channel::Header,
-        device: None,
-    };
+    let request =
+        LoginRequest::new(auth_core::types::Identifier::parse(identifier), &password).channel(Channel::Header);
     auth.request(&Client::default()).login(request).await.map(|outcome| outcome.logged_in().unwrap().session)
 }
 

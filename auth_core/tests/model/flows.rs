@@ -86,12 +86,8 @@ impl<S: Store> Flows<S> {
         match op {
             Op::SignUp(to, word) => {
                 let (email, password, name) = (ADDRESSES[*to], PASSWORDS[*word], name_of(by).to_string());
-                let request = SignUpRequest {
-                    email: crate::common::to_email(email),
-                    username: None,
-                    password: crate::common::new_password(password),
-                    attributes: vec![("first_name", &name)],
-                };
+                let request = SignUpRequest::new(crate::common::to_email(email), crate::common::new_password(password))
+                    .attributes(vec![("first_name", &name)]);
                 auth.request(client).sign_up(request).await.map(|_| Given::default())
             }
             Op::Resend(to) => auth
@@ -135,12 +131,8 @@ impl<S: Store> Flows<S> {
             }
             Op::Login(to, word) => {
                 let (identifier, password) = (ADDRESSES[*to], password(*word));
-                let request = LoginRequest {
-                    identifier: auth_core::types::Identifier::parse(identifier),
-                    password: &password,
-                    channel: Channel::Header,
-                    device: None,
-                };
+                let request = LoginRequest::new(auth_core::types::Identifier::parse(identifier), &password)
+                    .channel(Channel::Header);
                 Ok(match auth.request(client).login(request).await? {
                     LoginOutcome::LoggedIn(login) => given(&login.session),
                     LoginOutcome::SecondFactorRequired(token) => {

@@ -2,7 +2,7 @@
 
 use auth_core::Reason;
 use auth_core::login::{LoginOutcome, LoginRequest};
-use auth_core::types::{Channel, Identifier, Password, Scope};
+use auth_core::types::{Identifier, Password, Scope};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn logged_in_or_pending() -> Value {
 async fn log_in(call: Call, form: Form<(Identifier, Password)>) -> Result<Answer, Refusal> {
     let (identifier, password) = form.read()?;
     let (password, device) = (&password, call.device_token());
-    let request = LoginRequest { identifier, password, channel: Channel::Cookie, device };
+    let request = LoginRequest::new(identifier, password).device(device);
     match call.auth().login(request).await? {
         LoginOutcome::LoggedIn(logged_in) => {
             let mut body = json!({ "detail": "Login successful." });

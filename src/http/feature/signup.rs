@@ -25,7 +25,7 @@ type SignUp = (Email, Option<Username>, NewPassword, Vec<(&'static str, String)>
 async fn sign_up(call: Call, form: Form<SignUp>) -> Result<Answer, Refusal> {
     let (email, username, password, attributes) = form.read()?;
     let attributes = attributes.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    let request = SignUpRequest { email, username, password, attributes };
+    let request = SignUpRequest::new(email, password).username(username).attributes(attributes);
     call.system().request(&call.client_on_device()).sign_up(request).await?;
     let detail = "User created successfully. Please check your email to verify your account.";
     Ok(Answer::detail(StatusCode::CREATED, detail))

@@ -31,15 +31,12 @@ fn german() -> TemplateSource<'static> {
 }
 
 fn mail(purpose: MailPurpose) -> Mail {
-    Mail {
-        id: auth_core::types::MailId(uuid::Uuid::from_u128(7)),
-        tenant: TenantId::default(),
-        to: Email::parse("ada@example.org").unwrap(),
+    Mail::new(
+        auth_core::types::MailId(uuid::Uuid::from_u128(7)),
+        TenantId::default(),
+        Email::parse("ada@example.org").unwrap(),
         purpose,
-        locale: Locale::default(),
-        link: None,
-        sign_up: None,
-    }
+    )
 }
 
 #[test]
@@ -87,14 +84,12 @@ fn a_verification_mail_says_who_signed_up_and_offers_to_deny_it() {
         );
     }
     // Of an account that an operator made, none of it is known.
-    let mail = Mail {
-        link: Some(MailLink {
-            user: auth_core::types::UserId::parse("42").unwrap(),
-            token: auth_core::types::Token::new("the-token".to_owned()),
-            lifetime: DAYS,
-        }),
-        ..mail(MailPurpose::VerifyEmail)
-    };
+    let mut mail = mail(MailPurpose::VerifyEmail);
+    mail.link = Some(MailLink {
+        user: auth_core::types::UserId::parse("42").unwrap(),
+        token: auth_core::types::Token::new("the-token".to_owned()),
+        lifetime: DAYS,
+    });
     let rendered = templates().render(&mail).unwrap();
     assert!(rendered.text.contains("the-token") && !rendered.text.contains("not-me"), "{}", rendered.text);
 }

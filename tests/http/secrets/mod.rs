@@ -74,8 +74,7 @@ async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String
     let user = user.unwrap();
     let rows = system.ports().credentials.of_user(&user.tenant, &user.id).await.unwrap();
     let channel = auth_system::auth_core::types::Channel::Cookie;
-    let request =
-        LoginRequest { identifier: Identifier::parse("ada@example.org"), password: &password, channel, device: None };
+    let request = LoginRequest::new(Identifier::parse("ada@example.org"), &password).channel(channel);
     tracing::info!(?request);
     let first = system.request(&client).login(request).await.unwrap();
     tracing::info!(?setup, ?enabled, ?rows, ?first, ?user, vault = ?system);
