@@ -238,13 +238,13 @@ async fn every_change_that_is_reported_has_a_record() {
     request.change_profile(&live, &[("name", "Ada".into())]).await.unwrap();
 
     // A second factor: enrolled, its backup codes replaced, turned off.
-    let setup = request.set_up_totp(&live, sent, TotpPurpose::Enrol).await.unwrap();
+    let setup = request.two_factor().set_up(&live, sent, TotpPurpose::Enrol).await.unwrap();
     let authenticator = Authenticator { secret: setup.secret.expose().to_owned(), backup_codes: vec![] };
-    let enabled = request.enable_totp(&live, &authenticator.code(&world.clock)).await.unwrap();
+    let enabled = request.two_factor().enable(&live, &authenticator.code(&world.clock)).await.unwrap();
     let live = auth.authenticate(enabled.session.access.token.expose()).await.unwrap();
-    request.regenerate_backup_codes(&live, &password, None).await.unwrap();
+    request.two_factor().replace_backup_codes(&live, &password, None).await.unwrap();
     world.clock.advance(common::MINUTE);
-    let disabled = request.disable_totp(&live, &password, &authenticator.code(&world.clock)).await.unwrap();
+    let disabled = request.two_factor().disable(&live, &password, &authenticator.code(&world.clock)).await.unwrap();
     let live = auth.authenticate(disabled.access.token.expose()).await.unwrap();
     let change =
         PasswordChangeRequest { old_password: &password, new_password: &common::new_password("another good one") };

@@ -348,7 +348,7 @@ async fn with_set_up(world: &World) -> (SessionTokens, LiveSession, Authenticato
 async fn with_two_factors(world: &World) -> (SessionTokens, LiveSession, Authenticator) {
     let (_, live, mut authenticator) = with_set_up(world).await;
     let code = authenticator.code(&world.clock);
-    let enabled = world.auth.request(&world.client).enable_totp(&live, &code).await.unwrap();
+    let enabled = world.auth.request(&world.client).two_factor().enable(&live, &code).await.unwrap();
     authenticator.backup_codes = enabled.backup_codes.iter().map(|code| code.expose().to_owned()).collect();
     let live = world.auth.authenticate(enabled.session.access.token.expose()).await.unwrap();
     world.clock.advance(MINUTE);
@@ -367,7 +367,7 @@ fn two_factor_login_is_on_as_a_whole_or_not_at_all() {
     let calls = at_every_call(
         with_set_up,
         async |world, (_, live, authenticator)| {
-            world.auth.request(&world.client).enable_totp(live, &authenticator.code(&world.clock)).await
+            world.auth.request(&world.client).two_factor().enable(live, &authenticator.code(&world.clock)).await
         },
         async |world, (tokens, live, authenticator), outcome| {
             world.pass_lag();
@@ -378,7 +378,7 @@ fn two_factor_login_is_on_as_a_whole_or_not_at_all() {
                 world.login(ADA, PASSWORD).await.unwrap();
                 // What the same session set up can still be turned on.
                 let code = authenticator.code(&world.clock);
-                world.auth.request(&world.client).enable_totp(&live, &code).await.unwrap();
+                world.auth.request(&world.client).two_factor().enable(&live, &code).await.unwrap();
             } else {
                 for node in [&world.auth, &world.node()] {
                     assert_dead(node, &tokens).await;
@@ -404,7 +404,12 @@ fn two_factor_login_goes_off_with_password_and_code_or_stays() {
         with_two_factors,
         async |world, (_, live, authenticator)| {
             let password = Password::new(PASSWORD).unwrap();
-            world.auth.request(&world.client).disable_totp(live, &password, &authenticator.code(&world.clock)).await
+            world
+                .auth
+                .request(&world.client)
+                .two_factor()
+                .disable(live, &password, &authenticator.code(&world.clock))
+                .await
         },
         async |world, (tokens, _, authenticator), outcome| {
             let code = authenticator.code(&world.clock);
@@ -466,11 +471,11 @@ fn either_the_old_backup_codes_count_or_the_new_ones() {
         with_two_factors,
         async |world, (_, live, _)| {
             let password = Password::new(PASSWORD).unwrap();
-            world.auth.request(&world.client).regenerate_backup_codes(live, &password, None).await
+            world.auth.request(&world.client).two_factor().replace_backup_codes(live, &password, None).await
         },
         async |world, (tokens, live, authenticator), outcome| {
             world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
-            assert_eq!(world.auth.request(&world.client).count_backup_codes(&live).await.unwrap(), 10);
+            assert_eq!(world.auth.request(&world.client).two_factor().count_backup_codes(&live).await.unwrap(), 10);
             let told = world.mails().await.contains(&(ADA.to_owned(), MailPurpose::BackupCodesReplaced));
             let old = verify(world, &authenticator.backup_codes[0]).await.is_ok();
             assert!(old || told, "replaced, and nobody knows");
@@ -483,8 +488,13 @@ fn either_the_old_backup_codes_count_or_the_new_ones() {
                 assert_eq!(verify(world, code).await.is_ok(), old, "all of a set or none");
             }
             let password = Password::new(PASSWORD).unwrap();
-            let codes =
-                world.auth.request(&world.client).regenerate_backup_codes(&live, &password, None).await.unwrap();
+            let codes = world
+                .auth
+                .request(&world.client)
+                .two_factor()
+                .replace_backup_codes(&live, &password, None)
+                .await
+                .unwrap();
             verify(world, codes[0].expose()).await.unwrap();
         },
     );

@@ -297,7 +297,7 @@ async fn the_owner_is_told_that_a_backup_code_was_used_and_can_take_it_back() {
     let mut authenticator = world.set_up_totp(&tokens).await;
     let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     let code = authenticator.code(&world.clock);
-    let enabled = world.auth.request(&world.client).enable_totp(&live, &code).await.unwrap();
+    let enabled = world.auth.request(&world.client).two_factor().enable(&live, &code).await.unwrap();
     authenticator.backup_codes = enabled.backup_codes.iter().map(|code| code.expose().to_owned()).collect();
     world.deliver().await;
     let token = first_step(&world.auth, ADA, PASSWORD).await.unwrap();

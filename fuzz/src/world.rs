@@ -182,7 +182,7 @@ impl World {
             .auth
             .system()
             .request(&Client::default())
-            .set_up_totp(&live, Confirmation::default(), TotpPurpose::Enrol)
+            .two_factor().set_up(&live, Confirmation::default(), TotpPurpose::Enrol)
             .await;
         (live, setup.expect("no factors yet"))
     }
@@ -198,7 +198,7 @@ impl World {
             let totp = totp_rs::Builder::new().with_secret(secret).build_noncompliant();
             totp.generate(seconds.unsigned_abs()).to_string()
         };
-        let enabled = system.request(&client).enable_totp(&live, &code(NOW)).await.expect("a right code");
+        let enabled = system.request(&client).two_factor().enable(&live, &code(NOW)).await.expect("a right code");
         let password = Password::new(PASSWORD).expect("a password");
         let request = LoginRequest::new(Identifier::parse("dora@example.org"), &password);
         let pending = match system.request(&client).login(request).await.expect("the right password") {

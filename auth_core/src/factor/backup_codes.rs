@@ -4,6 +4,7 @@ use constant_time_eq::constant_time_eq;
 
 use super::check::{Accepted, Factor};
 use super::code::{unreadable, wrong_code};
+use super::handle::TwoFactor;
 use super::step_up::{Confirmation, Strength};
 use crate::Request;
 use crate::commit::until_won;
@@ -87,7 +88,7 @@ impl Factor for BackupCodes {
     }
 }
 
-impl Request<'_> {
+impl TwoFactor<'_> {
     /// How many backup codes the account has left. The codes themselves nobody can show again.
     ///
     /// # Errors
@@ -107,7 +108,7 @@ impl Request<'_> {
     /// `two_factor_disabled`; `invalid_credentials` for a wrong password; `reauthentication_required` where no code of the
     /// authenticator was sent or shown in the session a short while ago; `invalid_code`; `throttled`;
     /// `not_authenticated` and its like; `overloaded`; `unavailable`.
-    pub async fn regenerate_backup_codes(
+    pub async fn replace_backup_codes(
         &self,
         live: &LiveSession,
         password: &Password,
@@ -141,7 +142,9 @@ impl Request<'_> {
             Ok(Some(codes))
         })
     }
+}
 
+impl Request<'_> {
     async fn backup_code_credential(&self, user: &User) -> Result<Option<Credential>, Error> {
         if user.factors.is_empty() {
             return Err(Reason::TwoFactorDisabled.into());

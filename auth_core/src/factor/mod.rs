@@ -3,12 +3,14 @@
 mod backup_codes;
 mod check;
 pub(crate) mod code;
+mod handle;
 pub(crate) mod retired;
 mod spend;
 pub(crate) mod step_up;
 mod totp;
 mod two_factor;
 
+pub use handle::TwoFactor;
 pub use step_up::Confirmation;
 pub use totp::{TotpPurpose, TotpSetup};
 pub use two_factor::{ReplacementRight, TotpReplaced, TotpReplacement, TwoFactorEnabled};

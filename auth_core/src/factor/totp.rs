@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::check::{Accepted, Factor};
 use super::code::unreadable;
+use super::handle::TwoFactor;
 use super::step_up::{Confirmation, Strength};
 use crate::Request;
 use crate::error::{Error, Reason};
@@ -151,7 +152,7 @@ impl Factor for Authenticator {
     }
 }
 
-impl Request<'_> {
+impl TwoFactor<'_> {
     /// Begins to set up an authenticator with a fresh secret.
     ///
     /// It counts for nothing until a code of it comes back from the same session within
@@ -161,7 +162,7 @@ impl Request<'_> {
     /// `two_factor_enabled`, or `two_factor_disabled` where there is no authenticator to replace;
     /// `reauthentication_required` without a recent proof; `wrong_password`; `invalid_code`; `throttled`;
     /// `not_authenticated` and its like; `overloaded`; `unavailable`.
-    pub async fn set_up_totp(
+    pub async fn set_up(
         &self,
         live: &LiveSession,
         sent: Confirmation<'_>,
@@ -194,15 +195,17 @@ impl Request<'_> {
         Ok(TotpSetup { secret: Token::new(text), uri: Token::new(uri) })
     }
 
-    /// Whether there is an authenticator for [`enable_totp`](Self::enable_totp) to turn on: for front doors that say so
+    /// Whether there is an authenticator for [`enable`](Self::enable) to turn on: for front doors that say so
     /// before they look at the code.
     ///
     /// # Errors
     /// `two_factor_enabled`; `two_factor_not_set_up`; `not_authenticated` and its like; `unavailable`.
-    pub async fn check_totp_set_up(&self, live: &LiveSession) -> Result<(), Error> {
+    pub async fn check_set_up(&self, live: &LiveSession) -> Result<(), Error> {
         self.pending_totp(live, TotpPurpose::Enrol).await.map(|_| ())
     }
+}
 
+impl Request<'_> {
     /// The authenticator that this session set up, and the row of its user.
     pub(crate) async fn pending_totp(
         &self,

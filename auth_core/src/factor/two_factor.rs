@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::backup_codes::Stored;
 use super::code::{read_totp, wrong_code};
+use super::handle::TwoFactor;
 use super::totp::{Enrolled, TotpPurpose};
 use crate::Request;
 use crate::budget::Budget;
@@ -70,12 +71,12 @@ impl fmt::Debug for ReplacementRight<'_> {
     }
 }
 
-impl Request<'_> {
+impl TwoFactor<'_> {
     /// Checks that there is two-factor login to turn off: for front doors that say so before they look at a password.
     ///
     /// # Errors
     /// `two_factor_disabled`; `not_authenticated` and its like; `unavailable`.
-    pub async fn check_two_factor_enabled(&self, live: &LiveSession) -> Result<(), Error> {
+    pub async fn check_enabled(&self, live: &LiveSession) -> Result<(), Error> {
         let user = self.current_user(live).await?;
         if user.factors.is_empty() { Err(Reason::TwoFactorDisabled.into()) } else { Ok(()) }
     }
@@ -87,7 +88,7 @@ impl Request<'_> {
     /// # Errors
     /// `invalid_fields` for a text that is no code of an authenticator; `two_factor_enabled`; `two_factor_not_set_up`;
     /// `invalid_code`; `throttled`; `not_authenticated` and its like; `unavailable`.
-    pub async fn enable_totp(&self, live: &LiveSession, code: &str) -> Result<TwoFactorEnabled, Error> {
+    pub async fn enable(&self, live: &LiveSession, code: &str) -> Result<TwoFactorEnabled, Error> {
         let code = read_totp(code)?;
         let ports = self.ports();
         until_won!({
@@ -124,12 +125,7 @@ impl Request<'_> {
     /// # Errors
     /// `two_factor_disabled`; `second_factor_required` where the account must have one; `invalid_credentials` for a wrong
     /// password; `invalid_code`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
-    pub async fn disable_totp(
-        &self,
-        live: &LiveSession,
-        password: &Password,
-        code: &str,
-    ) -> Result<SessionTokens, Error> {
+    pub async fn disable(&self, live: &LiveSession, password: &Password, code: &str) -> Result<SessionTokens, Error> {
         until_won!({
             let user = self.current_user(live).await?;
             if user.factors.is_empty() {
@@ -164,7 +160,7 @@ impl Request<'_> {
     /// # Errors
     /// `two_factor_disabled`; `two_factor_not_set_up`; `invalid_code` for a wrong code of either authenticator or a wrong
     /// backup code; `wrong_password`; `throttled`; `not_authenticated` and its like; `overloaded`; `unavailable`.
-    pub async fn replace_totp(&self, live: &LiveSession, request: TotpReplacement<'_>) -> Result<TotpReplaced, Error> {
+    pub async fn replace(&self, live: &LiveSession, request: TotpReplacement<'_>) -> Result<TotpReplaced, Error> {
         let code = read_totp(request.code)?;
         let ports = self.ports();
         let mut backup_codes_left = None;
@@ -209,7 +205,9 @@ impl Request<'_> {
             Ok(Some(TotpReplaced { session, backup_codes_left }))
         })
     }
+}
 
+impl Request<'_> {
     /// Issues the session that takes the place of the one in which a factor was set up.
     async fn renew_with_factor(
         &self,

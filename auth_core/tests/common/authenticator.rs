@@ -39,7 +39,8 @@ impl<S: Store> World<S> {
         let setup = self
             .auth
             .request(&self.client)
-            .set_up_totp(&live, Confirmation::default(), TotpPurpose::Enrol)
+            .two_factor()
+            .set_up(&live, Confirmation::default(), TotpPurpose::Enrol)
             .await
             .unwrap();
         Authenticator { secret: setup.secret.expose().to_owned(), backup_codes: vec![] }

@@ -146,7 +146,8 @@ impl<S: Store> Flows<S> {
             }
             Op::SetUp(token, replace) => {
                 let purpose = if *replace { TotpPurpose::Replace } else { TotpPurpose::Enrol };
-                let setup = auth.request(client).set_up_totp(live(token), Confirmation::default(), purpose).await?;
+                let setup =
+                    auth.request(client).two_factor().set_up(live(token), Confirmation::default(), purpose).await?;
                 Ok(Given { secret: Some(setup.secret.expose().to_owned()), ..Given::default() })
             }
             Op::Replace(token, with, right) => {
@@ -160,22 +161,31 @@ impl<S: Store> Flows<S> {
                     }
                 };
                 let request = TotpReplacement { code: &code, right };
-                auth.request(client).replace_totp(live(token), request).await.map(|replaced| given(&replaced.session))
+                auth.request(client)
+                    .two_factor()
+                    .replace(live(token), request)
+                    .await
+                    .map(|replaced| given(&replaced.session))
             }
             Op::Enable(token, with) => {
-                let enabled =
-                    auth.request(client).enable_totp(live(token), &model.text(Code::Totp(*with, 0), clock)).await?;
+                let enabled = auth
+                    .request(client)
+                    .two_factor()
+                    .enable(live(token), &model.text(Code::Totp(*with, 0), clock))
+                    .await?;
                 Ok(Given { codes: Some(texts(&enabled.backup_codes)), ..given(&enabled.session) })
             }
             Op::Disable(token, word, with) => {
                 let code = model.text(Code::Totp(*with, 0), clock);
                 auth.request(client)
-                    .disable_totp(live(token), &password(*word), &code)
+                    .two_factor()
+                    .disable(live(token), &password(*word), &code)
                     .await
                     .map(|session| given(&session))
             }
             Op::Regenerate(token, word) => {
-                let codes = auth.request(client).regenerate_backup_codes(live(token), &password(*word), None).await?;
+                let codes =
+                    auth.request(client).two_factor().replace_backup_codes(live(token), &password(*word), None).await?;
                 Ok(Given { codes: Some(texts(&codes)), ..Given::default() })
             }
             Op::Refresh(token) => {

@@ -70,7 +70,7 @@ async fn set_up(call: Call, form: Form<(Option<Password>, Option<String>, bool)>
     let (password, code, replace) = form.read()?;
     let purpose = if replace { TotpPurpose::Replace } else { TotpPurpose::Enrol };
     let sent = Confirmation { password: password.as_ref(), code: code.as_deref() };
-    let setup = call.auth().set_up_totp(call.live()?, sent, purpose).await?;
+    let setup = call.auth().two_factor().set_up(call.live()?, sent, purpose).await?;
     let qr = qr::Code::of(setup.uri.expose())?;
     let body = json!({
         "secret": setup.secret.expose(),
@@ -96,9 +96,9 @@ fn enable_row() -> Operation {
 /// `{code}` -> 200, the backup codes, and both cookies of a new session.
 async fn enable(call: Call, form: Form<String>) -> Result<Answer, Refusal> {
     let live = call.live()?;
-    call.auth().check_totp_set_up(live).await?;
+    call.auth().two_factor().check_set_up(live).await?;
     let code = form.read()?;
-    let enabled = call.auth().enable_totp(live, &code).await?;
+    let enabled = call.auth().two_factor().enable(live, &code).await?;
     let body = json!({ "detail": "Two-factor authentication enabled.", "backup_codes": texts(&enabled.backup_codes) });
     Ok(Answer::json(StatusCode::OK, body).with_session(enabled.session))
 }
@@ -113,9 +113,9 @@ fn disable_row() -> Operation {
 /// `{password, code}` -> 200 and both cookies of a new session.
 async fn disable(call: Call, form: Form<(Password, String)>) -> Result<Answer, Refusal> {
     let live = call.live()?;
-    call.auth().check_two_factor_enabled(live).await?;
+    call.auth().two_factor().check_enabled(live).await?;
     let (password, code) = form.read()?;
-    let session = call.auth().disable_totp(live, &password, &code).await?;
+    let session = call.auth().two_factor().disable(live, &password, &code).await?;
     Ok(Answer::detail(StatusCode::OK, "Two-factor authentication disabled.").with_session(session))
 }
 
@@ -142,14 +142,14 @@ fn replace_row() -> Operation {
 /// new session; with a backup code, how many are left. `code` is one of the new authenticator.
 async fn replace(call: Call, form: Form<(String, Entitlement)>) -> Result<Answer, Refusal> {
     let live = call.live()?;
-    call.auth().check_two_factor_enabled(live).await?;
+    call.auth().two_factor().check_enabled(live).await?;
     let (code, entitlement) = form.read()?;
     let right = match &entitlement {
         Entitlement::Code(code) => ReplacementRight::Code(code),
         Entitlement::BackupCode { password, code } => ReplacementRight::BackupCode { password, code },
     };
     let replacement = TotpReplacement { code: &code, right };
-    let replaced = call.auth().replace_totp(live, replacement).await?;
+    let replaced = call.auth().two_factor().replace(live, replacement).await?;
     let mut body = json!({ "detail": "Authenticator replaced." });
     if let Some(left) = replaced.backup_codes_left {
         body["backup_codes_remaining"] = left.into();
@@ -195,7 +195,7 @@ fn show_backup_codes_row() -> Operation {
 
 /// 200: how many backup codes are left. The codes themselves are kept as hashes.
 async fn show_backup_codes(call: Call) -> Result<Answer, Refusal> {
-    let count = call.auth().count_backup_codes(call.live()?).await?;
+    let count = call.auth().two_factor().count_backup_codes(call.live()?).await?;
     Ok(Answer::json(StatusCode::OK, json!({ "backup_codes": vec![MASK; count], "count": count })))
 }
 
@@ -215,9 +215,9 @@ fn regenerate_backup_codes_row() -> Operation {
 /// `{password, code?}` -> 200 and new backup codes; the old ones are void.
 async fn regenerate_backup_codes(call: Call, form: Form<(Password, Option<String>)>) -> Result<Answer, Refusal> {
     let live = call.live()?;
-    call.auth().check_two_factor_enabled(live).await?;
+    call.auth().two_factor().check_enabled(live).await?;
     let (password, code) = form.read()?;
-    let codes = call.auth().regenerate_backup_codes(live, &password, code.as_deref()).await?;
+    let codes = call.auth().two_factor().replace_backup_codes(live, &password, code.as_deref()).await?;
     let body = json!({ "detail": "Backup codes regenerated.", "backup_codes": texts(&codes) });
     Ok(Answer::json(StatusCode::OK, body))
 }

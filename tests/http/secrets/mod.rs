@@ -64,8 +64,9 @@ async fn no_secret_is_logged_at_any_level_by_any_thread(ground: Ground) {
 /// Logs all that the flows of two-factor login take and give, and returns the secrets in it.
 async fn second_factor_in_debug(vault: &Vault, live: &LiveSession) -> Vec<String> {
     let (system, client, password) = (vault.auth.system(), Client::default(), Password::new(PASSWORD).unwrap());
-    let setup = system.request(&client).set_up_totp(live, Confirmation::default(), TotpPurpose::Enrol).await.unwrap();
-    let enabled = system.request(&client).enable_totp(live, &vault.code(setup.secret.expose())).await.unwrap();
+    let setup =
+        system.request(&client).two_factor().set_up(live, Confirmation::default(), TotpPurpose::Enrol).await.unwrap();
+    let enabled = system.request(&client).two_factor().enable(live, &vault.code(setup.secret.expose())).await.unwrap();
     vault.clock.advance(Duration::from_secs(30));
     let user = system
         .request(&client)
