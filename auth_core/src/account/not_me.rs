@@ -51,40 +51,24 @@ impl Request<'_> {
             let found = users.find(self.tenant(), UserKey::Id(&user)).await?;
             let user = found.filter(|user| is_open(&link, user, now)).ok_or(Reason::LinkInvalid)?;
             let retired = self.retired_factors(&user).await?;
-            let mut write = self.recovery(&user, &link, &retired, now);
-            let mut factor_lost = false;
-            if let Some(factors) = &write.factors {
-                factor_lost = !self.credentials_exist(&user, factors).await?;
-            }
-            if factor_lost {
-                // A factor that was on is lost. Without it the mailbox alone would do, so an operator decides.
-                write.factors = None;
-                write.status = Some(UserStatus::Disabled);
-            }
-            let gone = user.email != link.email && !self.make_way(&user.id, &link.email).await?;
-            let event = Event::ChangeTakenBack { user: user.id, address_lost: gone };
-            let change = if gone {
-                write.email = None;
-                write.email_verified_at = None;
-                write.recoveries = write.recoveries.map(Recoveries::settled);
-                write.status = Some(UserStatus::Disabled);
-                Change::new(event, write).notify(MailPurpose::AccountShut, &link.email)
-            } else if user.email == link.email {
-                Change::new(event, write).notify(MailPurpose::ResetPassword, &link.email)
-            } else {
-                self.keep_address(&user).await?;
-                // A disputed account is shut already. The address that loses it now stays one of its claimants.
-                let lost = if user.is_disputed() { MailPurpose::AccountDisputed } else { MailPurpose::AddressLost };
-                let change = Change::new(event, write).notify(lost, &user.email);
-                change.notify(MailPurpose::ResetPassword, &link.email)
+            let write = self.recovery(&user, &link, &retired, now);
+            let factor_lost = match &write.factors {
+                Some(factors) => !self.credentials_exist(&user, factors).await?,
+                None => false,
             };
+            let moves = user.email != link.email;
+            let taken = moves && !self.make_way(&user.id, &link.email).await?;
+            if moves && !taken {
+                self.keep_address(&user).await?;
+            }
+            let (change, outcome) = decide(&user, &link.email, write, Obstacles { taken, factor_lost });
             // A lost race: another account took the address in between.
             let Some(changed) = self.commit(&user, change).await? else { return Ok(None) };
             for gone in user.factors.iter().filter(|factor| !changed.factors.contains(factor)) {
                 let removed = self.ports().credentials.remove(&user.tenant, gone.credential).await;
                 housekeeping(removed, "removing a credential");
             }
-            Ok(Some(if gone || factor_lost { TakenBack::Shut } else { TakenBack::Restored }))
+            Ok(Some(outcome))
         })
     }
 
@@ -107,6 +91,43 @@ impl Request<'_> {
             ..UserChange::default()
         }
     }
+}
+
+/// What may stand between an account and its restoration. Either leaves the decision to an operator.
+#[derive(Clone, Copy)]
+struct Obstacles {
+    /// A verified account has the address.
+    taken: bool,
+    /// A factor that was on is lost, and without it the mailbox alone would do.
+    factor_lost: bool,
+}
+
+/// The change that restores an account to the address `home`, and what the caller learns of it.
+fn decide(user: &User, home: &Email, mut write: UserChange, obstacles: Obstacles) -> (Change, TakenBack) {
+    if obstacles.factor_lost {
+        write.factors = None;
+    }
+    if obstacles.taken {
+        write.email = None;
+        write.email_verified_at = None;
+        write.recoveries = write.recoveries.map(Recoveries::settled);
+    }
+    let shut = obstacles.taken || obstacles.factor_lost;
+    if shut {
+        write.status = Some(UserStatus::Disabled);
+    }
+    let event = Event::ChangeTakenBack { user: user.id, address_lost: obstacles.taken };
+    let change = Change::new(event, write);
+    let change = if obstacles.taken {
+        change.notify(MailPurpose::AccountShut, home)
+    } else if user.email == *home {
+        change.notify(MailPurpose::ResetPassword, home)
+    } else {
+        // A disputed account is shut already. The address that loses it now stays one of its claimants.
+        let lost = if user.is_disputed() { MailPurpose::AccountDisputed } else { MailPurpose::AddressLost };
+        change.notify(lost, &user.email).notify(MailPurpose::ResetPassword, home)
+    };
+    (change, if shut { TakenBack::Shut } else { TakenBack::Restored })
 }
 
 fn is_open(link: &SealedLink, user: &User, now: Timestamp) -> bool {

@@ -7,7 +7,7 @@ use crate::error::{Error, Reason};
 use crate::policy::NewPassword;
 use crate::port::{Event, MailPurpose, UserChange};
 use crate::token::LinkPurpose;
-use crate::types::{Email, Personal, Token, User, UserId, UserStatus};
+use crate::types::{Email, PasswordHash, Personal, Timestamp, Token, User, UserId, UserStatus};
 
 /// A new password, with the link that entitles to set it.
 pub struct PasswordResetConfirm<'a> {
@@ -78,25 +78,7 @@ impl Request<'_> {
                     hash.insert(self.hash(request.password.as_password()).await?)
                 }
             };
-            let reopens = matches!(user.status, UserStatus::Deactivated { .. });
-            let mut write = UserChange {
-                password_hash: Some(Some(hash.clone())),
-                email_verified_at: verifies.then_some(Some(now)),
-                status: reopens.then_some(UserStatus::Active),
-                ..if stranger { UserChange::disowning() } else { UserChange::default() }
-            };
-            let told = settle_by_reset(&user, &mut write, now);
-            let events = [
-                verifies.then_some(Event::EmailVerified { user: user.id }),
-                told.is_some().then_some(Event::DisputeSettled { user: user.id }),
-                reopens.then_some(Event::Reactivated { user: user.id }),
-            ];
-            let mut change =
-                Change::new(Event::PasswordReset { user: user.id }, write).after(events.into_iter().flatten());
-            for loser in told.iter().flatten() {
-                change = change.notify(MailPurpose::DisputeSettled, loser);
-            }
-            change = change.notify(MailPurpose::PasswordChanged, &user.email);
+            let change = decide(&user, hash.clone(), now);
             let Some(changed) = self.commit(&user, change).await? else { return Ok(None) };
             if stranger {
                 self.remove_credentials(&user.tenant, &user.factors).await;
@@ -116,4 +98,26 @@ impl Request<'_> {
             UserStatus::Deleted => false,
         }
     }
+}
+
+/// The change that gives an account the password of this hash, by a link that proves its mailbox.
+fn decide(user: &User, hash: PasswordHash, now: Timestamp) -> Change {
+    let verifies = !user.is_verified();
+    let reopens = matches!(user.status, UserStatus::Deactivated { .. });
+    let mut write = UserChange {
+        password_hash: Some(Some(hash)),
+        email_verified_at: verifies.then_some(Some(now)),
+        status: reopens.then_some(UserStatus::Active),
+        ..if user.is_unclaimed() { UserChange::disowning() } else { UserChange::default() }
+    };
+    let told = settle_by_reset(user, &mut write, now);
+    let events = [
+        verifies.then_some(Event::EmailVerified { user: user.id }),
+        told.is_some().then_some(Event::DisputeSettled { user: user.id }),
+        reopens.then_some(Event::Reactivated { user: user.id }),
+    ];
+    let change = Change::new(Event::PasswordReset { user: user.id }, write).after(events.into_iter().flatten());
+    let losers = told.iter().flatten();
+    let change = losers.fold(change, |change, loser| change.notify(MailPurpose::DisputeSettled, loser));
+    change.notify(MailPurpose::PasswordChanged, &user.email)
 }
