@@ -5,7 +5,7 @@ use crate::Request;
 use crate::commit::{Change, until_won};
 use crate::error::{Error, FieldError, FieldReason, Reason};
 use crate::factor::code::wrong_code;
-use crate::policy::Disputes;
+use crate::policy::{Disputes, Policy};
 use crate::port::{Event, MailPurpose, UserChange, UserKey};
 use crate::token::SealedLink;
 use crate::types::{Dispute, Email, Timestamp, TokenVersion, User, UserId, UserStatus};
@@ -105,31 +105,7 @@ impl Request<'_> {
         if moved {
             self.keep_address(user).await?;
         }
-        let reopens = user.dispute().is_some_and(|dispute| dispute.reopens);
-        let older = with_older_factors(user, sides.from).factors;
-        let lifetime = self.policy().not_me_link_lifetime;
-        let third = sides.third(user);
-        let recoveries = user.recoveries.with(sides.from, user.token_version.next(), now, lifetime).settled();
-        let write = UserChange {
-            email: moved.then(|| winner.clone()),
-            email_verified_at: moved.then_some(Some(now)),
-            status: reopens.then_some(UserStatus::Active),
-            password_hash: Some(None),
-            factors: Some(older).filter(|older| older.len() < user.factors.len()),
-            recoveries: Some(match third {
-                Some(third) => recoveries.moved_from(third, winner),
-                None => recoveries,
-            }),
-            ..UserChange::default()
-        };
-        let mut change =
-            Change::new(Event::DisputeSettled { user: user.id }, write).notify(MailPurpose::ResetPassword, winner);
-        for loser in sides.all().filter(|side| *side != winner) {
-            change = change.notify(MailPurpose::DisputeSettled, loser);
-        }
-        if let Some(third) = third {
-            change = change.notify(MailPurpose::AddressLost, third);
-        }
+        let change = give_to(winner, user, sides, now, self.policy());
         let Some(changed) = self.commit(user, change).await? else { return Ok(None) };
         let gone: Vec<_> = user.factors.iter().filter(|it| !changed.factors.contains(it)).cloned().collect();
         self.remove_credentials(&user.tenant, &gone).await;
@@ -139,42 +115,79 @@ impl Request<'_> {
     /// Shuts the account for both sides. It goes back to the address that was verified longest, by a reset once the time
     /// is over, or by an operator. Returns `None` when the row changed meanwhile.
     async fn shut_for(&self, user: &User, sides: &Sides, now: Timestamp) -> Result<Option<TakenBack>, Error> {
-        let moved = user.email != sides.home;
         if !self.make_way(&user.id, &sides.home).await? {
             return Err(Reason::LinkInvalid.into());
         }
-        if moved {
+        if user.email != sides.home {
             self.keep_address(user).await?;
         }
-        let reopens = user.status != UserStatus::Disabled;
-        let ends = now + self.policy().not_me_link_lifetime;
-        let version = user.token_version.next();
-        let dispute = Dispute {
-            home: sides.home.clone(),
-            rival: sides.rival.clone(),
-            displaced: sides.third(user).cloned().into_iter().collect(),
-            from: sides.from,
-            version,
-            until: (reopens && self.policy().disputes == Disputes::Wait).then_some(ends),
-            reopens,
-        };
-        let (waits, claimants) = (dispute.until.is_some(), dispute.claimants().cloned().collect::<Vec<_>>());
-        let write = UserChange {
-            email: moved.then(|| sides.home.clone()),
-            status: Some(UserStatus::Disabled),
-            password_hash: Some(None),
-            recoveries: Some(user.recoveries.disputed(dispute)),
-            ..UserChange::default()
-        };
-        let mut change = Change::new(Event::TakingBackDisputed { user: user.id }, write);
-        if waits {
-            change = change.notify_at(ends, MailPurpose::ResetPassword, &sides.home);
-        }
-        for claimant in &claimants {
-            change = change.notify(MailPurpose::AccountDisputed, claimant);
-        }
+        let change = shut(user, sides, now, self.policy());
         Ok(self.commit(user, change).await?.map(|_| TakenBack::Disputed))
     }
+}
+
+/// The change that gives an account to the side that showed a second factor.
+fn give_to(winner: &Email, user: &User, sides: &Sides, now: Timestamp, policy: &Policy) -> Change {
+    let reopens = user.dispute().is_some_and(|dispute| dispute.reopens);
+    let older = with_older_factors(user, sides.from).factors;
+    let moved = user.email != *winner;
+    let third = sides.third(user);
+    let recoveries =
+        user.recoveries.with(sides.from, user.token_version.next(), now, policy.not_me_link_lifetime).settled();
+    let write = UserChange {
+        email: moved.then(|| winner.clone()),
+        email_verified_at: moved.then_some(Some(now)),
+        status: reopens.then_some(UserStatus::Active),
+        password_hash: Some(None),
+        factors: Some(older).filter(|older| older.len() < user.factors.len()),
+        recoveries: Some(match third {
+            Some(third) => recoveries.moved_from(third, winner),
+            None => recoveries,
+        }),
+        ..UserChange::default()
+    };
+    let mut change =
+        Change::new(Event::DisputeSettled { user: user.id }, write).notify(MailPurpose::ResetPassword, winner);
+    for loser in sides.all().filter(|side| *side != winner) {
+        change = change.notify(MailPurpose::DisputeSettled, loser);
+    }
+    if let Some(third) = third {
+        change = change.notify(MailPurpose::AddressLost, third);
+    }
+    change
+}
+
+/// The change that shuts an account for both sides, until a reset at its home address opens it.
+fn shut(user: &User, sides: &Sides, now: Timestamp, policy: &Policy) -> Change {
+    let moved = user.email != sides.home;
+    let reopens = user.status != UserStatus::Disabled;
+    let ends = now + policy.not_me_link_lifetime;
+    let version = user.token_version.next();
+    let dispute = Dispute {
+        home: sides.home.clone(),
+        rival: sides.rival.clone(),
+        displaced: sides.third(user).cloned().into_iter().collect(),
+        from: sides.from,
+        version,
+        until: (reopens && policy.disputes == Disputes::Wait).then_some(ends),
+        reopens,
+    };
+    let (waits, claimants) = (dispute.until.is_some(), dispute.claimants().cloned().collect::<Vec<_>>());
+    let write = UserChange {
+        email: moved.then(|| sides.home.clone()),
+        status: Some(UserStatus::Disabled),
+        password_hash: Some(None),
+        recoveries: Some(user.recoveries.disputed(dispute)),
+        ..UserChange::default()
+    };
+    let mut change = Change::new(Event::TakingBackDisputed { user: user.id }, write);
+    if waits {
+        change = change.notify_at(ends, MailPurpose::ResetPassword, &sides.home);
+    }
+    for claimant in &claimants {
+        change = change.notify(MailPurpose::AccountDisputed, claimant);
+    }
+    change
 }
 
 /// Adds to a reset of the password at the address that keeps a disputed account: once the time is over, it opens the account
