@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::Reason;
+use auth_core::login::LoginRequest;
 use auth_core::policy::Policy;
 use auth_core::port::{Event, SessionStore, UserChange};
 use auth_core::session::SessionTokens;
 use auth_core::testing::ManualClock;
-use auth_core::types::{Client, EnrolledFactor, PasswordHash, UserStatus};
+use auth_core::types::{Channel, Client, EnrolledFactor, Identifier, Password, PasswordHash, UserStatus};
 use common::{ADA, DAY, Fault, Look, MINUTE, PASSWORD, SECOND, SkewedClock, TICK, World, bytes, refused, session};
 
 const WINDOW: Duration = Duration::from_secs(10);
@@ -478,5 +479,26 @@ async fn of_parallel_refreshes_one_rotates_and_all_get_the_very_same_bytes() {
         assert_eq!(generation(&world, &tokens).await, round);
         assert_eq!(world.events.take(), [Event::Refreshed { session: tokens.session, generation: round }]);
         tokens = answers.remove(0);
+    }
+}
+
+#[tokio::test]
+async fn every_channel_is_refreshed_but_that_of_a_token() {
+    let world = World::new();
+    world.verified(ADA, PASSWORD).await;
+    let password = Password::new(PASSWORD).unwrap();
+    for channel in Channel::ALL {
+        let request = LoginRequest::new(Identifier::parse(ADA), &password).channel(channel);
+        let tokens = world.auth.request(&world.client).login(request).await.unwrap().logged_in().unwrap().session;
+        let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
+        assert_eq!((live.channel(), tokens.channel), (channel, channel));
+        world.clock.advance(MINUTE);
+        if channel == Channel::Token {
+            refuses(&world, &tokens).await;
+            let session = world.store.find_session(tokens.session).await;
+            assert_eq!((session.generation, session.revoked_at), (0, None));
+        } else {
+            assert_eq!(refresh(&world, &tokens).await.channel, channel);
+        }
     }
 }

@@ -25,7 +25,7 @@ pub struct Answer {
 /// What an answer does to a cookie of the browser.
 #[derive(Debug)]
 enum CookieChange {
-    /// Sets the access and the refresh cookie.
+    /// Sets the access and the refresh cookie, if the session's channel has them.
     Session(Box<SessionTokens>),
     /// Sets the cookie that marks a known device.
     Device(Token),
@@ -93,7 +93,8 @@ impl Answer {
         self
     }
 
-    /// Hands the tokens of a session to the browser, as cookies.
+    /// Hands the tokens of a session to the browser, as cookies: those tokens that its
+    /// [`Channel`](auth_core::types::Channel) sends in cookies.
     #[must_use]
     pub fn with_session(mut self, tokens: SessionTokens) -> Self {
         self.cookies.push(CookieChange::Session(Box::new(tokens)));
@@ -139,8 +140,10 @@ impl CookieChange {
         };
         match self {
             Self::Session(tokens) => {
-                let access = issued(&cookies.access, &tokens.access);
-                access.into_iter().chain(issued(&cookies.refresh, &tokens.refresh)).collect()
+                let channel = tokens.channel;
+                let access = channel.has_access_cookie().then(|| issued(&cookies.access, &tokens.access));
+                let refresh = channel.refreshes().then(|| issued(&cookies.refresh, &tokens.refresh));
+                [access, refresh].into_iter().flatten().flatten().collect()
             }
             Self::Device(token) => {
                 let now = site.system.ports().clock.now();

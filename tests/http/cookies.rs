@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_system::auth_core::login::LoginRequest;
 use auth_system::auth_core::memory::MemoryStore;
 use auth_system::auth_core::port::{Event, TokenKind};
 use auth_system::auth_core::testing::{InsecurePlainHasher, ManualClock, RecordingMailer};
+use auth_system::auth_core::types::Identifier;
 use auth_system::config::{Profile, SameSite};
-use auth_system::{Auth, Config};
+use auth_system::{Auth, Channel, Client, Config, Password};
 use http::HeaderValue;
 use serde_json::json;
 
@@ -27,6 +29,7 @@ scenarios![
     a_value_counts_to_the_last_character,
     a_flood_of_cookies_is_refused_cheaply,
     one_kind_of_token_never_stands_in_for_the_other,
+    tokens_come_the_way_of_their_session_alone,
     a_refusal_takes_no_cookie_away,
     logout_ends_the_session_of_every_cookie,
     custom_names_are_the_only_ones,
@@ -346,6 +349,35 @@ async fn one_kind_of_token_never_stands_in_for_the_other(ground: Ground) {
     world.send(post("refresh/").json(body)).await.refused(401, "refresh_invalid");
     world.send(get(&format!("me/?__Host-access_token={}", jar.access()))).await.refused(401, "not_authenticated");
     assert_eq!(world.me(&jar).await.status, 200);
+}
+
+/// Sessions that an application made, with tokens that do not travel in cookies.
+async fn tokens_come_the_way_of_their_session_alone(ground: Ground) {
+    let world = ground.world_with(|config| config.bearer = true).await;
+    world.account("ada@example.org").await;
+    let (client, password) = (Client::default(), Password::new(PASSWORD).unwrap());
+    for channel in [Channel::Mixed, Channel::Token] {
+        let request = LoginRequest::new(Identifier::parse("ada@example.org"), &password).channel(channel);
+        let outcome = world.auth.system().request(&client).login(request).await.unwrap();
+        let tokens = outcome.logged_in().unwrap().session;
+        let (access, refresh) = (tokens.access.token.expose(), tokens.refresh.token.expose());
+        let in_header = |path| get(path).header("authorization", &format!("Bearer {access}"));
+        assert_eq!(world.send(in_header("me/")).await.status, 200, "{channel:?}");
+        assert_eq!(world.app(in_header("/whoami")).await.status, 200, "{channel:?}");
+        world.me(&Jar::of(ACCESS, access)).await.refused(401, "token_not_valid");
+        let own_route = world.app(get("/whoami").jar(&Jar::of(ACCESS, access))).await;
+        assert_eq!(own_route.status, 401, "{channel:?}");
+        world.advance(Duration::from_secs(60));
+        let refreshed = world.send(post("refresh/").jar(&Jar::of(REFRESH, refresh))).await;
+        if channel == Channel::Token {
+            refreshed.refused(401, "refresh_invalid");
+        } else {
+            assert_eq!(refreshed.status, 200);
+            let jar = refreshed.jar();
+            assert!(!jar.has_access(), "the access token is no cookie");
+            assert_ne!(jar.refresh(), refresh);
+        }
+    }
 }
 
 async fn a_refusal_takes_no_cookie_away(ground: Ground) {

@@ -20,7 +20,7 @@ enum Decision {
     Repeat,
     /// It was used before: a copy is about.
     Reused,
-    /// The session or the account ended.
+    /// The session or the account ended, or the session never refreshes.
     Ended,
 }
 
@@ -42,7 +42,7 @@ fn decide(
 ) -> Decision {
     let stands = |user: &User| user.is_active() && user.token_version == session.token_version;
     let same = presented.user == session.user && presented.token_version == session.token_version;
-    if !same || !session.is_live(now) || !user.is_some_and(stands) {
+    if !session.channel.refreshes() || !same || !session.is_live(now) || !user.is_some_and(stands) {
         return Decision::Ended;
     }
     // A rotation slightly ahead of this clock counts as one of this moment. The age of one further ahead is unknown. A

@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::{AuthMethods, MethodTimes, SessionId, TenantId, Timestamp, TokenVersion, UserId};
 
 /// How a session's tokens travel.
+///
+/// It is a claim of both tokens and a column. A name that this build does not know lets in nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Channel {
@@ -14,20 +16,45 @@ pub enum Channel {
     Cookie,
     /// In the `Authorization` header.
     Header,
+    /// The access token in the `Authorization` header alone, the refresh token in a cookie alone.
+    Mixed,
+    /// A personal access token, in the `Authorization` header alone. It has no refresh token.
+    Token,
 }
 
 impl Channel {
+    /// All channels.
+    pub const ALL: [Self; 4] = [Self::Cookie, Self::Header, Self::Mixed, Self::Token];
+
     /// The name in tokens and stores.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cookie => "cookie",
             Self::Header => "header",
+            Self::Mixed => "mixed",
+            Self::Token => "token",
         }
     }
 
-    /// Reads what [`as_str`](Self::as_str) wrote.
+    /// Reads what [`as_str`](Self::as_str) wrote; `None` for an unknown name, which must be refused.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Cookie, Self::Header].into_iter().find(|channel| channel.as_str() == text)
+        Self::ALL.into_iter().find(|channel| channel.as_str() == text)
+    }
+
+    /// Whether an access token may come in a cookie, and is sent in one.
+    pub const fn has_access_cookie(self) -> bool {
+        match self {
+            Self::Cookie | Self::Header => true,
+            Self::Mixed | Self::Token => false,
+        }
+    }
+
+    /// Whether a refresh token is exchanged for the next one.
+    pub const fn refreshes(self) -> bool {
+        match self {
+            Self::Cookie | Self::Header | Self::Mixed => true,
+            Self::Token => false,
+        }
     }
 }
 

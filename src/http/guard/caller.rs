@@ -35,7 +35,7 @@ pub(crate) async fn authenticate(site: &Site, headers: &HeaderMap, scopes: &[Sco
         Presented::One(token) => check(site, token, scopes).await?,
         Presented::Many(tokens) => check_each(site, headers, &tokens, scopes).await?,
     };
-    Ok(Some((of_tenant(tenant(site, headers), live)?, source)))
+    Ok(Some((admitted(tenant(site, headers), live, source)?, source)))
 }
 
 /// The tenant of a request; `None` for one that there is none for.
@@ -53,9 +53,16 @@ fn without_port(authority: &str) -> &str {
     }
 }
 
-/// Refuses a session of another tenant: its token is as good as none here.
-fn of_tenant(tenant: Option<TenantId>, live: LiveSession) -> Result<LiveSession, Error> {
-    if tenant == Some(live.tenant()) { Ok(live) } else { Err(Reason::NotAuthenticated.into()) }
+/// Refuses a session of another tenant, whose token is as good as none here, and a token that came in a cookie though its
+/// session has none.
+fn admitted(tenant: Option<TenantId>, live: LiveSession, source: Source) -> Result<LiveSession, Error> {
+    if tenant != Some(live.tenant()) {
+        return Err(Reason::NotAuthenticated.into());
+    }
+    if source == Source::Cookie && !live.channel().has_access_cookie() {
+        return Err(Reason::TokenInvalid.into());
+    }
+    Ok(live)
 }
 
 /// As [`authenticate`], at once; `None` where it takes more than a look at one token.
@@ -66,7 +73,7 @@ pub(crate) fn authenticate_now(site: &Site, headers: &HeaderMap, scopes: &[Scope
         Presented::None => Some(Ok(None)),
         Presented::One(token) => {
             let checked = site.system.authenticate_now(token, scopes)?;
-            let outcome = checked.and_then(|live| of_tenant(tenant(site, headers), live));
+            let outcome = checked.and_then(|live| admitted(tenant(site, headers), live, source));
             Some(outcome.map(|live| Some((live, source))).map_err(Refusal::from))
         }
         Presented::Many(_) => None,
