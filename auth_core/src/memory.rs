@@ -2,6 +2,7 @@
 //!
 //! One lock guards everything, so every verb is atomic by construction. Nothing survives the process.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::collections::{btree_map, hash_map::Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -211,6 +212,23 @@ impl SessionStore for MemoryStore {
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
         let found = self.lock().sessions.get(&id).filter(|session| session.tenant == *tenant).cloned();
         Ok(found.map(|row| At { row, now: self.clock.now() }))
+    }
+
+    async fn of_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        after: Option<(Timestamp, SessionId)>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        let state = self.lock();
+        let place = |session: &Session| (session.created_at, session.id);
+        let theirs = state.sessions.values().filter(|session| session.tenant == *tenant && session.user == *user);
+        let behind = theirs.filter(|session| after.is_none_or(|after| place(session) < after));
+        let mut sessions: Vec<_> = behind.cloned().collect();
+        sessions.sort_by_key(|session| Reverse(place(session)));
+        sessions.truncate(limit);
+        Ok(sessions)
     }
 
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {

@@ -221,6 +221,8 @@ enum SessionBug {
     ForgetsEarly,
     /// Notes the current token whichever one was presented.
     NotesAnyGeneration,
+    /// Lists the live ones alone.
+    HidesEnded,
 }
 
 struct Sessions(MemoryStore, SessionBug);
@@ -236,6 +238,18 @@ impl SessionStore for Sessions {
 
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
         SessionStore::find(&self.0, tenant, id).await
+    }
+
+    async fn of_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        after: Option<(Timestamp, SessionId)>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut sessions = SessionStore::of_user(&self.0, tenant, user, after, limit).await?;
+        sessions.retain(|session| self.1 != SessionBug::HidesEnded || session.revoked_at.is_none());
+        Ok(sessions)
     }
 
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
@@ -276,6 +290,7 @@ fn bugs_in_a_session_store_are_named() {
         (SessionBug::RotatesAnyway, &["one_of_many_rotations_wins", "an_older_generation_does_not_rotate"]),
         (SessionBug::RevokesAgain, &["one_of_many_revocations_ends_the_session"]),
         (SessionBug::NotesAnyGeneration, &["a_presented_token_is_noted_for_the_current_generation_alone"]),
+        (SessionBug::HidesEnded, &["the_sessions_of_a_user_come_newest_first"]),
         (SessionBug::ForgetsEarly, &["only_what_ended_long_ago_is_removed"]),
         (SessionBug::ForgetsSlots, &["a_slot_holds_one_session", "an_ended_session_gives_its_slot_back"]),
     ] {

@@ -126,7 +126,7 @@ async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
     let password = Password::new(PASSWORD).unwrap();
     let client = Client {
         address: Some("192.0.2.7".parse::<IpAddr>().unwrap()),
-        agent: Some("x".repeat(1000)),
+        agent: Some(format!("\0x{}", "é".repeat(1000))),
         ..Client::default()
     };
     let request = LoginRequest::new(auth_core::types::Identifier::parse(" ADA@example.org"), &password);
@@ -137,8 +137,10 @@ async fn a_login_makes_a_session_stamped_from_the_row_that_was_checked() {
     assert_eq!((session.user, session.token_version, session.generation), (id, user.token_version, 0));
     assert_eq!(session.created_at + 7 * DAY, session.idle_expires_at);
     assert_eq!(session.created_at + 30 * DAY, session.expires_at);
-    assert_eq!(session.context["address"], "192.0.2.7");
-    assert_eq!(session.context["agent"].as_str().map(str::len), Some(200));
+    assert_eq!((session.address, session.device_name), (client.address, None));
+    // Cut within 256 bytes, between two characters.
+    assert_eq!(session.agent.as_deref(), Some(&*format!("x{}", "é".repeat(127))));
+    assert_eq!(session.context, serde_json::json!({}));
 
     let live = world.auth.authenticate(tokens.access.token.expose()).await.unwrap();
     assert_eq!((live.user(), live.session(), live.token_version()), (id, session.id, user.token_version));

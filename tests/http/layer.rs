@@ -304,8 +304,8 @@ async fn address(world: &World, peer: &str, forwarded: &[&[u8]]) -> String {
     let jar = world.send(login).await.jar();
     let id = SessionId(claims(jar.access())["sid"].as_str().unwrap().parse().unwrap());
     let session = world.auth.system().ports().sessions.find(&TenantId::default(), id).await.unwrap().unwrap().row;
-    assert_eq!(session.context["agent"], "a browser");
-    session.context["address"].as_str().unwrap().to_owned()
+    assert_eq!(session.agent.as_deref(), Some("a browser"));
+    session.address.unwrap().to_string()
 }
 
 async fn a_proxy_is_believed_when_it_is_trusted(ground: Ground) {
@@ -385,5 +385,5 @@ async fn without_a_peer_there_is_no_address(ground: Ground) {
     let jar = world.send(Call { peer: None, ..login }).await.jar();
     let id = SessionId(claims(jar.access())["sid"].as_str().unwrap().parse().unwrap());
     let session = world.auth.system().ports().sessions.find(&TenantId::default(), id).await.unwrap().unwrap().row;
-    assert!(session.context["address"].is_null());
+    assert_eq!(session.address, None);
 }

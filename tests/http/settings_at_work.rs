@@ -100,7 +100,7 @@ async fn only_a_trusted_proxy_names_the_client(ground: Ground) {
         let session = SessionId(claims(jar.access())["sid"].as_str().unwrap().parse().unwrap());
         let ports = world.auth.system().ports();
         let row = ports.sessions.find(&TenantId::default(), session).await.unwrap().unwrap().row;
-        assert_eq!(row.context["address"], client);
+        assert_eq!(row.address.unwrap().to_string(), client);
     }
 }
 

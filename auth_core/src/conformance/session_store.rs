@@ -1,5 +1,6 @@
 //! What every [`SessionStore`] promises.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ macro_rules! __session_store {
         $crate::__conformance! { session_store [$($arguments)+]
             what_is_inserted_is_found
             the_context_comes_back_as_it_was
+            the_sessions_of_a_user_come_newest_first
             a_session_is_never_replaced
             a_slot_holds_one_session
             an_ended_session_gives_its_slot_back
@@ -65,6 +67,9 @@ fn session(number: u128) -> Session {
         method_times: MethodTimes::of(MethodTimes::PASSWORD, Timestamp::from_micros(-5)).with("of a newer build", now),
         scope: Scope::EnrolFactor,
         channel: Channel::Cookie,
+        address: Some([192, 0, 2, 1].into()),
+        agent: Some("curl/8".into()),
+        device_name: Some("Ada's phone".into()),
         context: json!({"agent": "curl/8", "address": null}),
         slot: None,
         presented: None,
@@ -91,8 +96,12 @@ pub async fn what_is_inserted_is_found(store: Arc<dyn SessionStore>, clock: Manu
     let mut other = session(2);
     (other.channel, other.slot, other.generation) = (Channel::Header, Some(u16::MAX), u32::MAX);
     (other.methods, other.context, other.presented) = (AuthMethods::default(), Value::Null, Some(u32::MAX));
+    (other.address, other.agent, other.device_name) = (None, None, None);
+    let address = Some("2001:db8::7".parse().unwrap());
+    let mixed = Session { channel: Channel::Mixed, address, ..session(4) };
+    let token = Session { channel: Channel::Token, address: None, ..session(5) };
     clock.advance(7 * TICK);
-    for session in [session(1), other] {
+    for session in [session(1), other, mixed, token] {
         assert_eq!(store.insert(&session).await.unwrap(), SessionInsert::Created);
         let found = store.find(&session.tenant, session.id).await.unwrap().unwrap();
         assert_eq!(found.now, clock.now());
@@ -103,7 +112,7 @@ pub async fn what_is_inserted_is_found(store: Arc<dyn SessionStore>, clock: Manu
     assert!(store.find(&TenantId::default(), id(3)).await.unwrap().is_none());
 }
 
-/// What a client called itself comes back to the byte.
+/// What an application or a client wrote comes back to the byte.
 pub async fn the_context_comes_back_as_it_was(store: Arc<dyn SessionStore>, _: ManualClock) {
     let text = "\u{0}'\"\\%_$1 ü é e\u{301} \u{202e} 你好 🦀\r\n\t ";
     for (number, context) in (0..).zip([
@@ -114,9 +123,52 @@ pub async fn the_context_comes_back_as_it_was(store: Arc<dyn SessionStore>, _: M
         json!(0.1),
         Value::Null,
     ]) {
-        let found = create(&*store, &Session { context: context.clone(), ..session(number) }).await;
+        let agent = Some(text.replace('\0', "").into());
+        let new = Session { context: context.clone(), device_name: agent.clone(), agent, ..session(number) };
+        let found = create(&*store, &new).await;
         assert_eq!(found.context.to_string(), context.to_string());
+        assert_eq!((found.agent, found.device_name), (new.agent, new.device_name));
     }
+}
+
+/// In pages of any length, each whole, ended and expired ones too, and none of another user or tenant.
+pub async fn the_sessions_of_a_user_come_newest_first(store: Arc<dyn SessionStore>, clock: ManualClock) {
+    let start = clock.now();
+    let ada = session(0).user;
+    let mut expected = Vec::new();
+    for number in 0..12_u32 {
+        // Ids out of order, three at each moment.
+        let scattered = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        let created_at = start + number % 4 * TICK;
+        let new = Session { created_at, expires_at: start + number * SECOND, ..session(scattered) };
+        expected.push(create(&*store, &new).await);
+        let eve = Session { user: UserId::parse("eve").unwrap(), ..session(1000 + u128::from(number)) };
+        let elsewhere = Session { tenant: tenant("other"), ..session(2000 + u128::from(number)) };
+        for other in [eve, elsewhere] {
+            create(&*store, &other).await;
+        }
+    }
+    clock.advance(6 * SECOND);
+    for ended in expected.iter_mut().step_by(5) {
+        assert!(revoke(&*store, ended, &clock).await);
+        *ended = load(&*store, ended).await;
+    }
+    expected.sort_by_key(|session| Reverse((session.created_at, session.id)));
+    for limit in [1, 3, 5, 12, 100] {
+        let mut found: Vec<Session> = Vec::new();
+        loop {
+            let after = found.last().map(|last| (last.created_at, last.id));
+            let page = store.of_user(&TenantId::default(), &ada, after, limit).await.unwrap();
+            assert!(page.len() <= limit, "a page of {} rows, where {limit} were asked for", page.len());
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page);
+        }
+        assert_eq!(found, expected, "{limit}");
+    }
+    assert_eq!(store.of_user(&tenant("third"), &ada, None, 9).await.unwrap(), []);
+    assert_eq!(store.of_user(&TenantId::default(), &UserId::parse("nobody").unwrap(), None, 9).await.unwrap(), []);
 }
 
 /// An id that is there already is a defect of the caller: an error, and the row stays as it is, ended or not.
@@ -371,6 +423,7 @@ pub async fn a_store_that_is_down_says_so(store: Arc<dyn SessionStore>, clock: M
     let session = session(1);
     assert_unavailable(store.insert(&session).await);
     assert_unavailable(store.find(&session.tenant, session.id).await);
+    assert_unavailable(store.of_user(&session.tenant, &session.user, None, 9).await);
     assert_unavailable(store.rotate_if(&session, &rotation(1, &clock)).await);
     assert_unavailable(store.note_presented(&session.tenant, session.id, 0).await);
     assert_unavailable(store.revoke(&session.tenant, session.id, clock.now()).await);

@@ -52,6 +52,7 @@ forward! {
     SessionStore {
         insert(session: &Session) -> SessionInsert;
         find(tenant: &TenantId, id: SessionId) -> Option<At<Session>>;
+        of_user(tenant: &TenantId, user: &UserId, after: Option<(Timestamp, SessionId)>, limit: usize) -> Vec<Session>;
         rotate_if(current: &Session, next: &Rotation) -> Option<Session>;
         note_presented(tenant: &TenantId, id: SessionId, generation: u32) -> bool;
         revoke(tenant: &TenantId, id: SessionId, at: Timestamp) -> bool;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{ChangePage, Since, StoreError};
-use crate::types::{Session, SessionId, TenantId, Timestamp};
+use crate::types::{Session, SessionId, TenantId, Timestamp, UserId};
 
 /// The sessions.
 #[async_trait]
@@ -14,6 +14,16 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Finds a session, ended ones included, and tells the store's own time.
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError>;
+
+    /// Returns the sessions of a user, ended and expired ones included, by `created_at` and id: the newest first, from the
+    /// first one behind `after`, at most `limit`.
+    async fn of_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        after: Option<(Timestamp, SessionId)>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError>;
 
     /// Writes the next generation if the session still has `current`'s generation and was not ended: one atomic
     /// swap. Of parallel calls with one generation exactly one is answered with the row as it is now.

@@ -21,8 +21,14 @@ pub struct SessionTokens {
     pub refresh: IssuedToken,
 }
 
-/// The longest `User-Agent` that is kept, in characters.
-const MAX_AGENT_CHARS: usize = 200;
+/// The longest `User-Agent` that is kept, in bytes.
+const MAX_AGENT_BYTES: usize = 256;
+
+/// The beginning of a `User-Agent`, without NUL, which PostgreSQL does not take.
+fn kept(agent: &str) -> Box<str> {
+    let agent = agent.replace('\0', "");
+    agent[..agent.floor_char_boundary(MAX_AGENT_BYTES)].into()
+}
 
 impl Request<'_> {
     /// Makes a session. The one gate: every session of every feature comes from here, stamped from the proof.
@@ -35,8 +41,6 @@ impl Request<'_> {
         }
         let began = proof.row_read_at.unwrap_or_else(|| self.ports().clock.now());
         let policy = self.policy();
-        let agent: Option<String> =
-            self.client().agent.as_ref().map(|agent| agent.chars().take(MAX_AGENT_CHARS).collect());
         let session = Session {
             id: SessionId(self.new_id()?),
             tenant: proof.tenant,
@@ -54,7 +58,10 @@ impl Request<'_> {
             method_times: proof.method_times,
             scope: proof.scope,
             channel,
-            context: json!({ "address": self.client().address, "agent": agent }),
+            address: self.client().address,
+            agent: self.client().agent.as_deref().map(kept),
+            device_name: None,
+            context: json!({}),
             slot: None,
             revoked_at: None,
             changed_at: began,

@@ -1,5 +1,6 @@
 //! The session row: one login on one device.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -124,7 +125,13 @@ pub struct Session {
     pub scope: Scope,
     /// How its tokens travel.
     pub channel: Channel,
-    /// What the list of sessions shows: address and agent at login.
+    /// The client's address at login.
+    pub address: Option<IpAddr>,
+    /// The client's `User-Agent` at login: its first 256 bytes at most.
+    pub agent: Option<Box<str>>,
+    /// The user's name for the device: 64 characters at most.
+    pub device_name: Option<Box<str>>,
+    /// What the application keeps with the session.
     pub context: Value,
     /// A place among a capped number of sessions: (user, slot) is unique.
     pub slot: Option<u16>,

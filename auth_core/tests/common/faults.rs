@@ -263,6 +263,16 @@ impl SessionStore for Faulty<dyn SessionStore> {
         self.faults.call("sessions.find", self.port.find(tenant, id)).await
     }
 
+    async fn of_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        after: Option<(Timestamp, SessionId)>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.faults.call("sessions.of_user", self.port.of_user(tenant, user, after, limit)).await
+    }
+
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
         self.faults.call("sessions.rotate_if", self.port.rotate_if(current, next)).await
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::port::{At, ChangePage, Rotation, SessionInsert, SessionStore, Since, StoreError};
-use auth_core::types::{Session, SessionId, TenantId, Timestamp};
+use auth_core::types::{Session, SessionId, TenantId, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::row::{FeedStart, Fields, page, sql_limit, sql_micros, uuid_bytes};
@@ -13,13 +13,16 @@ use super::{Database, SqlStore};
 
 const COLUMNS: &str = "id, tenant, user_id, token_version, generation, rotated_at, created_at, last_seen_at, \
     idle_expires_at, expires_at, auth_time, methods, channel, context, slot, revoked_at, presented, changed_at, scope, \
-    method_times";
+    method_times, address, agent, device_name";
 
 statements! { COLUMNS;
     INSERT = "
         INSERT INTO auth_sessions ({columns}) VALUES ({values})
         ON CONFLICT (tenant, user_id, slot) WHERE slot IS NOT NULL AND revoked_at IS NULL DO NOTHING RETURNING id";
     FIND = "SELECT {columns}, {now $3} AS now FROM auth_sessions WHERE id = $1 AND tenant = $2";
+    OF_USER = "
+        SELECT {columns} FROM auth_sessions WHERE tenant = $1 AND user_id = $2 AND (created_at, id) < ($3, $4)
+        ORDER BY created_at DESC, id DESC LIMIT $5";
     ROTATE_IF = "
         UPDATE auth_sessions SET generation = $4, rotated_at = $5, last_seen_at = $5, idle_expires_at = $6
         WHERE id = $1 AND tenant = $2 AND generation = $3 AND revoked_at IS NULL RETURNING {columns}";
@@ -65,6 +68,20 @@ impl<D: Database> SessionStore for SqlStore<D> {
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<At<Session>>, StoreError> {
         let rows = self.read(query(&FIND).bind(uuid_bytes(id.0)).bind(tenant.as_str()).bind(self.now())).await?;
         rows.first().map(|row| Ok(At { row: Fields(row).session()?, now: Fields(row).time("now")? })).transpose()
+    }
+
+    async fn of_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        after: Option<(Timestamp, SessionId)>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        // On the first page: every session comes behind this place.
+        let (created_at, id) = after.map_or((i64::MAX, Uuid::max()), |(at, id)| (at.micros(), id.0));
+        let statement = query(&OF_USER).bind(tenant.as_str()).bind(user.as_str());
+        let statement = statement.bind(created_at).bind(uuid_bytes(id)).bind(sql_limit(limit));
+        self.read(statement).await?.iter().map(|row| Fields(row).session()).collect()
     }
 
     async fn rotate_if(&self, current: &Session, next: &Rotation) -> Result<Option<Session>, StoreError> {
@@ -137,4 +154,7 @@ fn insert(session: &Session, now: StoreTime) -> Statement {
         .bind(now)
         .bind(session.scope.as_str())
         .bind(session.method_times.to_json().to_string())
+        .bind(session.address.map(|address| address.to_string()))
+        .bind(session.agent.as_deref())
+        .bind(session.device_name.as_deref())
 }

@@ -24,6 +24,7 @@ fn migrations() -> Vec<Migration> {
         migration(11, "presented tokens", include_str!("../migrations/sqlite/0011_presented_tokens.sql")),
         migration(12, "data keys", include_str!("../migrations/sqlite/0012_data_keys.sql")),
         migration(13, rekey::NAME, include_str!("../migrations/sqlite/0013_spellings.sql")),
+        migration(14, "session clients", include_str!("../migrations/sqlite/0014_session_clients.sql")),
     ]
 }
 

@@ -37,6 +37,11 @@ fn statements() -> Vec<&'static LazyLock<Text>> {
     .concat()
 }
 
+/// The statement that reads a page of the sessions of a user.
+fn page_of_sessions() -> &'static Text {
+    statements().into_iter().find(|text| text.sqlite.contains("ORDER BY created_at DESC")).unwrap()
+}
+
 /// Two uses of one name are one account; of two names, two that differ in every unique value.
 fn new_user(name: &str) -> NewUser {
     NewUser {

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::super::SqliteStore;
 use super::super::statement::{self, Text};
 use super::{
-    assert_corrupt, assert_unavailable, create, drop_calls, find, in_parallel, insert, load, new_user, statements,
+    assert_corrupt, assert_unavailable, create, drop_calls, find, in_parallel, insert, load, new_user,
+    page_of_sessions, statements,
 };
 use crate::system::SystemClock;
 
@@ -321,4 +322,15 @@ async fn every_statement_uses_an_index() {
             assert!(!step.starts_with("SCAN auth_"), "{step}: {}", statement.sqlite);
         }
     }
+}
+
+/// A page of a user's sessions is read in the order of an index, so it costs no more than its rows.
+#[tokio::test]
+async fn a_page_of_sessions_is_read_in_order() {
+    let (_store, folder) = store().await;
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", page_of_sessions().sqlite));
+    let plan = query(explain).fetch_all(&mut stranger(&file(&folder)).await).await.unwrap();
+    let plan: Vec<&str> = plan.iter().map(|step| step.get("detail")).collect();
+    let searched = "(tenant=? AND user_id=? AND (created_at,id)<(?,?))";
+    assert_eq!(plan, [format!("SEARCH auth_sessions USING INDEX auth_sessions_user {searched}")]);
 }
