@@ -29,7 +29,7 @@ use super::error::{failure, is_dead, is_defect, is_no_cluster};
 /// How long a call takes at most.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a call is sent at most.
-const TURNS: u32 = 5;
+const TURNS: u32 = 16;
 /// How long nobody asks again who has which slots.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long a call waits, between its turns, for somebody to serve its slot.
