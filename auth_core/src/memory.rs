@@ -385,6 +385,16 @@ impl PendingSessionStore for MemoryStore {
         Ok(self.lock().pending.get(id).filter(|pending| now < pending.expires_at).cloned())
     }
 
+    async fn attempt(&self, id: &PendingId, limit: u32, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        let mut state = self.lock();
+        let open = |pending: &&mut PendingSession| now < pending.expires_at && pending.tries < limit;
+        let pending = state.pending.get_mut(id).filter(open);
+        Ok(pending.map(|pending| {
+            pending.tries += 1;
+            pending.clone()
+        }))
+    }
+
     async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
         Ok(self.lock().pending.remove(id).filter(|pending| now < pending.expires_at))
     }

@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::port::{Event, LoginRefusal, PasswordAttempt, Ports, Ticket, Verdict};
 use crate::token::AccessClaims;
 use crate::types::{
-    AuthMethods, Channel, FactorKind, MethodTimes, Password, PasswordHash, PendingSession, Revision, Scope, SessionId,
-    TenantId, Timestamp, TokenVersion, User, UserId,
+    AuthMethods, Channel, FactorKind, MethodTimes, Password, PasswordHash, PendingSession, PendingSubject, Revision,
+    Scope, SessionId, TenantId, Timestamp, TokenVersion, User, UserId,
 };
 
 /// The account, in the state that a proof was made from, and the authentication method that was shown.
@@ -29,6 +29,11 @@ impl Shown {
         Self { tenant, user: id, revision, token_version, method: method.into(), at }
     }
 
+    /// The account in that state, for a login that waits for its second step.
+    pub(crate) fn subject(&self) -> PendingSubject {
+        PendingSubject { user: self.user, revision: self.revision, token_version: self.token_version }
+    }
+
     fn version(&self) -> (TenantId, UserId, TokenVersion) {
         (self.tenant, self.user, self.token_version)
     }
@@ -46,9 +51,10 @@ impl FirstFactorVerified {
     }
 
     /// The proof that a pending login was made from. Only the call that took the pending login may call this.
-    pub(crate) fn resumed(taken: &PendingSession, method: &str, at: Timestamp) -> Self {
-        let PendingSession { tenant, user, revision, token_version, .. } = *taken;
-        Self(Shown { tenant, user, revision, token_version, method: method.into(), at })
+    /// `None` for one without an account.
+    pub(crate) fn resumed(taken: &PendingSession, method: &str, at: Timestamp) -> Option<Self> {
+        let PendingSubject { user, revision, token_version } = taken.subject?;
+        Some(Self(Shown { tenant: taken.tenant, user, revision, token_version, method: method.into(), at }))
     }
 }
 

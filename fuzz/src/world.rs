@@ -15,8 +15,8 @@ use auth_core::session::SessionTokens;
 use auth_core::testing::{InsecureCountingRandom, InsecurePlainHasher, ManualClock, RecordingEvents, RecordingMailer};
 use auth_core::token::{LinkPurpose, SealedLink, SealedPurpose};
 use auth_core::types::{
-    Client, Email, Identifier, Password, Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp,
-    Token, User, UserId, UserStatus,
+    Client, Email, Identifier, Password, Payload, PendingId, PendingPurpose, PendingSession, PendingSubject, TenantId,
+    Timestamp, Token, User, UserId, UserStatus,
 };
 use auth_system::config::Profile;
 use auth_system::{Auth, Config};
@@ -124,9 +124,8 @@ fn newest_change(user: &User) -> PendingSession {
         id: PendingId::of(PendingPurpose::EmailChange, format!("{} {tenant} {id}", tenant.len()).as_bytes()),
         purpose: PendingPurpose::EmailChange,
         tenant: user.tenant,
-        user: user.id,
-        revision: user.revision,
-        token_version: user.token_version,
+        subject: Some(PendingSubject::of(user)),
+        tries: 0,
         payload: Payload { version: 1, bytes: [&SERIAL[..], &[0; 32]].concat() },
         expires_at: Timestamp::from_seconds(NOW + 60),
     }
@@ -182,7 +181,8 @@ impl World {
             .auth
             .system()
             .request(&Client::default())
-            .two_factor().set_up(&live, Confirmation::default(), TotpPurpose::Enrol)
+            .two_factor()
+            .set_up(&live, Confirmation::default(), TotpPurpose::Enrol)
             .await;
         (live, setup.expect("no factors yet"))
     }

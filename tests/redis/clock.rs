@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use auth_system::auth_core::port::{AttemptKey, AttemptStore, PendingSessionStore};
-use auth_system::auth_core::types::{
-    Limit, Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp, TokenVersion, UserId,
-};
+use auth_system::auth_core::types::{Limit, Payload, PendingId, PendingPurpose, PendingSession, TenantId, Timestamp};
 use auth_system::store::RedisStore;
 use redis::aio::MultiplexedConnection;
 use redis::cmd;
@@ -60,9 +58,8 @@ async fn what_waits_is_kept_as_long_as_it_counts_and_ten_minutes_more() {
         id: PendingId::from_bytes([number; 32]),
         purpose: PendingPurpose::SecondFactor,
         tenant: TenantId::default(),
-        user: UserId::parse("ada").unwrap(),
-        revision: 1,
-        token_version: TokenVersion::new(1),
+        subject: None,
+        tries: 0,
         payload: Payload { version: 1, bytes: vec![0xff] },
         expires_at,
     };

@@ -7,9 +7,7 @@ use std::time::Duration;
 use auth_system::auth_core::conformance;
 use auth_system::auth_core::port::{AttemptKey, AttemptStore as _, Clock as _, PendingSessionStore as _, StoreError};
 use auth_system::auth_core::testing::ManualClock;
-use auth_system::auth_core::types::{
-    Limit, Payload, PendingId, PendingPurpose, PendingSession, TenantId, TokenVersion, UserId,
-};
+use auth_system::auth_core::types::{Limit, Payload, PendingId, PendingPurpose, PendingSession, TenantId};
 use auth_system::store::{RedisConfig, RedisStore};
 use auth_system::system::SystemClock;
 use base64::Engine as _;
@@ -179,9 +177,8 @@ async fn what_waits_is_taken_once_while_its_slot_moves() {
             id: PendingId::of(PendingPurpose::SecondFactor, &[number]),
             purpose: PendingPurpose::SecondFactor,
             tenant: TenantId::default(),
-            user: UserId::parse("ada").unwrap(),
-            revision: 1,
-            token_version: TokenVersion::new(1),
+            subject: None,
+            tries: 0,
             payload: Payload { version: 1, bytes: vec![number] },
             expires_at: now + HOUR,
         };

@@ -13,7 +13,8 @@ use crate::port::{Event, MailMatter, MailPurpose, StoreError, UserChange, UserKe
 use crate::proof::LiveSession;
 use crate::token::{SealedLink, SealedPurpose};
 use crate::types::{
-    Email, FactorKind, Password, Payload, PendingId, PendingPurpose, PendingSession, Scope, User, UserId,
+    Email, FactorKind, Password, Payload, PendingId, PendingPurpose, PendingSession, PendingSubject, Scope, User,
+    UserId,
 };
 
 /// A request to move an account to another address.
@@ -217,9 +218,8 @@ impl Request<'_> {
             id: newest_id(user),
             purpose: PendingPurpose::EmailChange,
             tenant: user.tenant,
-            user: user.id,
-            revision: user.revision,
-            token_version: user.token_version,
+            subject: Some(PendingSubject::of(user)),
+            tries: 0,
             payload: Newest::new(serial, to).payload(),
             expires_at: self.ports().clock.now() + self.policy().change_email_link_lifetime + DELIVERY,
         };

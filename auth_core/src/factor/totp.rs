@@ -13,8 +13,8 @@ use crate::error::{Error, Reason};
 use crate::proof::LiveSession;
 use crate::token::vault::{Unreadable, Vault};
 use crate::types::{
-    Code, Credential, CredentialId, FactorKind, Payload, PendingId, PendingPurpose, PendingSession, SessionId,
-    TOTP_CHARS, Timestamp, Token, User,
+    Code, Credential, CredentialId, FactorKind, Payload, PendingId, PendingPurpose, PendingSession, PendingSubject,
+    SessionId, TOTP_CHARS, Timestamp, Token, User,
 };
 
 /// The length of a secret: 160 bits (RFC 4226 section 4).
@@ -181,9 +181,8 @@ impl TwoFactor<'_> {
             id: setup_id(session),
             purpose: PendingPurpose::TotpSetup,
             tenant: user.tenant,
-            user: user.id,
-            revision: user.revision,
-            token_version: user.token_version,
+            subject: Some(PendingSubject::of(&user)),
+            tries: 0,
             payload: Payload { version: VERSION, bytes },
             expires_at: ports.clock.now() + self.policy().totp_setup_lifetime,
         };

@@ -67,9 +67,8 @@ impl Request<'_> {
             id: pending_id(token),
             purpose: PendingPurpose::SecondFactor,
             tenant: shown.tenant,
-            user: shown.user,
-            revision: shown.revision,
-            token_version: shown.token_version,
+            subject: Some(shown.subject()),
+            tries: 0,
             payload: keep(login, shown),
             expires_at: self.ports().clock.now() + self.policy().pending_lifetime,
         };
@@ -94,7 +93,8 @@ impl Request<'_> {
         let pending = found
             .filter(|it| it.tenant == *self.tenant() && it.purpose == PendingPurpose::SecondFactor)
             .ok_or_else(over)?;
-        let user = ports.users.find(&pending.tenant, UserKey::Id(&pending.user)).await?;
+        let subject = pending.subject.ok_or_else(over)?;
+        let user = ports.users.find(&pending.tenant, UserKey::Id(&subject.user)).await?;
         let user = user.filter(|user| pending.fits(user)).ok_or_else(over)?;
         let Some(spent) = self.spend_code(&user, request.code).await? else {
             self.tell_of_failed_second_factor(&user).await?;
@@ -103,7 +103,7 @@ impl Request<'_> {
         let now = ports.clock.now();
         let taken = ports.pending.take(&id, now).await?.ok_or_else(over)?;
         let kept = Kept::read(&taken.payload).ok_or_else(|| unreadable("a pending login cannot be read"))?;
-        let first = FirstFactorVerified::resumed(&taken, &kept.method, kept.at.min(now));
+        let first = FirstFactorVerified::resumed(&taken, &kept.method, kept.at.min(now)).ok_or_else(over)?;
         let authenticated = Authenticated::complete(&first, &spent.proof, &user).map_err(|_| over())?;
         if spent.backup_codes_left.is_some() {
             // Before the session, so that a crash in between cannot hide who used the code.

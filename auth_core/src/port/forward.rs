@@ -71,6 +71,7 @@ forward! {
     }
     PendingSessionStore {
         put(pending: &PendingSession) -> ();
+        attempt(id: &PendingId, limit: u32, now: Timestamp) -> Option<PendingSession>;
         find(id: &PendingId, now: Timestamp) -> Option<PendingSession>;
         take(id: &PendingId, now: Timestamp) -> Option<PendingSession>;
     }

@@ -12,6 +12,10 @@ pub trait PendingSessionStore: Send + Sync + 'static {
     /// Looks at one that is not over at `now`.
     async fn find(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError>;
 
+    /// Counts a try at one that is not over at `now` and has had fewer than `limit`, and returns it with that try counted. Of
+    /// any number of parallel calls, no more than `limit` get it.
+    async fn attempt(&self, id: &PendingId, limit: u32, now: Timestamp) -> Result<Option<PendingSession>, StoreError>;
+
     /// Takes one that is not over at `now`: of any number of parallel calls, one gets it, and it is gone.
     async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError>;
 }

@@ -32,7 +32,7 @@ pub use identifier::Identifier;
 pub use limit::Limit;
 pub(crate) use method::Method;
 pub use method::{AuthMethods, MethodTimes, Role};
-pub use pending_session::{PendingId, PendingPurpose, PendingSession};
+pub use pending_session::{PendingId, PendingPurpose, PendingSession, PendingSubject};
 pub use personal::Personal;
 pub use recovery::{Dispute, Recoveries};
 pub use secret::{MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordTooLong, Token};

@@ -13,24 +13,41 @@ pub struct PendingSession {
     pub id: PendingId,
     /// What it waits for.
     pub purpose: PendingPurpose,
-    /// The user's tenant.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Whose it is.
-    pub user: UserId,
-    /// The revision of the user row that the first step was checked against.
-    pub revision: Revision,
-    /// The version of the user row likewise.
-    pub token_version: TokenVersion,
+    /// The account; `None` where there is none yet.
+    pub subject: Option<PendingSubject>,
+    /// The number of tries at the second step that were counted.
+    pub tries: u32,
     /// What the second step needs to know; sealed where it is secret.
     pub payload: Payload,
     /// Until when it may be finished.
     pub expires_at: Timestamp,
 }
 
+/// The account of a pending step, in the state that the first step was checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingSubject {
+    /// The account.
+    pub user: UserId,
+    /// The revision of its row.
+    pub revision: Revision,
+    /// Its version.
+    pub token_version: TokenVersion,
+}
+
+impl PendingSubject {
+    /// The account as its row is now.
+    pub fn of(user: &User) -> Self {
+        Self { user: user.id, revision: user.revision, token_version: user.token_version }
+    }
+}
+
 impl PendingSession {
-    /// Whether the account still is what the first step was checked against.
+    /// Whether it is of this account, which still is what the first step was checked against.
     pub fn fits(&self, user: &User) -> bool {
-        (self.tenant, self.user, self.token_version) == (user.tenant, user.id, user.token_version) && user.is_active()
+        let same = |it: PendingSubject| (it.user, it.token_version) == (user.id, user.token_version);
+        self.tenant == user.tenant && self.subject.is_some_and(same) && user.is_active()
     }
 }
 

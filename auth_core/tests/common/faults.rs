@@ -379,6 +379,10 @@ impl PendingSessionStore for Faulty<dyn PendingSessionStore> {
         self.faults.call("pending.find", self.port.find(id, now)).await
     }
 
+    async fn attempt(&self, id: &PendingId, limit: u32, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
+        self.faults.call("pending.attempt", self.port.attempt(id, limit, now)).await
+    }
+
     async fn take(&self, id: &PendingId, now: Timestamp) -> Result<Option<PendingSession>, StoreError> {
         self.faults.call("pending.take", self.port.take(id, now)).await
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use auth_core::port::{ChangePage, FeedPosition, Since, StoreError};
 use auth_core::types::{
     Attributes, AuthMethods, Channel, Claim, Credential, CredentialId, Email, EnrolledFactor, FactorKind, MethodTimes,
-    PasswordHash, Payload, PendingId, PendingPurpose, PendingSession, Recoveries, Scope, Session, SessionId, TenantId,
-    Timestamp, TokenVersion, User, UserId, UserStatus, Username,
+    PasswordHash, Payload, PendingId, PendingPurpose, PendingSession, PendingSubject, Recoveries, Scope, Session,
+    SessionId, TenantId, Timestamp, TokenVersion, User, UserId, UserStatus, Username,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -90,12 +90,19 @@ impl Fields<'_> {
             id,
             purpose: self.parse("purpose", PendingPurpose::parse)?,
             tenant: self.tenant()?,
-            user: self.user_id("user_id")?,
-            revision: self.revision()?,
-            token_version: self.token_version()?,
+            subject: self.pending_subject()?,
+            tries: self.integer("tries")?,
             payload: self.payload()?,
             expires_at: self.time("expires_at")?,
         })
+    }
+
+    fn pending_subject(&self) -> Result<Option<PendingSubject>, StoreError> {
+        if self.parse("user_id", |text: &str| Some(text.is_empty()))? {
+            return Ok(None);
+        }
+        let (user, revision) = (self.user_id("user_id")?, self.revision()?);
+        Ok(Some(PendingSubject { user, revision, token_version: self.token_version()? }))
     }
 
     fn payload(&self) -> Result<Payload, StoreError> {

@@ -31,6 +31,7 @@ fn migrations() -> Vec<Migration> {
         migration(10, "data keys", include_str!("../migrations/postgres/0010_data_keys.sql")),
         migration(11, rekey::NAME, include_str!("../migrations/postgres/0011_spellings.sql")),
         migration(12, "session clients", include_str!("../migrations/postgres/0012_session_clients.sql")),
+        migration(13, "pending tries", include_str!("../migrations/postgres/0013_pending_tries.sql")),
     ]
 }
 

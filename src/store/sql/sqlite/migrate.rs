@@ -25,6 +25,7 @@ fn migrations() -> Vec<Migration> {
         migration(12, "data keys", include_str!("../migrations/sqlite/0012_data_keys.sql")),
         migration(13, rekey::NAME, include_str!("../migrations/sqlite/0013_spellings.sql")),
         migration(14, "session clients", include_str!("../migrations/sqlite/0014_session_clients.sql")),
+        migration(15, "pending tries", include_str!("../migrations/sqlite/0015_pending_tries.sql")),
     ]
 }
 
