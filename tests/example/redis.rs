@@ -1,6 +1,6 @@
 //! The example server beside a Redis.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::redis_server::Redis;
 use crate::server::{Example, PASSWORD};
@@ -22,8 +22,10 @@ fn attempts_are_kept_in_redis_under_the_prefix_and_the_server_outlives_it() {
     assert_eq!(site.log_in("ada@example.org").status, 503);
     redis.restart();
     // For less than a second after it failed to connect, the store does not try again.
-    let patience = Instant::now() + Duration::from_secs(10);
-    while site.log_in("ada@example.org").status == 503 && Instant::now() < patience {
+    for _ in 0..100 {
+        if site.log_in("ada@example.org").status != 503 {
+            break;
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(site.log_in("ada@example.org").status, 401);

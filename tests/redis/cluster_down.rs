@@ -254,7 +254,7 @@ async fn a_call_whose_answer_is_lost_is_sent_once_more() {
 }
 
 #[tokio::test]
-async fn nodes_that_send_each_other_calls_for_ever_are_asked_five_times() {
+async fn nodes_that_send_each_other_calls_for_ever_are_asked_sixteen_times() {
     for answer in ["MOVED", "ASK"] {
         let node = FakeNode::start(move |port, name| match name {
             "CLUSTER" => Some(all_slots_at("127.0.0.1", port)),
@@ -263,7 +263,7 @@ async fn nodes_that_send_each_other_calls_for_ever_are_asked_five_times() {
         })
         .await;
         unavailable(&hit(&RedisStore::open(node.url().as_str()).unwrap(), &attempts(0)).await);
-        assert_eq!(node.seen("EVAL"), 5, "{answer}");
+        assert_eq!(node.seen("EVAL"), 16, "{answer}");
     }
 }
 
