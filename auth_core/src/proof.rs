@@ -143,7 +143,7 @@ impl Renewal {
     }
 }
 
-/// What a first factor alone gets.
+/// The outcome of a first factor alone.
 #[derive(Debug)]
 pub(crate) enum FirstStep {
     /// All that the account asks for.

@@ -64,7 +64,7 @@ impl<'a> Request<'a> {
         Self { actor: Some(actor), ..self }
     }
 
-    /// The same request in another tenant.
+    /// This request, in another tenant.
     pub(crate) fn in_tenant(self, tenant: TenantId) -> Self {
         Self { actor: self.actor, ..self.system.within(tenant) }
     }

@@ -34,7 +34,7 @@ pub struct Operation {
     pub(super) path: &'static str,
     pub(super) effect: Effect,
     pub(super) access: Access,
-    /// What the session must meet besides.
+    /// Requirements on the session, besides its scope.
     pub(super) requirements: Vec<Require>,
     pub(super) throttle: Option<Throttle>,
     /// What the handler reads from the body, or of a GET from the query. Without any, bodies are ignored.

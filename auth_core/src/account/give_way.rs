@@ -3,10 +3,10 @@
 use uuid::Uuid;
 
 use crate::Request;
-use crate::commit::{Change, housekeeping, until_won};
+use crate::commit::{Change, until_won};
 use crate::error::Error;
 use crate::port::{Event, UserChange, UserKey};
-use crate::types::{Email, User, UserId, UserStatus};
+use crate::types::{Email, UserId, UserStatus};
 
 impl Request<'_> {
     /// Sees to it that no unverified account stands between an account and an address whose mailbox its owner proved.
@@ -29,21 +29,9 @@ impl Request<'_> {
             };
             let change = Change::new(Event::UnverifiedGaveWay { user: holder.id }, write);
             let Some(gone) = self.commit(&holder, change).await? else { return Ok(None) };
-            self.remove_all_credentials(&gone).await;
+            self.remove_credentials_of(&gone).await;
             Ok(Some(true))
         })
-    }
-
-    async fn remove_all_credentials(&self, gone: &User) {
-        let credentials = &self.ports().credentials;
-        match credentials.of_user(&gone.tenant, &gone.id).await {
-            Ok(rows) => {
-                for row in rows {
-                    housekeeping(credentials.remove(&row.tenant, row.id).await, "removing a credential");
-                }
-            }
-            failed => housekeeping(failed, "looking for credentials"),
-        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Request<'_> {
     }
 }
 
-/// What may stand between an account and its restoration. Either leaves the decision to an operator.
+/// Obstacles between an account and its restoration. Either leaves the decision to an operator.
 #[derive(Clone, Copy)]
 struct Obstacles {
     /// A verified account has the address.

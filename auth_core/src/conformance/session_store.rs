@@ -112,7 +112,7 @@ pub async fn what_is_inserted_is_found(store: Arc<dyn SessionStore>, clock: Manu
     assert!(store.find(&TenantId::default(), id(3)).await.unwrap().is_none());
 }
 
-/// What an application or a client wrote comes back to the byte.
+/// Texts of an application or a client come back to the byte.
 pub async fn the_context_comes_back_as_it_was(store: Arc<dyn SessionStore>, _: ManualClock) {
     let text = "\u{0}'\"\\%_$1 ü é e\u{301} \u{202e} 你好 🦀\r\n\t ";
     for (number, context) in (0..).zip([

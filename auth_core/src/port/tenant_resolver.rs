@@ -14,22 +14,20 @@ pub trait TenantResolver: Send + Sync + 'static {
 /// The parts of a request that may name a tenant. A client chooses all of them.
 #[non_exhaustive]
 pub struct TenantQuery<'a> {
-    /// The host that the client asked for, without a port.
-    pub host: Option<&'a str>,
     /// Returns the value of a header, by its name in lower case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
 }
 
 impl<'a> TenantQuery<'a> {
     /// Joins the parts.
-    pub fn new(host: Option<&'a str>, header: &'a dyn Fn(&str) -> Option<&'a str>) -> Self {
-        Self { host, header }
+    pub fn new(header: &'a dyn Fn(&str) -> Option<&'a str>) -> Self {
+        Self { header }
     }
 }
 
 impl fmt::Debug for TenantQuery<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantQuery").field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("TenantQuery").finish_non_exhaustive()
     }
 }
 

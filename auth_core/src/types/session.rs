@@ -131,7 +131,7 @@ pub struct Session {
     pub agent: Option<Box<str>>,
     /// The user's name for the device: 64 characters at most.
     pub device_name: Option<Box<str>>,
-    /// What the application keeps with the session.
+    /// The application's own data about the session.
     pub context: Value,
     /// A place among a capped number of sessions: (user, slot) is unique.
     pub slot: Option<u16>,

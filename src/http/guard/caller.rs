@@ -41,16 +41,7 @@ pub(crate) async fn authenticate(site: &Site, headers: &HeaderMap, scopes: &[Sco
 /// The tenant of a request; `None` for one that there is none for.
 pub(crate) fn tenant(site: &Site, headers: &HeaderMap) -> Option<TenantId> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
-    let host = text("host").map(without_port);
-    site.system.ports().tenants.resolve(&TenantQuery::new(host, &text))
-}
-
-/// The host of an authority: an IPv6 address keeps its brackets.
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
+    site.system.ports().tenants.resolve(&TenantQuery::new(&text))
 }
 
 /// Refuses a session of another tenant, whose token is as good as none here, and a token that came in a cookie though its

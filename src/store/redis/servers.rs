@@ -62,7 +62,7 @@ impl Servers {
         T::from_redis_value(answer).map_err(StoreError::corrupt)
     }
 
-    /// Sends a call to whoever has its key.
+    /// Sends a call to the server that has its key.
     async fn follow(&self, call: &Call) -> Result<Value, RedisError> {
         let (mut node, mut asking, mut again) = (self.find(call).await?, false, false);
         for _ in 1..TURNS {
